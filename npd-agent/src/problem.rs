@@ -1,0 +1,193 @@
+//! What npd says about a node: statuses, events and conditions, as plain data.
+//!
+//! The shapes and their JSON names are node-problem-detector's. A [`Status`] is what a monitor hands to the
+//! exporters; nothing in here knows where it came from or where it goes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::time::Timestamp;
+
+/// What a monitor reports at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The monitor's name, for example `kernel-monitor`; the component of the events it gives.
+    pub source: Arc<str>,
+    /// What happened, oldest first.
+    pub events: Vec<Event>,
+    /// All conditions of the monitor as they are now, not only the changed ones.
+    pub conditions: Vec<Condition>,
+}
+
+/// One happening.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// How bad it is.
+    pub severity: Severity,
+    /// When it happened: the time of the first log record of the match, not of its report.
+    pub timestamp: Timestamp,
+    /// The rule's reason, a CamelCase word such as `OOMKilling`.
+    pub reason: Arc<str>,
+    /// What a person reads.
+    pub message: String,
+    /// What is known beyond the text, such as `pid`, `comm` or `dev`; empty for plain log lines.
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    pub fields: Fields,
+}
+
+/// The severity of an [`Event`]: Kubernetes' Normal and Warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something got better or is merely worth knowing.
+    Info,
+    /// Something is wrong.
+    Warn,
+}
+
+/// A lasting state of the node, such as `KernelDeadlock`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// The NodeCondition's type.
+    #[serde(rename = "type")]
+    pub kind: Arc<str>,
+    /// Whether the node has the problem.
+    pub status: ConditionStatus,
+    /// When `status` or `reason` last changed.
+    pub transition: Timestamp,
+    /// Why, in one CamelCase word.
+    pub reason: Arc<str>,
+    /// Why, for a person.
+    pub message: String,
+}
+
+/// Whether a condition holds. `True` means that the node has the problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ConditionStatus {
+    /// The node has the problem.
+    True,
+    /// The node does not have the problem.
+    False,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Structured facts beside a text: a short list of `name=value`, names unique, in the order they were learnt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(&'static str, String)>);
+
+// === impl ConditionStatus ===
+
+impl ConditionStatus {
+    /// The word the Kubernetes API uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for ConditionStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+// === impl Severity ===
+
+impl Severity {
+    /// node-problem-detector's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+// === impl Fields ===
+
+impl Fields {
+    /// Adds a fact; the first value of a name stays.
+    pub fn add(&mut self, name: &'static str, value: impl Into<String>) {
+        if self.get(name).is_none() {
+            self.0.push((name, value.into()));
+        }
+    }
+
+    /// The value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether nothing is known beyond the text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All facts, in the order they were learnt.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(n, v)| (*n, v.as_str()))
+    }
+
+    /// Adds those facts of `other` whose names are new.
+    pub fn merge(&mut self, other: Fields) {
+        for (name, value) in other.0 {
+            self.add(name, value);
+        }
+    }
+}
+
+impl std::fmt::Display for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, (name, value)) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            write!(f, "{name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_has_the_json_names_of_node_problem_detector() {
+        let condition = Condition {
+            kind: "KernelDeadlock".into(),
+            status: ConditionStatus::True,
+            transition: Timestamp::from_unix_nanos(1_764_000_000_123_456_789),
+            reason: "DockerHung".into(),
+            message: "task docker:7".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&condition).unwrap(),
+            r#"{"type":"KernelDeadlock","status":"True","transition":"2025-11-24T16:00:00.123456789Z","reason":"DockerHung","message":"task docker:7"}"#
+        );
+    }
+
+    #[test]
+    fn the_first_value_of_a_field_stays() {
+        let mut fields = Fields::default();
+        fields.add("pid", "7");
+        fields.add("pid", "8");
+        fields.add("comm", "x");
+        assert_eq!(fields.to_string(), "pid=7 comm=x");
+    }
+}

@@ -1,0 +1,138 @@
+//! The two clocks npd lives by: wall time for people, monotonic time for windows and deadlines.
+//!
+//! Both are plain integers so that the pure parts take `now` as an argument and cost nothing on the hot path.
+
+use serde::Serialize;
+
+/// A moment of wall time: nanoseconds since 1970-01-01T00:00:00Z. Good until the year 2262.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// A moment of CLOCK_MONOTONIC, nanoseconds: what the kernel's log and `bpf_ktime_get_ns` count in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(u64);
+
+/// CLOCK_REALTIME and CLOCK_MONOTONIC, sampled together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Wall time.
+    pub wall: Timestamp,
+    /// Monotonic time.
+    pub mono: Monotonic,
+}
+
+// === impl Timestamp ===
+
+impl Timestamp {
+    /// The moment `nanos` nanoseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_unix_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn unix_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, as Prometheus wants them.
+    #[must_use]
+    pub fn unix_seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// This moment moved by `nanos` nanoseconds; stops at the ends of the range.
+    #[must_use]
+    pub const fn shift(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with as many fractional digits as needed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Every i64 of nanoseconds lies within jiff's range.
+        let at = jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_err(|_| std::fmt::Error)?;
+        at.fmt(f)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+// === impl Monotonic ===
+
+impl Monotonic {
+    /// The moment `nanos` nanoseconds after the clock's zero.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's zero.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later.
+    #[must_use]
+    pub fn after(self, span: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero when it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+// === impl Now ===
+
+impl Now {
+    /// Reads both clocks; no system call where the vDSO serves them.
+    #[must_use]
+    pub fn read() -> Self {
+        use rustix::time::{ClockId, clock_gettime};
+        let mono = clock_gettime(ClockId::Monotonic);
+        let wall = clock_gettime(ClockId::Realtime);
+        Self {
+            wall: Timestamp(wall.tv_sec.saturating_mul(1_000_000_000).saturating_add(wall.tv_nsec)),
+            mono: Monotonic((mono.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(mono.tv_nsec as u64)),
+        }
+    }
+
+    /// The wall time of a monotonic moment, by today's relation of the two clocks.
+    ///
+    /// Sampled close to the moment it is right after a clock step and after a suspend, during which
+    /// CLOCK_MONOTONIC stands still.
+    #[must_use]
+    pub const fn wall_of(self, at: Monotonic) -> Timestamp {
+        let ahead = at.0.cast_signed().saturating_sub(self.mono.0.cast_signed());
+        self.wall.shift(ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_time_of_a_past_moment_is_now_minus_its_age() {
+        let now = Now { wall: Timestamp(5_000_000_000), mono: Monotonic(2_000_000_000) };
+        assert_eq!(now.wall_of(Monotonic(500_000_000)), Timestamp(3_500_000_000));
+        assert_eq!(now.wall_of(Monotonic(2_500_000_000)), Timestamp(5_500_000_000));
+    }
+
+    #[test]
+    fn timestamps_read_as_rfc_3339() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp(i64::MIN).to_string(), "1677-09-21T00:12:43.145224192Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "2262-04-11T23:47:16.854775807Z");
+    }
+}
