@@ -52,8 +52,51 @@ fn run() -> anyhow::Result<()> {
         bail!("the eBPF probes do not build with {toolchain}: the compiler's words are above");
     }
     let object = target_dir.join(TARGET).join("bpf/npd-ebpf");
-    fs::copy(&object, out_dir.join("npd-ebpf")).with_context(|| format!("cannot copy {}", object.display()))?;
-    Ok(())
+    let object = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+    let object = without_dwarf(&object).context("the linker's output is not an ELF object as expected")?;
+    fs::write(out_dir.join("npd-ebpf"), object).context("cannot write the eBPF object")
+}
+
+/// The object (64-bit, little-endian ELF) without the contents of its DWARF sections, which are nine tenths of it. BTF could only be made
+/// together with them, but the kernel and the agent read BTF alone.
+///
+/// The emptied sections keep their headers: all indices of sections stay as they are.
+fn without_dwarf(object: &[u8]) -> Option<Vec<u8>> {
+    const NAME: usize = 0;
+    const TYPE: usize = 4;
+    const OFFSET: usize = 24;
+    const SIZE: usize = 32;
+    const HEADER: usize = 64;
+
+    let u16_at = |at: usize| Some(usize::from(u16::from_le_bytes(object.get(at..at + 2)?.try_into().ok()?)));
+    let u32_at = |at: usize| usize::try_from(u32::from_le_bytes(object.get(at..at + 4)?.try_into().ok()?)).ok();
+    let u64_at = |at: usize| usize::try_from(u64::from_le_bytes(object.get(at..at + 8)?.try_into().ok()?)).ok();
+    let headers_at = u64_at(40)?;
+    let mut headers = object.get(headers_at..headers_at + u16_at(60)? * HEADER)?.to_vec();
+    let names = u64_at(headers_at + u16_at(62)? * HEADER + OFFSET)?;
+
+    let mut stripped = object.get(..HEADER)?.to_vec();
+    for (index, header) in headers.chunks_exact_mut(HEADER).enumerate() {
+        let at = headers_at + index * HEADER;
+        let name = object.get(names + u32_at(at + NAME)?..)?;
+        let (offset, size) = (u64_at(at + OFFSET)?, u64_at(at + SIZE)?);
+        let contents = if name.starts_with(b".debug_") || name.starts_with(b".rel.debug_") {
+            header[TYPE..TYPE + 4].fill(0);
+            &[]
+        } else {
+            object.get(offset..offset + size)?
+        };
+        // Eight is the largest alignment in these objects.
+        stripped.resize(stripped.len().next_multiple_of(8), 0);
+        header[OFFSET..OFFSET + 8].copy_from_slice(&(stripped.len() as u64).to_le_bytes());
+        header[SIZE..SIZE + 8].copy_from_slice(&(contents.len() as u64).to_le_bytes());
+        stripped.extend_from_slice(contents);
+    }
+    stripped.resize(stripped.len().next_multiple_of(8), 0);
+    let headers_at = (stripped.len() as u64).to_le_bytes();
+    stripped[40..48].copy_from_slice(&headers_at);
+    stripped.extend_from_slice(&headers);
+    Some(stripped)
 }
 
 /// The workspace's target directory, so that debug, release and static builds share one build of the probes. Cargo marks it with a
