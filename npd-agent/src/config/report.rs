@@ -1,0 +1,359 @@
+//! What is wrong with a configuration, and what is merely odd, each with its place.
+
+mod words;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use self::words::{Excerpt, Listed, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
+use super::duration::DurationError;
+use super::json::{Kind, Member, Position, Value};
+use crate::rules::PatternError;
+
+/// Everything that is wrong with the configuration files; npd does not start with any of it.
+///
+/// Displays one error a line.
+#[derive(Debug)]
+pub struct ConfigErrors {
+    /// The errors, file by file in the order of the command line, within a file from top to bottom.
+    pub errors: Vec<ConfigError>,
+    /// What was odd besides; often the cause of an error, as a key that is spelt wrong.
+    pub warnings: Vec<Warning>,
+}
+
+/// One thing that is wrong. Displays on one line as `file:line:column: /json/pointer: what is wrong, what is allowed`.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The file, as named on the command line.
+    pub file: PathBuf,
+    /// Where in the file; nothing when it could not be read at all.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// Something that node-problem-detector takes without a word and that probably is a mistake. Displays as an error does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The file, as named on the command line.
+    pub file: PathBuf,
+    /// Where in the file; nothing when the file as such is meant.
+    pub place: Option<Place>,
+    /// What is odd.
+    pub notice: Notice,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line and column.
+    pub position: Position,
+    /// The RFC 6901 pointer; empty for the file's whole value and for syntax errors.
+    pub pointer: String,
+}
+
+/// What can be wrong.
+///
+/// The causes are part of the text, not sources: each error is one finished line.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Opening or reading failed.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// Reading anything else could hang or never end.
+    #[error("is {0}, a configuration must be a regular file")]
+    NotAFile(&'static str),
+    /// A bound on memory.
+    #[error("is larger than {} MiB, the most a configuration may have", .0 >> 20)]
+    TooLarge(u64),
+    /// It is not JSON.
+    #[error("not valid JSON: {0}")]
+    Syntax(String),
+    /// A value of another type.
+    #[error("is {got}, must be {want}")]
+    Mismatch {
+        /// What belongs here.
+        want: &'static str,
+        /// What stands here.
+        got: String,
+    },
+    /// A number that Go does not read as a 64-bit integer.
+    #[error("{} is no integer, allowed are digits without fraction and exponent that fit 64 bits", Excerpt(.0))]
+    Integer(String),
+    /// Null in an array of objects. A rule of nothing would match every line.
+    #[error("is null, must be {0}")]
+    Null(&'static str),
+    /// No plugin is named.
+    #[error("\"plugin\" is missing, allowed is {}", Listed(.0))]
+    PluginMissing(&'static [&'static str]),
+    /// A plugin nobody knows.
+    #[error("unknown plugin {}, allowed is {}", Quoted(.plugin), Listed(.allowed))]
+    PluginUnknown {
+        /// The plugin.
+        plugin: String,
+        /// Those there are.
+        allowed: &'static [&'static str],
+    },
+    /// A plugin of node-problem-detector's that is still to come.
+    #[error("plugin {} is not part of this build yet, allowed is {}", Quoted(.plugin), Listed(.allowed))]
+    PluginNotBuilt {
+        /// The plugin.
+        plugin: String,
+        /// Those there are.
+        allowed: &'static [&'static str],
+    },
+    /// The file belongs to another monitor.
+    #[error("plugin {} belongs to a {flag} file, allowed is {}", Quoted(.plugin), Listed(.allowed))]
+    PluginElsewhere {
+        /// The plugin.
+        plugin: String,
+        /// The flag the file should be given to.
+        flag: &'static str,
+        /// Those there are.
+        allowed: &'static [&'static str],
+    },
+    /// Not a duration, in Go's words.
+    #[error("{0}, allowed are Go durations such as 300ms, 5m or 1h30m")]
+    Duration(DurationError),
+    /// Not a time as Go reads RFC 3339.
+    #[error("{} is not a time, allowed are RFC 3339 times such as 2026-01-31T08:00:00Z", Excerpt(.0))]
+    Time(String),
+    /// Too few or too many lines.
+    #[error("a buffer of {lines} lines is not possible, allowed are 1 to {most} lines (0 means {default})")]
+    BufferSize {
+        /// What was asked for.
+        lines: i64,
+        /// The default.
+        default: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// A condition without a name.
+    #[error("the condition has no type, it needs one such as \"KernelDeadlock\"")]
+    ConditionUntyped,
+    /// One condition with two healthy states.
+    #[error("condition {} is declared at {first} with another reason or message, one declaration is allowed", Quoted(.kind))]
+    ConditionTwice {
+        /// The condition's type.
+        kind: String,
+        /// Where it was declared before.
+        first: Position,
+    },
+    /// A permanent rule whose condition does not exist.
+    #[error("{} condition {} is not declared under \"conditions\", {declared}", RuleKind(.rule), Quoted(.condition))]
+    ConditionUndeclared {
+        /// The rule's type.
+        rule: String,
+        /// The condition it names.
+        condition: String,
+        /// What is declared.
+        declared: Declared,
+    },
+    /// Not usable as a label of a metric.
+    #[error(
+        "{} cannot label a metric, allowed are at most 255 printable ASCII characters (anything with \"metricsReporting\": false)",
+        Excerpt(.0)
+    )]
+    Label(String),
+    /// Not a regular expression.
+    #[error("{0}")]
+    Pattern(PatternError),
+}
+
+/// What can be odd.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Notice {
+    /// One path given twice.
+    #[error("is given more than once and loaded once")]
+    FileTwice,
+    /// A key nobody reads.
+    #[error("unknown key {} is ignored{}", Quoted(.key), Suggestion(*.nearest, .known))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+        /// What could be meant.
+        known: &'static [&'static str],
+    },
+    /// One key twice in an object.
+    #[error("key {} was given before at {first}; of two scalars the later counts, arrays and objects are merged", Quoted(.key))]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// Where it was first.
+        first: Position,
+    },
+    /// A setting that the plugin does not use.
+    #[error("\"{key}\" has no effect with plugin \"{plugin}\"")]
+    NoEffect {
+        /// The setting.
+        key: &'static str,
+        /// The plugin.
+        plugin: &'static str,
+    },
+    /// A rule type other than the two.
+    #[error("{} neither \"temporary\" nor \"permanent\" and counts as permanent", TypeIs(.0))]
+    RuleType(String),
+    /// A pattern that every line has.
+    #[error("the rule has no pattern and matches every line")]
+    MatchesEveryLine,
+    /// An event nobody can tell apart.
+    #[error("the rule has no reason, its events and metrics will have an empty one")]
+    NoReason,
+    /// An event does not set conditions.
+    #[error("a temporary rule sets no condition, {} is ignored", Quoted(.0))]
+    TemporaryCondition(String),
+    /// The same declaration twice.
+    #[error("condition {} is declared at {first} in the same words, this one is ignored", Quoted(.kind))]
+    ConditionRepeated {
+        /// The condition's type.
+        kind: String,
+        /// Where it was declared before.
+        first: Position,
+    },
+    /// A condition that cannot become true.
+    #[error("no rule sets condition {}, it will always be False", Quoted(.0))]
+    ConditionUnused(String),
+}
+
+/// The conditions of a file as an error names them: the first few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    first: Vec<String>,
+    more: usize,
+}
+
+/// What was found in one file.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    errors: Vec<(Place, Problem)>,
+    warnings: Vec<(Place, Notice)>,
+}
+
+// === impl Findings ===
+
+impl Findings {
+    /// Notes an error at `value`.
+    pub(super) fn error(&mut self, value: Value<'_>, problem: Problem) {
+        self.errors.push((Place::of(value), problem));
+    }
+
+    /// Notes something odd at `value`.
+    pub(super) fn notice(&mut self, value: Value<'_>, notice: Notice) {
+        self.warnings.push((Place::of(value), notice));
+    }
+
+    /// Notes something odd about a key.
+    pub(super) fn notice_at_key(&mut self, member: Member<'_>, notice: Notice) {
+        let place = Place { position: member.position, pointer: member.value.pointer() };
+        self.warnings.push((place, notice));
+    }
+
+    /// Whether there is any error.
+    pub(super) fn is_fatal(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Everything as the findings of `file`, in the order of the text.
+    pub(super) fn finish(mut self, file: &Path) -> (Vec<ConfigError>, Vec<Warning>) {
+        self.errors.sort_by_key(|(place, _)| place.position);
+        self.warnings.sort_by_key(|(place, _)| place.position);
+        let error = |(place, problem)| ConfigError { file: file.to_owned(), place: Some(place), problem };
+        let warning = |(place, notice)| Warning { file: file.to_owned(), place: Some(place), notice };
+        (self.errors.into_iter().map(error).collect(), self.warnings.into_iter().map(warning).collect())
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(value: Value<'_>) -> Self {
+        Self { position: value.position(), pointer: value.pointer() }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// `got` stands where `want` belongs.
+    pub(super) fn mismatch(want: &'static str, got: Kind<'_>) -> Self {
+        let got = match got {
+            Kind::Number(spelling) => format!("the number {}", Excerpt(spelling)),
+            Kind::String(text) => format!("the string {}", Quoted(text)),
+            Kind::Bool(value) => value.to_string(),
+            other => other.to_string(),
+        };
+        Self::Mismatch { want, got }
+    }
+}
+
+// === impl Declared ===
+
+impl Declared {
+    /// How many conditions an error names.
+    const SHOWN: usize = 10;
+
+    /// Of all conditions, in the order of the file.
+    pub(super) fn new<'a>(kinds: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        let more = kinds.len().saturating_sub(Self::SHOWN);
+        Self { first: kinds.take(Self::SHOWN).map(str::to_owned).collect(), more }
+    }
+}
+
+impl fmt::Display for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first.is_empty() {
+            return f.write_str("there are none");
+        }
+        f.write_str("there is ")?;
+        for (i, kind) in self.first.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { ", " }, Quoted(kind))?;
+        }
+        if self.more > 0 {
+            write!(f, " and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+// === impl ConfigErrors ===
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.errors.iter().enumerate() {
+            write!(f, "{}{error}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_line(f, &self.file, self.place.as_ref(), &self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_line(f, &self.file, self.place.as_ref(), &self.notice)
+    }
+}
+
+fn write_line(f: &mut fmt::Formatter<'_>, file: &Path, place: Option<&Place>, what: &dyn fmt::Display) -> fmt::Result {
+    use fmt::Write as _;
+
+    let mut line = OneLine(f);
+    write!(line, "{}", file.display())?;
+    if let Some(place) = place {
+        write!(line, ":{}", place.position)?;
+        if !place.pointer.is_empty() {
+            write!(line, ": {}", place.pointer)?;
+        }
+    }
+    write!(line, ": {what}")
+}

@@ -1,0 +1,94 @@
+//! How a message shows what it did not write itself: keys, names and values from outside.
+
+use std::fmt;
+
+/// Escapes control characters: keys, names and patterns come from outside and must not forge further lines.
+pub(super) struct OneLine<'a, 'f>(pub(super) &'a mut fmt::Formatter<'f>);
+
+/// The beginning of a text that may be long.
+pub(super) struct Excerpt<'a>(pub(super) &'a str);
+
+/// An [`Excerpt`] in double quotes.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+/// Words in quotes with commas.
+pub(super) struct Listed<'a>(pub(super) &'a [&'a str]);
+
+/// What could have been meant by an unknown key.
+pub(super) struct Suggestion<'a>(pub(super) Option<&'a str>, pub(super) &'a [&'a str]);
+
+/// A permanent rule by its type.
+pub(super) struct RuleKind<'a>(pub(super) &'a str);
+
+/// A type, or its absence.
+pub(super) struct TypeIs<'a>(pub(super) &'a str);
+
+/// How many characters of a text from outside a message shows.
+const EXCERPT: usize = 80;
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(EXCERPT) {
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", Excerpt(self.0))
+    }
+}
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, word) in self.0.iter().enumerate() {
+            write!(f, "{}\"{word}\"", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Suggestion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(nearest) => write!(f, ", did you mean \"{nearest}\"?"),
+            None => write!(f, ", known are {}", Listed(self.1)),
+        }
+    }
+}
+
+impl fmt::Display for RuleKind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "permanent" => f.write_str("the permanent rule's"),
+            "" => f.write_str("the rule has no type and so counts as permanent, but its"),
+            other => write!(f, "the rule's type {} counts as permanent, but its", Quoted(other)),
+        }
+    }
+}
+
+impl fmt::Display for TypeIs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("the rule has no type, it is"),
+            other => write!(f, "the rule's type {} is", Quoted(other)),
+        }
+    }
+}
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            match part.chars().next_back() {
+                Some(last) if last.is_control() => {
+                    self.0.write_str(&part[..part.len() - last.len_utf8()])?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                _ => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! What a system log monitor's file says, typed but not checked.
+
+use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
+use crate::config::json::{Kind, Value};
+use crate::config::report::{Findings, Problem};
+use crate::config::rfc3339;
+
+/// The whole file.
+#[derive(Default)]
+pub(super) struct RawSystemLog<'d> {
+    pub(super) plugin: Field<'d, &'d str>,
+    pub(super) plugin_config: Map<'d>,
+    pub(super) log_path: Field<'d, &'d str>,
+    pub(super) lookback: Field<'d, &'d str>,
+    pub(super) delay: Field<'d, &'d str>,
+    pub(super) skip_list: List<'d, Field<'d, &'d str>>,
+    pub(super) buffer_size: Field<'d, i64>,
+    pub(super) source: Field<'d, &'d str>,
+    pub(super) conditions: List<'d, RawCondition<'d>>,
+    pub(super) rules: List<'d, RawRule<'d>>,
+    pub(super) metrics_reporting: Optional<'d, bool>,
+}
+
+/// One of `conditions`. Its `status` and `transition` must be well-formed and say nothing.
+#[derive(Default)]
+pub(super) struct RawCondition<'d> {
+    pub(super) kind: Field<'d, &'d str>,
+    pub(super) reason: Field<'d, &'d str>,
+    pub(super) message: Field<'d, &'d str>,
+}
+
+/// One of `rules`.
+#[derive(Default)]
+pub(super) struct RawRule<'d> {
+    pub(super) kind: Field<'d, &'d str>,
+    pub(super) condition: Field<'d, &'d str>,
+    pub(super) reason: Field<'d, &'d str>,
+    pub(super) pattern: Field<'d, &'d str>,
+    pub(super) suffix: Field<'d, &'d str>,
+}
+
+/// A time that only has to be one.
+#[derive(Clone, Copy, Default)]
+struct Time;
+
+const KEYS: &[&str] = &[
+    "plugin",
+    "pluginConfig",
+    "logPath",
+    "lookback",
+    "delay",
+    "skipList",
+    "bufferSize",
+    "source",
+    "conditions",
+    "rules",
+    "metricsReporting",
+];
+
+const CONDITION_KEYS: &[&str] = &["type", "status", "transition", "reason", "message"];
+
+const RULE_KEYS: &[&str] = &["type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix"];
+
+impl<'d> Decode<'d> for RawSystemLog<'d> {
+    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
+        object(value, KEYS, findings, |key, value, findings| match key {
+            "plugin" => self.plugin.decode(value, findings),
+            "pluginConfig" => self.plugin_config.decode(value, findings),
+            "logPath" => self.log_path.decode(value, findings),
+            "lookback" => self.lookback.decode(value, findings),
+            "delay" => self.delay.decode(value, findings),
+            "skipList" => self.skip_list.decode(value, findings),
+            "bufferSize" => self.buffer_size.decode(value, findings),
+            "source" => self.source.decode(value, findings),
+            "conditions" => self.conditions.decode(value, findings),
+            "rules" => self.rules.decode(value, findings),
+            "metricsReporting" => self.metrics_reporting.decode(value, findings),
+            _ => true,
+        })
+    }
+}
+
+impl<'d> Decode<'d> for RawCondition<'d> {
+    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
+        object(value, CONDITION_KEYS, findings, |key, value, findings| match key {
+            "type" => self.kind.decode(value, findings),
+            "status" => Field::<&str>::Absent.decode(value, findings),
+            "transition" => Field::<Time>::Absent.decode(value, findings),
+            "reason" => self.reason.decode(value, findings),
+            "message" => self.message.decode(value, findings),
+            _ => true,
+        })
+    }
+}
+
+impl<'d> Decode<'d> for RawRule<'d> {
+    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
+        object(value, RULE_KEYS, findings, |key, value, findings| match key {
+            "type" => self.kind.decode(value, findings),
+            "condition" => self.condition.decode(value, findings),
+            "reason" => self.reason.decode(value, findings),
+            "pattern" => self.pattern.decode(value, findings),
+            "patternGeneratedMessageSuffix" => self.suffix.decode(value, findings),
+            _ => true,
+        })
+    }
+}
+
+impl Scalar<'_> for Time {
+    fn read(value: Value<'_>) -> Result<Self, Problem> {
+        let Kind::String(text) = value.kind() else {
+            return Err(Problem::mismatch("a string with a time", value.kind()));
+        };
+        let spelling = value.spelling();
+        let inside = spelling.get(1..spelling.len().saturating_sub(1)).unwrap_or_default();
+        if rfc3339::is_time(inside) { Ok(Self) } else { Err(Problem::Time(text.to_owned())) }
+    }
+}
