@@ -7,14 +7,14 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-#[allow(dead_code, reason = "xtask uses the rest")]
 #[path = "../xtask/src/toolchain.rs"]
 mod toolchain;
 
-use toolchain::{Places, TARGET, Toolchain};
+use toolchain::{Compiler, Places, TARGET, Toolchain};
 
 const MISSING: &str = "\
 the eBPF probes cannot be built: no Rust compiler for BPF with a bpf-linker that fits it was found. \
@@ -42,11 +42,15 @@ fn run() -> anyhow::Result<()> {
     let toolchain = Toolchain::find(&Places::from_env(), &out_dir).context(MISSING)?;
     let arch = var("CARGO_CFG_TARGET_ARCH")?.into_string().unwrap_or_default();
 
-    let mut command = toolchain.cargo_build(&var("CARGO")?, "npd-ebpf");
+    let mut command = cargo_build(&toolchain)?;
     command
-        .args(["--profile", "bpf", "--target-dir"])
+        .args(["--package", "npd-ebpf", "--target", TARGET, "--profile", "bpf", "--target-dir"])
         .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", toolchain::rustflags(&arch));
+        // BTF is made from the debug information. `bpf_target_arch` is the machine whose kernel runs the probes.
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf"),
+        );
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {
         bail!("the eBPF probes do not build with {toolchain}: the compiler's words are above");
@@ -55,6 +59,41 @@ fn run() -> anyhow::Result<()> {
     let object = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let object = without_dwarf(&object).context("the linker's output is not an ELF object as expected")?;
     fs::write(out_dir.join("npd-ebpf"), object).context("cannot write the eBPF object")
+}
+
+/// `cargo build` with this tool chain, to be completed by the caller.
+fn cargo_build(toolchain: &Toolchain) -> anyhow::Result<Command> {
+    let mut command = match &toolchain.compiler {
+        // -Z build-std wants the cargo that belongs to the sources.
+        Compiler::Nightly { sysroot } => {
+            let mut command = Command::new(sysroot.join("bin/cargo"));
+            command.args(["build", "-Zbuild-std=core"]);
+            command
+        }
+        Compiler::Precompiled { .. } => {
+            let mut command = Command::new(var("CARGO")?);
+            command.arg("build");
+            command
+        }
+    };
+    // What cargo, clippy or rustup set for the host's crates must not reach these.
+    for (name, _) in env::vars_os() {
+        let inherited = name.to_str().is_some_and(|name| match name {
+            "CARGO_HOME" | "CARGO_NET_OFFLINE" => false,
+            "CARGO" | "RUSTFLAGS" | "RUSTUP_TOOLCHAIN" => true,
+            _ => ["CARGO_", "RUSTC", "RUSTDOC"].iter().any(|prefix| name.starts_with(prefix)),
+        });
+        if inherited {
+            command.env_remove(name);
+        }
+    }
+    command
+        .arg("--locked")
+        .env("RUSTC", toolchain.compiler.rustc())
+        // aya-ebpf uses BPF's inline assembly, which is not stable.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker);
+    Ok(command)
 }
 
 /// The object (64-bit, little-endian ELF) without the contents of its DWARF sections, which are nine tenths of it. BTF could only be made

@@ -1,2 +1,68 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: how npd is set up, built, run, tested and measured. People and CI use the same verbs.
+//!
+//! Each verb is one module. None of them is needed by the shipped programs, and plain cargo works as well once `setup` has run.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through the terminal")]
+
+mod bench;
+mod build;
+mod run;
+mod setup;
+mod step;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, runs, tests and measures npd.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Start here:
+  cargo xtask run       see the agent find a problem on this machine
+  cargo xtask test      what must pass before a change is proposed; CI runs nothing else
+
+run, build, test and bench do what setup does first, so setup alone is only needed before plain cargo commands.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// For a fresh machine: finds or installs the BPF tool chain and what the tests need
+    Setup,
+    /// For packagers: builds the agent with its probes, and says where it is and how large
+    Build(build::Args),
+    /// For the curious: runs the agent as root on this machine, without a cluster
+    Run(run::Args),
+    /// For contributors and CI: formatting, lints, unit and property tests, then the real kernel
+    Test(test::Args),
+    /// For the doubtful: measures latency, cost and losses of the release build on this machine
+    Bench {
+        /// Only the measurements whose names contain this
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Setup => setup::setup(),
+        Verb::Build(args) => build::build(args),
+        Verb::Run(args) => run::run(&args),
+        Verb::Test(args) => test::test(&args),
+        Verb::Bench { filter } => bench::bench(&filter),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

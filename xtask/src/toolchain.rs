@@ -7,7 +7,6 @@
 //! inside both, which bpf-linker does not tell.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,41 +85,6 @@ impl Toolchain {
         }
         None
     }
-
-    /// The cargo command that builds `package` with this tool chain, to be completed by its caller. `cargo` is the running one.
-    pub(crate) fn cargo_build(&self, cargo: &OsStr, package: &str) -> Command {
-        let nightly_cargo;
-        let cargo = match &self.compiler {
-            // -Z build-std wants the cargo that belongs to the sources.
-            Compiler::Nightly { sysroot } => {
-                nightly_cargo = sysroot.join("bin/cargo");
-                nightly_cargo.as_os_str()
-            }
-            Compiler::Precompiled { .. } => cargo,
-        };
-        let mut command = Command::new(cargo);
-        // What an outer cargo, clippy or rustup set for the host's crates must not reach these.
-        for (name, _) in env::vars_os() {
-            let inherited = name.to_str().is_some_and(|name| {
-                (name.starts_with("CARGO_") && !matches!(name, "CARGO_HOME" | "CARGO_NET_OFFLINE" | "CARGO_TERM_COLOR"))
-                    || name.starts_with("RUSTC")
-                    || name.starts_with("RUSTDOC")
-                    || matches!(name, "CARGO" | "RUSTFLAGS" | "RUSTUP_TOOLCHAIN")
-            });
-            if inherited {
-                command.env_remove(&name);
-            }
-        }
-        command
-            .args(["build", "--locked", "--package", package, "--target", TARGET])
-            .env("RUSTC", self.compiler.rustc())
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &self.linker);
-        if let Compiler::Nightly { .. } = self.compiler {
-            command.args(["-Z", "build-std=core"]);
-        }
-        command
-    }
 }
 
 impl fmt::Display for Toolchain {
@@ -137,11 +101,13 @@ impl Places {
         let home = env::var_os("HOME").map(PathBuf::from);
         let under_home = |name| home.as_ref().map(|home| home.join(name));
         let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-        let mut bins: Vec<PathBuf> = cargo_home.into_iter().map(|home| home.join("bin")).collect();
+        let mut bins = Vec::new();
+        if let Some(home) = &cargo_home {
+            bins.extend([home.join("bin"), home.join("npd/bin")]);
+        }
         bins.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-        // Not every shell has them on PATH, but this is where cargo and the release archives put it.
-        bins.extend(under_home(".cargo/bin"));
-        bins.extend(under_home(".local/bin"));
+        // Not every shell has these on PATH, but this is where cargo, `cargo xtask setup` and the release archives put it.
+        bins.extend([".cargo/bin", ".cargo/npd/bin", ".local/bin"].into_iter().filter_map(under_home));
         Self {
             rustup_home: env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| under_home(".rustup")),
             prefixes: vec![PathBuf::from("/usr"), PathBuf::from("/usr/local")],
@@ -190,7 +156,10 @@ fn probe_bitcode(compiler: &Compiler, scratch: &Path) -> Option<PathBuf> {
     fs::create_dir_all(scratch).ok()?;
     fs::write(&source, "#![no_std]\n#[unsafe(no_mangle)]\npub extern \"C\" fn fit() -> u64 { 0 }\n").ok()?;
     let mut rustc = Command::new(compiler.rustc());
-    rustc.args(["--edition=2024", "--crate-type=lib", "--emit=llvm-bc", "-Cpanic=abort", "-o"]).arg(&bitcode).arg(&source);
+    rustc
+        .args(["--edition=2024", "--crate-type=lib", "--emit=llvm-bc", "-Cpanic=abort", "-o"])
+        .arg(&bitcode)
+        .arg(&source);
     succeeds(&mut rustc).then_some(bitcode)
 }
 
@@ -206,9 +175,123 @@ fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// The flags every crate of the object is compiled with, in the form of `CARGO_ENCODED_RUSTFLAGS`.
-///
-/// `bpf_target_arch` is the machine whose kernel runs the probes; `--btf` makes the linker write BTF, which needs debug information.
-pub(crate) fn rustflags(arch: &str) -> OsString {
-    format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf").into()
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::workspace::scratch_dir;
+
+    /// A made-up machine in a directory of its own.
+    struct Machine(PathBuf);
+
+    impl Machine {
+        fn new(name: &str) -> Self {
+            let root = scratch_dir().join("machines").join(name);
+            if root.exists() {
+                fs::remove_dir_all(&root).unwrap();
+            }
+            fs::create_dir_all(&root).unwrap();
+            Self(root)
+        }
+
+        fn program(&self, path: &str, script: &str) -> &Self {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            self
+        }
+
+        fn nightly(&self, name: &str, has_sources: bool) -> &Self {
+            if has_sources {
+                let sources = format!("rustup/toolchains/{name}/lib/rustlib/src/rust/library/core/src/lib.rs");
+                self.program(&sources, "");
+            }
+            self.program(&format!("rustup/toolchains/{name}/bin/rustc"), "exit 0")
+        }
+
+        fn precompiled(&self) -> &Self {
+            fs::create_dir_all(self.0.join("usr/lib/rustlib").join(TARGET).join("lib")).unwrap();
+            self.program("usr/bin/rustc", "exit 0")
+        }
+
+        fn places(&self) -> Places {
+            Places {
+                rustup_home: Some(self.0.join("rustup")),
+                prefixes: vec![self.0.join("usr")],
+                bins: vec![self.0.join("a"), self.0.join("b"), self.0.join("a")],
+            }
+        }
+
+        fn find(&self) -> Option<Toolchain> {
+            Toolchain::find(&self.places(), &self.0.join("scratch"))
+        }
+    }
+
+    #[test]
+    fn a_nightly_with_sources_comes_before_a_distributions_compiler() {
+        let machine = Machine::new("both");
+        machine.nightly("nightly-x86_64-unknown-linux-gnu", true).precompiled().program("a/bpf-linker", "exit 0");
+        assert!(matches!(machine.find().unwrap().compiler, Compiler::Nightly { .. }));
+    }
+
+    #[test]
+    fn a_nightly_without_sources_is_no_compiler() {
+        let machine = Machine::new("no-sources");
+        machine.nightly("nightly-x86_64-unknown-linux-gnu", false).program("a/bpf-linker", "exit 0");
+        assert_eq!(machine.find(), None);
+    }
+
+    #[test]
+    fn a_rolling_nightly_comes_before_a_dated_one_and_stable_is_not_asked() {
+        let machine = Machine::new("dated");
+        machine
+            .nightly("nightly-2026-01-01-x86_64", true)
+            .nightly("nightly-x86_64", true)
+            .nightly("stable-x86_64", true);
+        let compilers = machine.places().compilers();
+        assert_eq!(compilers.len(), 2);
+        assert!(compilers[0].rustc().to_string_lossy().contains("nightly-x86_64"), "{compilers:?}");
+    }
+
+    #[test]
+    fn a_distributions_compiler_without_core_for_bpf_is_no_compiler() {
+        let machine = Machine::new("no-core");
+        machine.program("usr/bin/rustc", "exit 0").program("a/bpf-linker", "exit 0");
+        assert_eq!(machine.find(), None);
+    }
+
+    #[test]
+    fn a_linker_that_does_not_fit_is_passed_over() {
+        let machine = Machine::new("misfit");
+        machine.precompiled().program("a/bpf-linker", "exit 1").program("b/bpf-linker", "exit 0");
+        assert_eq!(machine.find().unwrap().linker, machine.0.join("b/bpf-linker"));
+    }
+
+    #[test]
+    fn a_compiler_for_which_no_linker_fits_is_passed_over() {
+        let machine = Machine::new("too-new");
+        // The nightly's bitcode is what this linker cannot read.
+        let writes = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && echo nightly > \"$2\"; shift; done";
+        machine
+            .nightly("nightly-x86_64", true)
+            .program("rustup/toolchains/nightly-x86_64/bin/rustc", writes)
+            .precompiled()
+            .program("usr/bin/rustc", &writes.replace("nightly", "stable"))
+            .program("a/bpf-linker", "for last; do :; done; grep -q stable \"$last\"");
+        assert!(matches!(machine.find().unwrap().compiler, Compiler::Precompiled { .. }));
+    }
+
+    #[test]
+    fn a_linker_in_two_directories_of_the_path_is_tried_once() {
+        let machine = Machine::new("twice");
+        machine.program("a/bpf-linker", "exit 0");
+        assert_eq!(machine.places().linkers().len(), 1);
+    }
+
+    #[test]
+    fn a_machine_with_nothing_has_no_tool_chain() {
+        assert_eq!(Machine::new("bare").find(), None);
+    }
 }

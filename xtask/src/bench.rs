@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: measures what is shipped, on this machine.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::build;
+use crate::setup;
+use crate::step::Step;
+use crate::workspace::{as_root, cargo, target_dir};
+
+/// The verb.
+pub(crate) fn bench(filter: &[OsString]) -> Result<()> {
+    setup::setup()?;
+    let (name, agent) = build::Args::SHIPPED.build_for_tests()?;
+    let step = Step::loud("build the benchmark");
+    step.run(cargo().args(["build", "--release", "--package", "npd-tests", "--bins"]))?;
+    step.done();
+
+    let step = Step::loud("measure");
+    let mut assignment = OsString::from(name);
+    assignment.push("=");
+    assignment.push(agent);
+    let bench = target_dir().join("release/npd-bench");
+    step.run(as_root("env", "measuring the kernel's log")?.arg(assignment).arg(bench).args(filter))?;
+    step.done();
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask build`: the agent with its probes, as a developer's, a release or a static build.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::setup;
+use crate::step::Step;
+use crate::workspace::{cargo, host_triple, target_dir};
+
+/// Which build.
+#[derive(Clone, Copy, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Optimised and stripped, as shipped; takes minutes
+    #[arg(long)]
+    release: bool,
+    /// Without shared libraries: runs in an empty container and on any distribution
+    #[arg(long = "static")]
+    is_static: bool,
+}
+
+/// The verb.
+pub(crate) fn build(args: Args) -> Result<()> {
+    setup::setup()?;
+    let dir = args.build()?;
+    for name in ["npd-agent", "health-checker", "log-counter"] {
+        let path = dir.join(name);
+        if path.is_file() {
+            println!("{}  {}", path.display(), mebibytes(&path)?);
+        }
+    }
+    Ok(())
+}
+
+// === impl Args ===
+
+impl Args {
+    /// What is shipped.
+    pub(crate) const SHIPPED: Self = Self { release: true, is_static: true };
+
+    /// Builds the agent's programs and gives the directory they are in.
+    pub(crate) fn build(self) -> Result<PathBuf> {
+        let step = Step::loud(match self {
+            Self { release: false, is_static: false } => "build the agent",
+            Self { release: true, is_static: false } => "build the agent for release",
+            Self { release: false, is_static: true } => "build the static agent",
+            Self { release: true, is_static: true } => "build the static agent for release",
+        });
+        let mut command = cargo();
+        command.args(["build", "--package", "npd-agent", "--bins"]);
+        let mut dir = target_dir();
+        if self.is_static {
+            // With an explicit target the flag does not reach build scripts and procedural macros, which must stay dynamic.
+            let triple = host_triple();
+            let name = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+            command.args(["--target", &triple]).env(name, "-Ctarget-feature=+crt-static");
+            dir.push(triple);
+        }
+        if self.release {
+            command.arg("--release");
+        }
+        dir.push(if self.release { "release" } else { "debug" });
+        step.run(&mut command)?;
+        step.done();
+        Ok(dir)
+    }
+
+    /// Builds, and gives the variable by which the tests find the agent.
+    pub(crate) fn build_for_tests(self) -> Result<(&'static str, OsString)> {
+        Ok(("NPD_AGENT_BIN", self.build()?.join("npd-agent").into_os_string()))
+    }
+}
+
+fn mebibytes(path: &Path) -> Result<String> {
+    let bytes = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.len();
+    Ok(format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
+}

@@ -1,0 +1,129 @@
+//! `cargo xtask setup`: finds or installs what a build with probes and the tests need.
+//!
+//! In this order: a BPF tool chain that is there already (a rustup nightly with `rust-src`, then a distribution's), Debian's packages
+//! and a bpf-linker compiled for them, and where neither is possible, the exact words of what to install. A tool chain is *there* when
+//! it links; nothing is remembered between runs, so nothing can be remembered wrongly.
+
+mod debian;
+mod distribution;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::step::{self, note};
+use crate::toolchain::{Compiler, Places, Toolchain};
+use crate::workspace::{cargo, program, scratch_dir};
+use distribution::Distribution;
+
+/// Programs that tests call, and the Debian package of each. A test whose program is missing says so and is skipped.
+const TEST_PROGRAMS: &[(&str, &str)] = &[
+    ("capsh", "libcap2-bin"),
+    ("debugfs", "e2fsprogs"),
+    ("fsfreeze", "util-linux"),
+    ("losetup", "mount"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+];
+
+/// The verb.
+pub(crate) fn setup() -> Result<()> {
+    let begun = Instant::now();
+    let distribution = Distribution::read();
+    let on_debian = debian::may_install(&distribution);
+    let toolchain = match find() {
+        Some(toolchain) => toolchain,
+        None => install_toolchain(on_debian, &distribution)?,
+    };
+    note(&format!("BPF tool chain: {toolchain}"));
+    install_test_programs(on_debian);
+    note(&format!("ready, in {}", step::seconds(begun.elapsed())));
+    Ok(())
+}
+
+fn find() -> Option<Toolchain> {
+    Toolchain::find(&Places::from_env(), &scratch_dir())
+}
+
+fn install_toolchain(on_debian: bool, distribution: &Distribution) -> Result<Toolchain> {
+    let advice = distribution.advice(program("rustup").is_some());
+    if !on_debian || !debian::offers_compiler()? {
+        bail!("no BPF tool chain; {advice}");
+    }
+    install_debian_toolchain().map_err(|error| anyhow!("{error:#}\n\n{advice}"))
+}
+
+fn install_debian_toolchain() -> Result<Toolchain> {
+    debian::install_compiler()?;
+    if let Some(toolchain) = find() {
+        return Ok(toolchain);
+    }
+    let compilers = Places::from_env().compilers();
+    let precompiled = compilers.iter().find(|compiler| matches!(compiler, Compiler::Precompiled { .. }));
+    let llvm = debian::llvm_major(precompiled.context("Debian's compiler for BPF is not where it belongs")?)?;
+    debian::install_llvm(llvm)?;
+    let mut install = cargo();
+    install
+        // Not in the workspace, whose settings are for npd.
+        .current_dir("/")
+        .args(["install", "bpf-linker", "--version", debian::BPF_LINKER, "--locked", "--no-default-features"])
+        .args(["--features", &format!("llvm-{llvm}"), "--root"])
+        .arg(linker_root(&cargo_home()?))
+        .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"));
+    step::quiet(&format!("compiling bpf-linker for LLVM {llvm}, about a minute"), &mut install)?;
+    find().context("the compiler and the linker were installed, but do not link")
+}
+
+/// Where bpf-linker goes: beside cargo's other programs, unless one is there already that does not fit. Somebody needs that one.
+fn linker_root(cargo_home: &Path) -> PathBuf {
+    if cargo_home.join("bin/bpf-linker").exists() { cargo_home.join("npd") } else { cargo_home.to_owned() }
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    match (env::var_os("CARGO_HOME"), env::var_os("HOME")) {
+        (Some(home), _) => Ok(home.into()),
+        (None, Some(home)) => Ok(Path::new(&home).join(".cargo")),
+        (None, None) => bail!("neither CARGO_HOME nor HOME is set: there is no place for bpf-linker"),
+    }
+}
+
+/// Missing test programs are no reason to fail: the build does not need them.
+fn install_test_programs(on_debian: bool) {
+    let missing = missing_packages(|name| program(name).is_some());
+    if missing.is_empty() {
+        return;
+    }
+    let installed =
+        if on_debian { debian::install("what the tests call", &missing) } else { Err(anyhow!("this is not Debian")) };
+    if let Err(error) = installed {
+        note(&format!("not installed: {} ({error:#}); the tests that need them will be skipped", missing.join(", ")));
+    }
+}
+
+/// The packages of the test programs that are not there, each once.
+fn missing_packages(there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let mut packages: Vec<_> =
+        TEST_PROGRAMS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_missing_where_every_program_is_there() {
+        assert_eq!(missing_packages(|_| true), [""; 0]);
+    }
+
+    #[test]
+    fn a_package_of_two_missing_programs_is_installed_once() {
+        assert_eq!(missing_packages(|name| !matches!(name, "mkfs.ext4" | "debugfs")), ["e2fsprogs"]);
+    }
+}

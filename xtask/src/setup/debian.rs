@@ -1,0 +1,104 @@
+//! Debian's part of the BPF tool chain.
+//!
+//! Debian compiles browsers with `rustc-web`, a recent rustc that it keeps current in its stable releases, and ships `core` compiled for
+//! BPF with it: neither a nightly nor build-std is needed. bpf-linker is not packaged; it must be compiled against the LLVM that this
+//! rustc has, which Debian packages too.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use super::distribution::Distribution;
+use crate::step;
+use crate::toolchain::Compiler;
+use crate::workspace::{as_root, is_root, program};
+
+/// The compiler, and `core` for BPF.
+pub(super) const COMPILER_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
+/// The bpf-linker that is compiled: it knows LLVM 21 to 23.
+pub(super) const BPF_LINKER: &str = "0.13.0";
+
+/// Whether this is Debian or a derivative, and one is or can become root.
+pub(super) fn may_install(distribution: &Distribution) -> bool {
+    distribution.is_like("debian") && program("apt-get").is_some() && (is_root() || program("sudo").is_some())
+}
+
+/// Whether the package lists, updated if need be, have the compiler for BPF: Ubuntu's have not.
+pub(super) fn offers_compiler() -> Result<bool> {
+    if !offers(COMPILER_PACKAGES) {
+        update()?;
+    }
+    Ok(offers(COMPILER_PACKAGES))
+}
+
+/// Installs rustc-web and `core` for BPF.
+pub(super) fn install_compiler() -> Result<()> {
+    install("Debian's Rust compiler for BPF", COMPILER_PACKAGES)
+}
+
+/// Installs what compiling bpf-linker for that LLVM needs.
+pub(super) fn install_llvm(major: u32) -> Result<()> {
+    install("LLVM", &[&format!("llvm-{major}-dev"), "g++", "libzstd-dev", "zlib1g-dev"])
+}
+
+/// Installs packages; once more with fresh package lists when the first try fails.
+pub(super) fn install(what: &str, packages: &[&str]) -> Result<()> {
+    let name = format!("installing {what}: {}", packages.join(" "));
+    let install = || {
+        let mut apt = apt("install")?;
+        apt.args(["--yes", "--no-install-recommends"]).args(packages);
+        step::quiet(&name, &mut apt)
+    };
+    if offers(packages) && install().is_ok() {
+        return Ok(());
+    }
+    update()?;
+    install()
+}
+
+fn update() -> Result<()> {
+    step::quiet("updating the package lists", apt("update")?.arg("--quiet"))
+}
+
+fn apt(verb: &str) -> Result<Command> {
+    let mut apt = as_root("env", "installing packages")?;
+    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", verb]);
+    // Another apt may be at work on a machine that has just booted.
+    apt.args(["--option", "DPkg::Lock::Timeout=120"]);
+    Ok(apt)
+}
+
+/// Whether the package lists on this machine have all of `packages`.
+fn offers(packages: &[&str]) -> bool {
+    let show = |package: &&str| {
+        let mut apt_cache = Command::new("apt-cache");
+        apt_cache.args(["show", "--quiet", package]).stdout(Stdio::null()).stderr(Stdio::null());
+        apt_cache.status().is_ok_and(|status| status.success())
+    };
+    packages.iter().all(show)
+}
+
+/// The LLVM that `compiler` was built with.
+pub(super) fn llvm_major(compiler: &Compiler) -> Result<u32> {
+    let rustc = compiler.rustc();
+    let output =
+        Command::new(&rustc).arg("-vV").output().with_context(|| format!("cannot start {}", rustc.display()))?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    parse_llvm_major(&version).with_context(|| format!("{} does not say which LLVM it has", rustc.display()))
+}
+
+fn parse_llvm_major(version: &str) -> Option<u32> {
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    llvm.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_llvm_of_a_rustc_is_read_from_its_own_words() {
+        assert_eq!(parse_llvm_major("rustc 1.96.0 (x)\nrelease: 1.96.0\nLLVM version: 22.1.8\n"), Some(22));
+        assert_eq!(parse_llvm_major("rustc 1.96.0\n"), None);
+    }
+}

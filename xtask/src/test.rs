@@ -1,0 +1,161 @@
+//! `cargo xtask test`: everything that must hold before a change is proposed.
+//!
+//! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
+//! the sum of all test programs' own closing lines and is what CI reads.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::ValueEnum as _;
+
+use crate::build;
+use crate::setup;
+use crate::step::{self, Step};
+use crate::workspace::{cargo, host_triple, is_root, program};
+
+/// Which steps.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these steps; all of them when none is named
+    #[arg(value_enum)]
+    steps: Vec<Stage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    /// rustfmt has nothing to say
+    Format,
+    /// clippy has nothing to say, with and without probes
+    Lint,
+    /// Unit and property tests, which need no root
+    Unit,
+    /// The built agent against this machine's kernel, as root
+    Kernel,
+}
+
+/// The sum of test programs' closing lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// The verb.
+pub(crate) fn test(args: &Args) -> Result<()> {
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    let outcome = run(&args.steps, &mut tally);
+    println!("\nall in {}", step::seconds(begun.elapsed()));
+    if outcome.is_err() && tally.failed == 0 {
+        // A step without tests failed, or a test program did not reach its closing line.
+        tally.failed = 1;
+    }
+    if let Err(error) = &outcome {
+        println!("{error:#}");
+    }
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    outcome
+}
+
+fn run(stages: &[Stage], tally: &mut Tally) -> Result<()> {
+    setup::setup()?;
+    for stage in Stage::value_variants() {
+        if stages.is_empty() || stages.contains(stage) {
+            stage.run(tally)?;
+        }
+    }
+    Ok(())
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn run(self, tally: &mut Tally) -> Result<()> {
+        match self {
+            Self::Format => {
+                let step = Step::loud("format");
+                step.run(cargo().args(["fmt", "--all", "--check"]))?;
+                step.done();
+            }
+            Self::Lint => {
+                let step = Step::loud("lint");
+                // The probes too: for the host they compile, and this is the clippy that everybody has.
+                step.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))?;
+                step.done();
+                let step = Step::loud("lint without probes");
+                let without =
+                    ["clippy", "--package", "npd-agent", "--no-default-features", "--all-targets", "--", "-Dwarnings"];
+                step.run(cargo().args(without))?;
+                step.done();
+            }
+            Self::Unit => {
+                let step = Step::loud("unit and property tests");
+                let unit = ["test", "--workspace", "--exclude", "npd-tests", "--no-fail-fast"];
+                step.watch(cargo().args(unit), |line| tally.count(line))?;
+                step.done();
+            }
+            Self::Kernel => {
+                let (name, agent) = build::Args::default().build_for_tests()?;
+                let step = Step::loud("the agent against the real kernel");
+                let mut command = cargo();
+                command.args(["test", "--package", "npd-tests", "--no-fail-fast"]).env(name, &agent);
+                if !is_root() && program("sudo").is_some() {
+                    // Compiled as the user, run as root.
+                    let runner = format!("CARGO_TARGET_{}_RUNNER", host_triple().to_uppercase().replace('-', "_"));
+                    command.env(runner, format!("sudo env {name}={}", agent.display()));
+                }
+                step.watch(&mut command, |line| tally.count(line))?;
+                step.done();
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`; other lines are none of its business.
+    fn count(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        for part in result.split(['.', ';']) {
+            let Some((number, word)) = part.trim().split_once(' ') else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match word {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(lines: &[&str]) -> Tally {
+        let mut tally = Tally::default();
+        for line in lines {
+            tally.count(line);
+        }
+        tally
+    }
+
+    #[test]
+    fn the_closing_lines_of_all_test_programs_are_summed() {
+        let lines = [
+            "running 5 tests",
+            "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
+            "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.50s",
+        ];
+        assert_eq!(tally(&lines), Tally { passed: 6, failed: 3, skipped: 1 });
+    }
+
+    #[test]
+    fn what_a_test_prints_is_not_counted() {
+        assert_eq!(tally(&["12 passed; 4 failed", "  test result: ok. 1 passed", ""]), Tally::default());
+    }
+}

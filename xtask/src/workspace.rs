@@ -1,0 +1,78 @@
+//! Where things are in this workspace, and the commands that work on it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+/// The target triple of the host, whose gnu flavour is the only one that is built.
+pub(crate) fn host_triple() -> String {
+    format!("{}-unknown-linux-gnu", env::consts::ARCH)
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.parent().unwrap_or(manifest_dir)
+}
+
+/// Cargo's target directory.
+pub(crate) fn target_dir() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// A directory for xtask's own logs and scratch files.
+pub(crate) fn scratch_dir() -> PathBuf {
+    target_dir().join("xtask")
+}
+
+/// The running cargo, in the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    // `cargo run` describes xtask in the environment; that must not look like a change to what is built now.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Whether this process may do everything.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// The words that make root of whoever runs xtask: none for root itself, `sudo` where it is installed.
+pub(crate) fn root_prefix(purpose: &str) -> Result<&'static [&'static str]> {
+    if is_root() {
+        Ok(&[])
+    } else if program("sudo").is_some() {
+        Ok(&["sudo"])
+    } else {
+        bail!("{purpose} needs root, and there is no sudo here: become root and run it again")
+    }
+}
+
+/// A command that runs `program` as root.
+pub(crate) fn as_root(program: impl AsRef<std::ffi::OsStr>, purpose: &str) -> Result<Command> {
+    Ok(match root_prefix(purpose)? {
+        [] => Command::new(program),
+        [wrapper, ..] => {
+            let mut command = Command::new(wrapper);
+            command.arg(program);
+            command
+        }
+    })
+}
+
+/// Where `name` is installed. Root's tools count too, although a user's PATH may lack them.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let roots = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path).chain(roots).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
