@@ -1,0 +1,95 @@
+//! Takes away from an agent what a machine, a container runtime or an operator may withhold.
+//!
+//! Capabilities go with `setpriv`, files with a private mount namespace (`unshare -m`), both of util-linux: wrapper
+//! programs instead of code between fork and exec. Each replaces itself by the next, so that the process that the
+//! test knows is the agent in the end.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// What is taken away; nothing by default.
+#[derive(Clone, Debug, Default)]
+pub struct Sandbox {
+    without: Vec<Withheld>,
+}
+
+/// Something that an agent may have to do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// `CAP_BPF`. `CAP_SYS_ADMIN` goes as well, since the kernel takes it instead.
+    Bpf,
+    /// `CAP_PERFMON`. `CAP_SYS_ADMIN` goes as well, since the kernel takes it instead.
+    Perfmon,
+    /// `CAP_SYSLOG`: `/dev/kmsg` cannot be read where `kernel.dmesg_restrict` is 1. `CAP_SYS_ADMIN` goes as well.
+    Syslog,
+    /// tracefs in both of its places. `CAP_SYS_ADMIN` goes as well, so that nobody mounts it again.
+    Tracefs,
+    /// `/sys/kernel/btf`.
+    Btf,
+    /// The file `/dev/kmsg`, as in a container that was not given it.
+    Kmsg,
+}
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    /// Takes these away.
+    #[must_use]
+    pub fn without(withheld: impl Into<Vec<Withheld>>) -> Self {
+        Self { without: withheld.into() }
+    }
+
+    /// The command that runs a program inside. `folder` belongs to the test.
+    pub fn command(&self, program: &Path, folder: &Path) -> Result<Command> {
+        let mut words: Vec<String> = Vec::new();
+        let script: Vec<_> = self.without.iter().filter_map(|withheld| withheld.mounts()).collect();
+        if !script.is_empty() {
+            // A file system that the test sees as well, such as the agent's own folder, stays where it is.
+            let script = format!("set -e; {} exec \"$@\"", script.concat());
+            words.extend(["unshare", "-m", "sh", "-c", &script, "sh"].map(ToOwned::to_owned));
+        }
+        let mut capabilities: Vec<_> =
+            self.without.iter().flat_map(|withheld| withheld.capabilities().iter().copied()).collect();
+        capabilities.sort_unstable();
+        capabilities.dedup();
+        if !capabilities.is_empty() {
+            words.extend(["setpriv".to_owned(), "--bounding-set".to_owned(), capabilities.join(","), "--".to_owned()]);
+        }
+        words.push(program.to_str().with_context(|| format!("{} is no UTF-8", program.display()))?.to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(folder);
+        Ok(command)
+    }
+}
+
+// === impl Withheld ===
+
+impl Withheld {
+    fn capabilities(self) -> &'static [&'static str] {
+        match self {
+            Self::Bpf => &["-bpf", "-sys_admin"],
+            Self::Perfmon => &["-perfmon", "-sys_admin"],
+            Self::Syslog => &["-syslog", "-sys_admin"],
+            Self::Tracefs => &["-sys_admin"],
+            Self::Btf | Self::Kmsg => &[],
+        }
+    }
+
+    fn mounts(self) -> Option<&'static str> {
+        match self {
+            Self::Bpf | Self::Perfmon | Self::Syslog => None,
+            Self::Tracefs => Some(
+                "for d in /sys/kernel/tracing /sys/kernel/debug; do \
+                 if [ -d $d ]; then mount -t tmpfs -o ro none $d; fi; done; ",
+            ),
+            Self::Btf => Some("mount -t tmpfs -o ro none /sys/kernel/btf; "),
+            Self::Kmsg => Some(
+                "mount -t tmpfs -o mode=755 none /dev; \
+                 mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; \
+                 mknod -m 666 /dev/random c 1 8; mknod -m 666 /dev/urandom c 1 9; ",
+            ),
+        }
+    }
+}

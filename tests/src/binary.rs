@@ -1,0 +1,39 @@
+//! Where the programs under test are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The agent: `$NPD_AGENT_BIN`, or `npd-agent` as built beside this test program.
+pub fn agent() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("NPD_AGENT_BIN") {
+        let path = PathBuf::from(path);
+        return path.canonicalize().with_context(|| format!("NPD_AGENT_BIN is {}", path.display()));
+    }
+    beside("npd-agent")
+}
+
+/// The helper of this crate that hangs, eats memory and so on: see `src/bin/npd-victim.rs`.
+pub fn victim() -> Result<PathBuf> {
+    beside("npd-victim")
+}
+
+/// The `config/` folder of this repository: the monitors as shipped.
+#[must_use]
+pub fn shipped_config(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name)
+}
+
+/// Cargo puts a test program into `target/<profile>/deps`, the programs that people run one level above.
+fn beside(name: &str) -> Result<PathBuf> {
+    let me = env::current_exe().context("cannot find the path of this test program")?;
+    let found = me.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    match found {
+        Some(path) => Ok(path),
+        None => bail!(
+            "there is no {name} beside {}: run `cargo xtask test`, which builds it, or say in NPD_AGENT_BIN where the agent is",
+            me.display()
+        ),
+    }
+}

@@ -1,0 +1,97 @@
+//! A memory cgroup so small that a process in it is killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::victim::Victim;
+use crate::nonce;
+use crate::poll::{self, SOON};
+
+/// The name of the process that is killed.
+pub const COMM: &str = "npd-oom";
+
+/// Where a memory cgroup can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// The memory controller's own hierarchy.
+    V1,
+    /// The unified hierarchy, with the memory controller in it.
+    V2,
+}
+
+/// A memory cgroup; removed when dropped.
+#[derive(Debug)]
+pub struct MemoryCgroup {
+    path: PathBuf,
+    name: String,
+}
+
+/// A process that the OOM killer has taken.
+#[derive(Clone, Debug)]
+pub struct Killed {
+    /// Its process id.
+    pub pid: u32,
+    /// Its cgroup as the kernel writes it, such as `/npd-1a2b`.
+    pub cgroup: String,
+}
+
+/// Finds a memory controller.
+#[must_use]
+pub fn parent() -> Option<Parent> {
+    if Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists() {
+        return Some(Parent::V1);
+    }
+    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").ok()?;
+    controllers.split_whitespace().any(|name| name == "memory").then_some(Parent::V2)
+}
+
+/// Has one process killed in a cgroup of its own.
+pub fn kill_one() -> Result<Killed> {
+    MemoryCgroup::new(20 << 20)?.kill_one()
+}
+
+// === impl MemoryCgroup ===
+
+impl MemoryCgroup {
+    /// A cgroup with this limit in bytes, and no swap.
+    pub fn new(limit: u64) -> Result<Self> {
+        let parent = parent().context("there is no memory controller")?;
+        let name = format!("npd-{}", nonce());
+        let (root, limit_file, swap_file) = match parent {
+            Parent::V1 => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.swappiness"),
+            Parent::V2 => {
+                write(Path::new("/sys/fs/cgroup/cgroup.subtree_control"), "+memory")?;
+                ("/sys/fs/cgroup", "memory.max", "memory.swap.max")
+            }
+        };
+        let path = Path::new(root).join(&name);
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let group = Self { path, name };
+        write(&group.path.join(limit_file), &limit.to_string())?;
+        // Absent in a kernel without swap.
+        drop(fs::write(group.path.join(swap_file), "0"));
+        Ok(group)
+    }
+
+    /// Puts a process in that eats ten times the limit, and waits for its death.
+    pub fn kill_one(&self) -> Result<Killed> {
+        let mut victim = Victim::start(COMM, &["eat", "200"])?;
+        write(&self.path.join("cgroup.procs"), &victim.pid().to_string())?;
+        victim.order()?;
+        victim.wait_for_death()?;
+        Ok(Killed { pid: victim.pid(), cgroup: format!("/{}", self.name) })
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // The kernel takes a moment to let the last process go.
+        drop(poll::wait_until("the cgroup to be empty", SOON, || fs::remove_dir(&self.path).is_ok()));
+    }
+}
+
+fn write(path: &Path, value: &str) -> Result<()> {
+    fs::write(path, value).with_context(|| format!("cannot write {value} to {}", path.display()))
+}

@@ -1,0 +1,160 @@
+//! Conditions and their metrics, as node-problem-detector keeps them.
+
+use anyhow::{Result, ensure};
+use npd_tests::agent::Agent;
+use npd_tests::agent::metrics::Metrics;
+use npd_tests::monitor::Monitor;
+use npd_tests::suite::{Suite, need};
+use npd_tests::{kmsg, nonce};
+
+use super::expect_count;
+
+pub(crate) fn add(suite: &mut Suite) {
+    let mut test = |claim: &str, run: fn() -> Result<()>| {
+        suite.test(format!("conditions: {claim}"), move || {
+            need::root()?;
+            run()
+        });
+    };
+    test("all series are there with 0 from the start", zero_at_the_start);
+    test("a permanent problem is reported once and stays", stays);
+    test("another reason on the same condition is a new report and takes the gauge over", reason_flips);
+    test("a rule for a condition that nobody declared changes nothing", undeclared);
+    test("the suffix of a rule is added to its message", suffix);
+    test("a monitor without metricsReporting has no series", no_metrics);
+}
+
+fn deadlock_monitor(word: &str) -> Monitor {
+    Monitor::kernel("kernel-monitor")
+        .condition("KernelDeadlock", "KernelHasNoDeadlock", "kernel has no deadlock")
+        .rule("TaskHung", &format!(r"{word} task \S+:\w+ blocked for more than \w+ seconds\."))
+        .permanent(
+            "KernelDeadlock",
+            "DockerHung",
+            &format!(r"{word} task docker:\w+ blocked for more than \w+ seconds\."),
+        )
+        .permanent(
+            "KernelDeadlock",
+            "AufsHung",
+            &format!(r"{word} task umount\.aufs:\w+ blocked for more than \w+ seconds\."),
+        )
+        .permanent("NotDeclared", "Orphan", &format!("{word} orphan"))
+}
+
+fn hang(word: &str, task: &str) -> Result<()> {
+    kmsg::write(&format!("{word} task {task} blocked for more than 300 seconds."))
+}
+
+fn expect(metrics: &Metrics, name: &str, labels: &[(&str, &str)], value: f64) -> Result<()> {
+    let found = metrics.value(name, labels);
+    ensure!(found == Some(value), "{name}{labels:?} is {found:?}, not {value}");
+    Ok(())
+}
+
+fn gauge(metrics: &Metrics, reason: &str, value: f64) -> Result<()> {
+    expect(metrics, "problem_gauge", &[("reason", reason), ("type", "KernelDeadlock")], value)
+}
+
+fn counter(metrics: &Metrics, reason: &str, value: f64) -> Result<()> {
+    expect(metrics, "problem_counter", &[("reason", reason)], value)
+}
+
+fn zero_at_the_start() -> Result<()> {
+    let agent = Agent::with(&deadlock_monitor(&nonce()))?;
+    let metrics = agent.metrics()?;
+    for reason in ["TaskHung", "DockerHung", "AufsHung"] {
+        counter(&metrics, reason, 0.0)?;
+    }
+    gauge(&metrics, "DockerHung", 0.0)?;
+    gauge(&metrics, "AufsHung", 0.0)?;
+    expect(&metrics, "problem_gauge", &[("reason", "Orphan"), ("type", "NotDeclared")], 0.0)?;
+    ensure!(metrics.series("problem_gauge").len() == 3, "too many gauges:\n{}", metrics.text);
+    Ok(())
+}
+
+fn stays() -> Result<()> {
+    let word = nonce();
+    let agent = Agent::with(&deadlock_monitor(&word))?;
+    hang(&word, "docker:7")?;
+    agent.fence()?;
+    expect_count("both rules", &agent.problems(), 2)?;
+    let reported = agent.reported("DockerHung");
+    expect_count("the permanent rule", &reported, 1)?;
+    ensure!(reported[0].condition.as_deref() == Some("KernelDeadlock"), "condition {:?}", reported[0].condition);
+    ensure!(reported[0].status.as_deref() == Some("True"), "status {:?}", reported[0].status);
+    let message = format!(
+        "Node condition KernelDeadlock is now: True, reason: DockerHung, \
+         message: \"{word} task docker:7 blocked for more than 300 seconds.\""
+    );
+    ensure!(reported[0].text == message, "the event says {:?}", reported[0].text);
+
+    hang(&word, "docker:8")?;
+    agent.fence()?;
+    expect_count("the temporary rule speaks again", &agent.reported("TaskHung"), 2)?;
+    expect_count("the permanent one does not", &agent.reported("DockerHung"), 1)?;
+    let metrics = agent.metrics()?;
+    counter(&metrics, "TaskHung", 2.0)?;
+    counter(&metrics, "DockerHung", 1.0)?;
+    gauge(&metrics, "DockerHung", 1.0)
+}
+
+fn reason_flips() -> Result<()> {
+    let word = nonce();
+    let agent = Agent::with(&deadlock_monitor(&word))?;
+    hang(&word, "docker:7")?;
+    hang(&word, "umount.aufs:9")?;
+    agent.fence()?;
+    let metrics = agent.metrics()?;
+    gauge(&metrics, "DockerHung", 0.0)?;
+    gauge(&metrics, "AufsHung", 1.0)?;
+    hang(&word, "docker:7")?;
+    agent.fence()?;
+    let metrics = agent.metrics()?;
+    gauge(&metrics, "DockerHung", 1.0)?;
+    gauge(&metrics, "AufsHung", 0.0)?;
+    counter(&metrics, "DockerHung", 2.0)?;
+    counter(&metrics, "AufsHung", 1.0)?;
+    expect_count("back and forth", &agent.reported("DockerHung"), 2)
+}
+
+fn undeclared() -> Result<()> {
+    let word = nonce();
+    let agent = Agent::with(&deadlock_monitor(&word))?;
+    kmsg::write(&format!("{word} orphan"))?;
+    agent.fence()?;
+    expect_count("no event", &agent.problems(), 0)?;
+    let metrics = agent.metrics()?;
+    expect(&metrics, "problem_gauge", &[("reason", "Orphan")], 0.0)?;
+    // Whether it has a counter at 0 does not matter to anybody.
+    let counted = metrics.value("problem_counter", &[("reason", "Orphan")]);
+    ensure!(matches!(counted, None | Some(0.0)), "problem_counter is {counted:?}");
+    Ok(())
+}
+
+fn suffix() -> Result<()> {
+    let word = nonce();
+    let rule = serde_json::json!([
+        { "type": "temporary", "reason": "Line", "pattern": format!("npd-line {word}"),
+          "patternGeneratedMessageSuffix": "see https://example.test/runbook" },
+    ]);
+    let lines = Monitor::kernel("line-monitor").with("rules", rule);
+    let agent = npd_tests::agent::Setup::new()?.monitor(&lines)?.monitor(&Monitor::kernel("fence"))?.start()?;
+    kmsg::write(&format!("npd-line {word}"))?;
+    agent.fence()?;
+    let reported = agent.reported("Line");
+    expect_count("the line", &reported, 1)?;
+    let text = format!("npd-line {word}; see https://example.test/runbook");
+    ensure!(reported[0].text == text, "the event says {:?}", reported[0].text);
+    Ok(())
+}
+
+fn no_metrics() -> Result<()> {
+    let word = nonce();
+    let agent = Agent::with(&deadlock_monitor(&word).with("metricsReporting", false))?;
+    hang(&word, "docker:7")?;
+    agent.fence()?;
+    expect_count("both rules", &agent.problems(), 2)?;
+    let text = agent.metrics()?.text;
+    ensure!(!text.contains("DockerHung") && !text.contains("TaskHung"), "there are series:\n{text}");
+    Ok(())
+}

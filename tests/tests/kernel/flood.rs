@@ -1,0 +1,113 @@
+//! Many lines at once: nothing is lost, or what is lost is counted to the last line.
+
+use anyhow::{Context, Result, ensure};
+use npd_tests::agent::{Agent, Setup};
+use npd_tests::kmsg::{self, Flood};
+use npd_tests::monitor::Monitor;
+use npd_tests::nonce;
+use npd_tests::poll::SOON;
+use npd_tests::suite::{Suite, need};
+
+use super::{expect_count, timed};
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.test("flood: of 50,000 lines with 500 problems all 500 are reported, in order, and no line is lost", all);
+    suite.test("flood, kmsg: every line is either found or counted as lost", found_or_lost);
+    suite.test("flood, kmsg: records and losses add up to the kernel's own numbers", adds_up);
+    suite.test("flood, auto: records and losses add up to the kernel's own numbers, even with a tiny ring", tiny_ring);
+}
+
+fn start(source: &str, monitor: &Monitor) -> Result<Setup> {
+    Ok(Setup::new()?.monitor(monitor)?.arg(format!("--kernel-source={source}")))
+}
+
+fn lost(agent: &Agent) -> Result<f64> {
+    agent.metrics()?.value("npd_kernel_records_lost_total", &[]).context("there is no npd_kernel_records_lost_total")
+}
+
+/// From all origins.
+fn records(agent: &Agent) -> Result<f64> {
+    let series = agent.metrics()?.series("npd_kernel_records_total");
+    ensure!(!series.is_empty(), "there is no npd_kernel_records_total");
+    Ok(series.iter().map(|(_, value)| value).sum())
+}
+
+fn all() -> Result<()> {
+    need::probes()?;
+    let flood = Flood { lines: 50_000, every: 100, tag: nonce() };
+    let monitor = Monitor::kernel("flood-monitor").rule("Flood", &format!(r"npd-flood {} problem \d+", flood.tag));
+    let agent = start("auto", &monitor)?.start()?;
+    let before = records(&agent)?;
+    let written = flood.write()?;
+    let ((), took) = timed(|| agent.fence_within(SOON * 3))?;
+    let reports = agent.reported("Flood");
+    let hint = format!("of {} problems (written in {:?}, seen {took:?} later)", written.problems, written.took);
+    expect_count(&hint, &reports, written.problems)?;
+    for (number, report) in reports.iter().enumerate() {
+        let text = flood.line(number * flood.every);
+        ensure!(report.text == text, "{text:?} came as {:?}", report.text);
+    }
+    let (lost, seen) = (lost(&agent)?, records(&agent)? - before);
+    ensure!(lost == 0.0, "{lost} records are counted as lost");
+    ensure!(seen >= written.lines as f64, "only {seen} records are counted");
+    Ok(())
+}
+
+fn found_or_lost() -> Result<()> {
+    need::root()?;
+    let flood = Flood { lines: 20_000, every: 1, tag: nonce() };
+    let monitor = Monitor::kernel("flood-monitor").rule("Flood", &format!(r"npd-flood {} problem \d+", flood.tag));
+    let agent = start("kmsg", &monitor)?.start()?;
+    agent.fence()?;
+    let before = lost(&agent)?;
+    let start = kmsg::mark()?;
+    flood.write()?;
+    let end = kmsg::mark()?;
+    agent.fence_within(SOON * 3)?;
+    let found = agent.reported("Flood").len() as f64;
+    let lost = lost(&agent)? - before;
+    // What others wrote meanwhile may be among the lost.
+    let written = flood.lines as f64;
+    let foreign = (end - start - 1) as f64 - written;
+    ensure!(
+        found + lost >= written && found + lost <= written + foreign,
+        "written {written} (and {foreign} by others), found {found}, lost {lost}"
+    );
+    Ok(())
+}
+
+fn adds_up() -> Result<()> {
+    need::root()?;
+    sum(start("kmsg", &Monitor::kernel("flood-monitor"))?)
+}
+
+fn tiny_ring() -> Result<()> {
+    need::probes()?;
+    sum(start("auto", &Monitor::kernel("flood-monitor"))?.arg("--kernel-ring-size=65536"))
+}
+
+/// Between two moments at which the agent has seen everything, what it counts is what the kernel counts.
+fn sum(setup: Setup) -> Result<()> {
+    let agent = setup.start()?;
+    let quiet = |agent: &Agent| -> Result<(u64, f64)> {
+        // A foreign line between the mark and the fence would count for one side only: try again then.
+        loop {
+            let mark = kmsg::mark()?;
+            agent.fence_within(SOON * 3)?;
+            let (records, lost) = (records(agent)?, lost(agent)?);
+            if kmsg::mark()? == mark + 2 {
+                return Ok((mark, records + lost));
+            }
+        }
+    };
+    let (first, before) = quiet(&agent)?;
+    Flood { lines: 100_000, every: 100, tag: nonce() }.write()?;
+    let (last, after) = quiet(&agent)?;
+    let (kernel, counted) = ((last - first) as f64, after - before);
+    ensure!(
+        (kernel - counted).abs() < 0.5,
+        "the kernel wrote {kernel} records, the agent accounts for {counted}, {} of them lost",
+        lost(&agent)?
+    );
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The agent against the real kernel: every problem is made on purpose, on this machine, and undone again.
+//!
+//! As root: `cargo xtask test`, or one family with `cargo test -p npd-tests --test kernel -- flood`. The tests share
+//! one kernel log and one set of sysctls with the whole machine, so they run one by one, and a lock keeps a second
+//! run out. Messages of others do no harm: each test knows its own by a word, a device or a process id.
+
+use std::fs::{File, TryLockError};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use npd_tests::agent::problem::Problem;
+use npd_tests::fault::tracefs::Tracefs;
+use npd_tests::monitor::Monitor;
+use npd_tests::poll;
+use npd_tests::suite::{Suite, need};
+
+mod conditions;
+mod degrees;
+mod faults;
+mod flood;
+mod hung_task;
+mod lifecycle;
+mod lines;
+mod lookback;
+mod storage;
+mod victims;
+
+fn main() -> Result<ExitCode> {
+    let mut suite = Suite::default();
+    faults::add(&mut suite);
+    lines::add(&mut suite);
+    lookback::add(&mut suite);
+    conditions::add(&mut suite);
+    hung_task::add(&mut suite);
+    victims::add(&mut suite);
+    storage::add(&mut suite);
+    flood::add(&mut suite);
+    degrees::add(&mut suite);
+    lifecycle::add(&mut suite);
+
+    // Without the rights every test says itself that it is skipped.
+    let rights = need::root().is_ok();
+    let _alone = if rights { Some(lock()?) } else { None };
+    let _tracefs = if rights { Some(Tracefs::mounted()?) } else { None };
+    Ok(suite.run())
+}
+
+/// Waits until no other run of these tests is on this machine.
+fn lock() -> Result<File> {
+    let path = std::env::temp_dir().join("npd-kernel-tests.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    poll::wait_for("another run of these tests to end", Duration::from_mins(10), || match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
+    })?;
+    Ok(file)
+}
+
+/// The kinds of reading the kernel log that every claim about plain lines must hold for.
+const SOURCES: [&str; 2] = ["auto", "kmsg"];
+
+/// A monitor with the rules of node-problem-detector's kernel monitor that these tests make come true.
+fn kernel_monitor() -> Monitor {
+    Monitor::kernel("kernel-monitor")
+        .rule("TaskHung", r"task \S+:\w+ blocked for more than \w+ seconds\.")
+        .rule("OOMKilling", r"Killed process \d+ (.+) total-vm:\d+kB, anon-rss:\d+kB, file-rss:\d+kB.*")
+        .rule("IOError", r"I/O error, dev \w+, sector \d+.*")
+        .rule("Ext4Error", r"EXT4-fs error .*")
+        .rule("Ext4Shutdown", r"EXT4-fs \(\w+\): shut down requested \(\d+\)")
+}
+
+/// Checks that there are exactly so many, and shows them all when not.
+fn expect_count(what: &str, problems: &[Problem], count: usize) -> Result<()> {
+    if problems.len() == count {
+        return Ok(());
+    }
+    let texts: Vec<_> = problems.iter().take(60).map(|problem| format!("    {}", problem.text)).collect();
+    bail!("{what}: expected {count}, reported {}:\n{}", problems.len(), texts.join("\n"))
+}
+
+/// How long something took, for the output of a failed test.
+fn timed<T>(run: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+    let started = Instant::now();
+    Ok((run()?, started.elapsed()))
+}
