@@ -1,0 +1,3 @@
+//! The npd agent.
+
+fn main() {}
