@@ -57,6 +57,7 @@ pub fn parse_duration(text: &str) -> Result<GoDuration, DurationError> {
     let mut rest = unsigned;
     while !rest.is_empty() {
         let (whole, fraction, after) = split_number(rest).ok_or_else(invalid)?;
+        let whole = read_whole(whole).ok_or_else(invalid)?;
         let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, next) = after.split_at(end);
         if unit.is_empty() {
@@ -103,26 +104,22 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     })
 }
 
+/// The digits before the point as a number, or nothing when that passes [`LIMIT`].
+fn read_whole(digits: &str) -> Option<u64> {
+    digits.bytes().try_fold(0_u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|number| *number <= LIMIT)
+    })
+}
+
 /// `whole.fraction` times `unit`, or nothing when that passes [`LIMIT`].
-fn term_nanos(whole: &str, fraction: &str, unit: u64) -> Option<u64> {
-    let mut value: u64 = 0;
-    for digit in whole.bytes() {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        if value > LIMIT {
-            return None;
-        }
-    }
-    if value > LIMIT / unit {
+fn term_nanos(whole: u64, fraction: &str, unit: u64) -> Option<u64> {
+    if whole > LIMIT / unit {
         return None;
     }
-    value *= unit;
     let (numerator, scale) = read_fraction(fraction);
-    if numerator > 0 {
-        #[expect(clippy::cast_sign_loss, reason = "a product of positive numbers")]
-        let part = (numerator as f64 * (unit as f64 / scale)) as u64;
-        value = value.checked_add(part).filter(|v| *v <= LIMIT)?;
-    }
-    Some(value)
+    #[expect(clippy::cast_sign_loss, reason = "a product of positive numbers")]
+    let part = (numerator as f64 * (unit as f64 / scale)) as u64;
+    (whole * unit).checked_add(part).filter(|nanos| *nanos <= LIMIT)
 }
 
 /// The digits after the point as a numerator and its power of ten. Digits beyond 64 bits cannot matter and are dropped.
@@ -316,6 +313,9 @@ mod tests {
             ("-9223372036854775809ns", r#"time: invalid duration "-9223372036854775809ns""#),
             ("3000000h", r#"time: invalid duration "3000000h""#),
             ("99999999999999999999s", r#"time: invalid duration "99999999999999999999s""#),
+            // The number is looked at before its unit.
+            ("9223372036854775809d", r#"time: invalid duration "9223372036854775809d""#),
+            ("9223372036854775808d", r#"time: unknown unit "d" in duration "9223372036854775808d""#),
         ] {
             let error = parse_duration(text).map_err(|e| e.to_string());
             assert_eq!(error, Err(words.to_owned()), "{text}");

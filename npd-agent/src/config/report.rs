@@ -3,9 +3,10 @@
 mod words;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use self::words::{Excerpt, Listed, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
+use self::words::{Chain, Excerpt, Listed, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
 use super::duration::DurationError;
 use super::json::{Kind, Member, Position, Value};
 use crate::rules::PatternError;
@@ -156,7 +157,7 @@ pub enum Problem {
     )]
     Label(String),
     /// Not a regular expression.
-    #[error("{0}")]
+    #[error("{}", Chain(.0))]
     Pattern(PatternError),
 }
 
@@ -198,6 +199,14 @@ pub enum Notice {
     /// A pattern that every line has.
     #[error("the rule has no pattern and matches every line")]
     MatchesEveryLine,
+    /// A pattern that holds for no line but the first ever.
+    #[error(
+        "^ is the start of all {lines} lines of the buffer, so the pattern never matches, (?m)^ is the start of a line"
+    )]
+    NeverMatches {
+        /// The size of the buffer.
+        lines: NonZeroUsize,
+    },
     /// An event nobody can tell apart.
     #[error("the rule has no reason, its events and metrics will have an empty one")]
     NoReason,

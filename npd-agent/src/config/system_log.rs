@@ -97,19 +97,23 @@ pub enum Effect {
 pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings) -> Option<SystemLogConfig> {
     let root = document.root();
     let mut raw = RawSystemLog::default();
-    raw.decode(root, findings);
+    if !raw.decode(root, findings) {
+        return None;
+    }
     let plugin = check_plugin(&raw.plugin, root, findings);
     if plugin.is_some() {
         check_unused(&raw, root, findings);
     }
-    let metrics_reporting = raw.metrics_reporting.0;
-    let metrics_reporting = match metrics_reporting {
+    let metrics_reporting = match raw.metrics_reporting.0 {
         Field::Present { value, .. } => value,
         Field::Absent | Field::Refused => true,
     };
+    let lookback = check_duration(&raw.lookback, root, findings);
+    let delay = check_duration(&raw.delay, root, findings);
+    let buffer_size = check_buffer_size(&raw.buffer_size, root, findings);
     let conditions = Conditions::check(&raw, findings);
-    let rules = raw.rules.elements().iter();
-    let rules = rules.filter_map(|rule| check_rule(rule, &conditions, metrics_reporting, findings)).collect();
+    let context = RuleContext { conditions: &conditions, metrics_reporting, buffer_size };
+    let rules = raw.rules.elements().iter().filter_map(|rule| check_rule(rule, &context, findings)).collect();
     if !raw.rules.is_refused() {
         conditions.report_unused(&raw, findings);
     }
@@ -117,9 +121,9 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
         path: path.to_owned(),
         plugin: plugin?,
         source: raw.source.get()?.into(),
-        lookback: check_duration(&raw.lookback, root, findings),
-        delay: check_duration(&raw.delay, root, findings),
-        buffer_size: check_buffer_size(&raw.buffer_size, root, findings),
+        lookback,
+        delay,
+        buffer_size,
         conditions: conditions.definitions,
         rules,
         metrics_reporting,
@@ -182,10 +186,16 @@ fn check_buffer_size<'d>(field: &Field<'d, i64>, root: Value<'d>, findings: &mut
     }
 }
 
+/// What a rule is checked against.
+struct RuleContext<'a, 'd> {
+    conditions: &'a Conditions<'d>,
+    metrics_reporting: bool,
+    buffer_size: NonZeroUsize,
+}
+
 fn check_rule<'d>(
     element: &Element<'d, RawRule<'d>>,
-    conditions: &Conditions<'d>,
-    metrics_reporting: bool,
+    context: &RuleContext<'_, 'd>,
     findings: &mut Findings,
 ) -> Option<Rule> {
     let (rule, at) = (&element.value, element.at);
@@ -195,8 +205,8 @@ fn check_rule<'d>(
     if element.null || element.refused {
         return None;
     }
-    let effect = check_effect(rule, at, conditions, findings);
-    if metrics_reporting {
+    let effect = check_effect(rule, at, context.conditions, findings);
+    if context.metrics_reporting {
         check_label(&rule.reason, at, findings);
         if matches!(effect, Some(Effect::Permanent { .. })) {
             check_label(&rule.condition, at, findings);
@@ -205,18 +215,37 @@ fn check_rule<'d>(
     if rule.reason.get() == Some("") {
         findings.notice(rule.reason.at(at), Notice::NoReason);
     }
-    if rule.pattern.get() == Some("") {
-        findings.notice(rule.pattern.at(at), Notice::MatchesEveryLine);
-    }
-    let pattern = Pattern::parse(rule.pattern.get()?)
-        .map_err(|error| findings.error(rule.pattern.at(at), Problem::Pattern(error)))
-        .ok();
+    let pattern = check_pattern(&rule.pattern, at, context.buffer_size, findings);
     Some(Rule {
         effect: effect?,
         reason: rule.reason.get()?.into(),
         pattern: pattern?,
         suffix: Some(rule.suffix.get()?).filter(|suffix| !suffix.is_empty()).map(str::to_owned),
     })
+}
+
+fn check_pattern<'d>(
+    field: &Field<'d, &'d str>,
+    owner: Value<'d>,
+    buffer_size: NonZeroUsize,
+    findings: &mut Findings,
+) -> Option<Pattern> {
+    let (source, at) = (field.get()?, field.at(owner));
+    if source.is_empty() {
+        findings.notice(at, Notice::MatchesEveryLine);
+    }
+    match Pattern::parse(source) {
+        Ok(pattern) => {
+            if !pattern.can_match(buffer_size) {
+                findings.notice(at, Notice::NeverMatches { lines: buffer_size });
+            }
+            Some(pattern)
+        }
+        Err(error) => {
+            findings.error(at, Problem::Pattern(error));
+            None
+        }
+    }
 }
 
 /// Only "temporary" is temporary; whatever else is permanent.

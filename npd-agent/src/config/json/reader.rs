@@ -111,7 +111,7 @@ impl Reader<'_> {
     /// Consumes an opening bracket, unless that would nest too deep.
     fn enter(&mut self, content: Content) -> Result<Content, SyntaxError> {
         if self.open.len() == MAX_DEPTH {
-            return Err(self.error("exceeded max depth"));
+            return Err(self.error(format!("exceeded max depth of {MAX_DEPTH} levels")));
         }
         self.at += 1;
         Ok(content)

@@ -1,9 +1,13 @@
 //! How a message shows what it did not write itself: keys, names and values from outside.
 
+use std::error::Error;
 use std::fmt;
 
 /// Escapes control characters: keys, names and patterns come from outside and must not forge further lines.
 pub(super) struct OneLine<'a, 'f>(pub(super) &'a mut fmt::Formatter<'f>);
+
+/// An error and its sources, as these errors are the end of the chain.
+pub(super) struct Chain<'a>(pub(super) &'a dyn Error);
 
 /// The beginning of a text that may be long.
 pub(super) struct Excerpt<'a>(pub(super) &'a str);
@@ -25,6 +29,18 @@ pub(super) struct TypeIs<'a>(pub(super) &'a str);
 
 /// How many characters of a text from outside a message shows.
 const EXCERPT: usize = 80;
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(source) = next {
+            write!(f, ": {source}")?;
+            next = source.source();
+        }
+        Ok(())
+    }
+}
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
