@@ -5,6 +5,14 @@
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![allow(unsafe_code, reason = "a probe reads raw kernel memory")]
+#![allow(unreachable_pub, reason = "the kernel and the agent reach programs and maps by their exported names")]
+#![allow(clippy::cast_ptr_alignment, reason = "the helpers read the kernel's memory at any alignment")]
+#![allow(
+    clippy::inline_always,
+    reason = "a call costs a stack frame of the 512 bytes and hides bounds from the verifier"
+)]
+#![allow(clippy::match_overlapping_arm, reason = "steps of sizes read best by their upper bounds")]
+#![allow(clippy::needless_pass_by_value, reason = "aya's macros hand over the context")]
 
 mod block;
 mod filesystem;
