@@ -203,6 +203,14 @@ fn the_files_most_nodes_run_load_without_a_word() {
     assert_eq!(&*readonly.rules[0].reason, "FilesystemIsReadOnly");
 }
 
+#[test]
+fn the_shipped_files_load_without_a_word() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    let paths = ["kernel-monitor.json", "readonly-monitor.json"].map(|name| shipped.join(name));
+    let loaded = load(&paths).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.warnings, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
