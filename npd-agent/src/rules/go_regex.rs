@@ -22,8 +22,10 @@ mod class;
 mod error;
 mod escape;
 mod expr;
+mod fold;
 mod parser;
 mod property;
+mod repeat;
 
 pub use error::{GoRegexError, GoRegexErrorKind};
 use regex_syntax::hir::Hir;
@@ -39,3 +41,5 @@ pub fn parse(pattern: &str) -> Result<Hir, GoRegexError> {
     parser::Parser::new(pattern).parse()
 }
 
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
 use super::error::{GoRegexError, GoRegexErrorKind};
+use super::fold::fold;
 use super::parser::Parser;
 use super::property::Property;
 
@@ -64,7 +65,7 @@ impl Parser<'_> {
         }
         let mut class = ClassUnicode::new(ranges);
         if self.flags().fold {
-            class.case_fold_simple();
+            fold(&mut class);
         }
         class.union(&named);
         if negated {
@@ -104,7 +105,7 @@ impl Parser<'_> {
     fn ascii_class(&self, ranges: AsciiRanges, negated: bool) -> ClassUnicode {
         let mut class = ClassUnicode::new(ranges.iter().map(|&(low, high)| ClassUnicodeRange::new(low, high)));
         if self.flags().fold {
-            class.case_fold_simple();
+            fold(&mut class);
         }
         if negated {
             class.negate();

@@ -6,14 +6,15 @@
 
 use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, Look, Repetition};
 
+use super::fold::fold;
+use super::repeat::Repeat;
+
 /// The largest height of Go's syntax tree, its `maxHeight`.
 pub(super) const MAX_HEIGHT: u32 = 1000;
 /// The largest program in instructions: 128 MiB of 40 bytes each, Go's `maxSize`.
 pub(super) const MAX_SIZE: u64 = (128 << 20) / 40;
 /// The largest sum of range ends in character classes: 128 MiB of 4 bytes each, Go's `maxRunes`.
 pub(super) const MAX_RUNES: usize = (128 << 20) / 4;
-/// The largest repeat count, and the largest product of nested ones.
-pub(super) const MAX_REPEAT: u32 = 1000;
 
 /// A parsed piece of the pattern.
 pub(super) struct Expr {
@@ -25,22 +26,16 @@ pub(super) struct Expr {
 
 enum Shape {
     /// Characters in sequence; code points, as Go admits surrogates here (they match nothing).
-    Literal { runes: Vec<u32>, fold: bool },
+    Literal {
+        runes: Vec<u32>,
+        folds: bool,
+    },
     /// One character of a set.
     Class(ClassUnicode),
     Concat(Vec<Hir>),
     Alternate(Vec<Hir>),
     /// Anything that is not taken apart any more.
     Whole(Hir),
-}
-
-/// A repetition operator. Go counts `x{0,}` against its limits otherwise than `x*`, though both match the same.
-#[derive(Clone, Copy)]
-pub(super) enum Repeat {
-    Star,
-    Plus,
-    Quest,
-    Counted { min: u32, max: Option<u32> },
 }
 
 // === impl Expr ===
@@ -54,8 +49,8 @@ impl Expr {
         Self::leaf(Shape::Whole(Hir::empty()))
     }
 
-    pub(super) fn literal(rune: u32, fold: bool) -> Self {
-        Self::leaf(Shape::Literal { runes: vec![rune], fold })
+    pub(super) fn literal(rune: u32, folds: bool) -> Self {
+        Self::leaf(Shape::Literal { runes: vec![rune], folds })
     }
 
     pub(super) fn class(class: ClassUnicode) -> Self {
@@ -116,7 +111,7 @@ impl Expr {
                     match item.shape {
                         Shape::Concat(inner) if parts.is_empty() => parts = inner,
                         Shape::Concat(inner) => parts.extend(inner),
-                        Shape::Literal { runes, fold: true } => parts.extend(runes.into_iter().map(folded_rune)),
+                        Shape::Literal { runes, folds: true } => parts.extend(runes.into_iter().map(folded_rune)),
                         shape => parts.push(shape.into_hir()),
                     }
                 }
@@ -126,8 +121,10 @@ impl Expr {
     }
 
     /// The first of `branches` that matches.
-    pub(super) fn alternate(branches: Vec<Self>) -> Self {
-        let mut branches = join_classes(branches);
+    pub(super) fn alternate(mut branches: Vec<Self>) -> Self {
+        if branches.len() > 1 {
+            branches = join_classes(branches);
+        }
         if branches.len() == 1 {
             return branches.swap_remove(0);
         }
@@ -155,10 +152,10 @@ impl Expr {
     fn single(&self) -> Option<ClassUnicode> {
         match &self.shape {
             Shape::Class(class) => Some(class.clone()),
-            Shape::Literal { runes, fold } if runes.len() == 1 => {
+            Shape::Literal { runes, folds } if runes.len() == 1 => {
                 let mut class = rune_class(runes[0]);
-                if *fold {
-                    class.case_fold_simple();
+                if *folds {
+                    fold(&mut class);
                 }
                 Some(class)
             }
@@ -172,8 +169,8 @@ impl Expr {
 impl Shape {
     fn into_hir(self) -> Hir {
         match self {
-            Self::Literal { runes, fold: true } => Hir::concat(runes.into_iter().map(folded_rune).collect()),
-            Self::Literal { runes, fold: false } => {
+            Self::Literal { runes, folds: true } => Hir::concat(runes.into_iter().map(folded_rune).collect()),
+            Self::Literal { runes, folds: false } => {
                 let text: Option<String> = runes.into_iter().map(char::from_u32).collect();
                 text.map_or_else(Hir::fail, |text| Hir::literal(text.into_bytes()))
             }
@@ -181,41 +178,6 @@ impl Shape {
             Self::Concat(parts) => Hir::concat(parts),
             Self::Alternate(parts) => Hir::alternation(parts),
             Self::Whole(hir) => hir,
-        }
-    }
-}
-
-// === impl Repeat ===
-
-impl Repeat {
-    fn bounds(self) -> (u32, Option<u32>) {
-        match self {
-            Self::Star => (0, None),
-            Self::Plus => (1, None),
-            Self::Quest => (0, Some(1)),
-            Self::Counted { min, max } => (min, max),
-        }
-    }
-
-    /// Instructions of the repetition of something that takes `sub`, as Go reckons before it simplifies.
-    fn size(self, sub: u64) -> u64 {
-        let size = match self {
-            Self::Star | Self::Counted { min: 0, max: None } => sub.saturating_add(2),
-            Self::Plus | Self::Quest => sub.saturating_add(1),
-            Self::Counted { min, max: None } => sub.saturating_mul(min.into()).saturating_add(1),
-            Self::Counted { min, max: Some(max) } => {
-                sub.saturating_mul(max.into()).saturating_add(max.saturating_sub(min).into())
-            }
-        };
-        size.max(1)
-    }
-
-    fn copies(self, sub: u32) -> u32 {
-        match self {
-            // What is under `{0}` does not count, so `(?:(?:a{1000}){0}){1000}` is legal.
-            Self::Counted { max: Some(0), .. } => 1,
-            Self::Counted { min, max } => sub.saturating_mul(max.unwrap_or(min).max(1)),
-            Self::Star | Self::Plus | Self::Quest => sub,
         }
     }
 }
@@ -235,10 +197,10 @@ fn join_literals(items: Vec<Expr>) -> Vec<Expr> {
     let mut joined: Vec<Expr> = Vec::with_capacity(items.len());
     for item in items {
         if let (
-            Some(Expr { shape: Shape::Literal { runes, fold }, size, .. }),
-            Shape::Literal { runes: more, fold: folds_too },
+            Some(Expr { shape: Shape::Literal { runes, folds }, size, .. }),
+            Shape::Literal { runes: more, folds: folds_too },
         ) = (joined.last_mut(), &item.shape)
-            && fold == folds_too
+            && folds == folds_too
         {
             runes.extend_from_slice(more);
             *size += item.size;
@@ -281,6 +243,6 @@ fn rune_class(rune: u32) -> ClassUnicode {
 
 fn folded_rune(rune: u32) -> Hir {
     let mut class = rune_class(rune);
-    class.case_fold_simple();
+    fold(&mut class);
     Hir::class(Class::Unicode(class))
 }

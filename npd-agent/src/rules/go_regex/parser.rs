@@ -8,8 +8,9 @@ use regex_syntax::hir::{ClassUnicode, Hir, Look};
 
 use super::class;
 use super::error::{GoRegexError, GoRegexErrorKind};
-use super::expr::{Expr, MAX_HEIGHT, MAX_REPEAT, MAX_RUNES, MAX_SIZE, Repeat};
+use super::expr::{Expr, MAX_HEIGHT, MAX_RUNES, MAX_SIZE};
 use super::property::{Property, PropertyTables};
+use super::repeat::{MAX_REPEAT, Repeat, counts};
 
 /// A cursor over the pattern and what was built from the part before it.
 pub(super) struct Parser<'p> {
@@ -381,28 +382,4 @@ impl Parser<'_> {
         self.items.push(expr);
         Ok(())
     }
-}
-
-/// The bounds of the `{2}`, `{2,}` or `{2,5}` that `text` starts with, and its length. Counts with leading zeros,
-/// spaces, or without a minimum make it ordinary text.
-fn counts(text: &str) -> Option<(u32, Option<u32>, usize)> {
-    let inner = text.strip_prefix('{')?;
-    let (min, rest) = count(inner)?;
-    let (max, rest) = match rest.strip_prefix(',') {
-        None => (Some(min), rest),
-        Some(rest) if rest.starts_with('}') => (None, rest),
-        Some(rest) => count(rest).map(|(max, rest)| (Some(max), rest))?,
-    };
-    let rest = rest.strip_prefix('}')?;
-    Some((min, max, text.len() - rest.len()))
-}
-
-/// A decimal number without leading zeros, and what follows it. One that does not fit is as good as any over the limit.
-fn count(text: &str) -> Option<(u32, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, rest) = text.split_at(digits);
-    if digits == 0 || (digits > 1 && number.starts_with('0')) {
-        return None;
-    }
-    Some((number.parse().unwrap_or(u32::MAX), rest))
 }

@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
+
+use super::fold::fold;
 
 /// A property that Go has a table of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -26,14 +28,14 @@ pub(super) struct PropertyTables {
 /// General categories, short and long names and aliases, as Go spells them once normalised; sorted.
 #[rustfmt::skip]
 const CATEGORIES: &[&str] = &[
-    "C", "Casedletter", "Cc", "Cf", "Closepunctuation", "Cn", "Co", "Combiningmark", "Connectorpunctuation",
-    "Control", "Cs", "Currencysymbol", "Dashpunctuation", "Decimalnumber", "Enclosingmark", "Finalpunctuation",
-    "Format", "Initialpunctuation", "L", "Lc", "Letter", "Letternumber", "Lineseparator", "Ll", "Lm", "Lo",
-    "Lowercaseletter", "Lt", "Lu", "M", "Mark", "Mathsymbol", "Mc", "Me", "Mn", "Modifierletter", "Modifiersymbol",
-    "N", "Nd", "Nl", "No", "Nonspacingmark", "Number", "Openpunctuation", "Other", "Otherletter", "Othernumber",
-    "Otherpunctuation", "Othersymbol", "P", "Paragraphseparator", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Privateuse",
-    "Ps", "Punctuation", "S", "Sc", "Separator", "Sk", "Sm", "So", "Spaceseparator", "Spacingmark", "Surrogate",
-    "Symbol", "Titlecaseletter", "Unassigned", "Uppercaseletter", "Z", "Zl", "Zp", "Zs", "Cntrl", "Digit", "Punct",
+    "C", "Casedletter", "Cc", "Cf", "Closepunctuation", "Cn", "Cntrl", "Co", "Combiningmark", "Connectorpunctuation",
+    "Control", "Cs", "Currencysymbol", "Dashpunctuation", "Decimalnumber", "Digit", "Enclosingmark",
+    "Finalpunctuation", "Format", "Initialpunctuation", "L", "Lc", "Letter", "Letternumber", "Lineseparator", "Ll",
+    "Lm", "Lo", "Lowercaseletter", "Lt", "Lu", "M", "Mark", "Mathsymbol", "Mc", "Me", "Mn", "Modifierletter",
+    "Modifiersymbol", "N", "Nd", "Nl", "No", "Nonspacingmark", "Number", "Openpunctuation", "Other", "Otherletter",
+    "Othernumber", "Otherpunctuation", "Othersymbol", "P", "Paragraphseparator", "Pc", "Pd", "Pe", "Pf", "Pi", "Po",
+    "Privateuse", "Ps", "Punct", "Punctuation", "S", "Sc", "Separator", "Sk", "Sm", "So", "Spaceseparator",
+    "Spacingmark", "Surrogate", "Symbol", "Titlecaseletter", "Unassigned", "Uppercaseletter", "Z", "Zl", "Zp", "Zs",
 ];
 
 /// Scripts of one word; sorted.
@@ -93,11 +95,11 @@ impl Property {
 // === impl PropertyTables ===
 
 impl PropertyTables {
-    pub(super) fn class(&mut self, property: Property, fold: bool) -> ClassUnicode {
-        let table = self.tables.entry((property, fold)).or_insert_with(|| {
+    pub(super) fn class(&mut self, property: Property, folded: bool) -> ClassUnicode {
+        let table = self.tables.entry((property, folded)).or_insert_with(|| {
             let mut class = property.table();
-            if fold && property.folds() {
-                class.case_fold_simple();
+            if folded && property.folds() {
+                fold(&mut class);
             }
             class
         });
@@ -118,7 +120,7 @@ fn normalised(name: &str) -> String {
 /// come back as a literal.
 fn unicode_table(key: &str, name: &str) -> ClassUnicode {
     let complement = regex_syntax::parse(&format!(r"\P{{{key}={name}}}"));
-    match complement.map(regex_syntax::hir::Hir::into_kind) {
+    match complement.map(Hir::into_kind) {
         Ok(HirKind::Class(Class::Unicode(mut class))) => {
             class.negate();
             class
