@@ -83,13 +83,12 @@ impl Expr {
     }
 
     pub(super) fn repeat(self, repeat: Repeat, greedy: bool) -> Self {
-        let (min, max) = repeat.bounds();
         let (height, size, copies) = (self.height + 1, repeat.size(self.size), repeat.copies(self.copies));
         let sub = self.into_hir();
-        let hir = if max == Some(0) {
+        let hir = if repeat.max == Some(0) {
             never_entered(sub)
         } else {
-            Hir::repetition(Repetition { min, max, greedy, sub: Box::new(sub) })
+            Hir::repetition(Repetition { min: repeat.min, max: repeat.max, greedy, sub: Box::new(sub) })
         };
         Self { shape: Shape::Whole(hir), height, size, copies }
     }

@@ -349,16 +349,16 @@ impl Parser<'_> {
     fn repeat_operator(&mut self) -> Result<Option<Repeat>, GoRegexError> {
         let start = self.at;
         let operator = match self.peek() {
-            Some('*') => Repeat::Star,
-            Some('+') => Repeat::Plus,
-            Some('?') => Repeat::Quest,
+            Some('*') => Repeat::STAR,
+            Some('+') => Repeat::PLUS,
+            Some('?') => Repeat::QUEST,
             _ => {
-                let Some((min, max, len)) = counts(self.rest()) else { return Ok(None) };
+                let Some((repeat, len)) = counts(self.rest()) else { return Ok(None) };
                 self.skip(len);
-                if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || min > max) {
+                if repeat.is_invalid() {
                     return Err(self.error(GoRegexErrorKind::RepeatCount, start));
                 }
-                return Ok(Some(Repeat::Counted { min, max }));
+                return Ok(Some(repeat));
             }
         };
         self.bump();
