@@ -1,7 +1,18 @@
 //! The kernel log and the kernel's structured events.
 
 pub mod calibration;
+pub mod event;
+pub mod format;
+pub mod host;
+pub mod hung;
 pub mod kmsg;
+pub mod log;
 pub mod merge;
+pub mod metrics;
 pub mod piece;
+pub mod pod;
+pub mod probes;
+mod router;
 pub mod tail;
+pub mod tracefs;
+pub mod twins;

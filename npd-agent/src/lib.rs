@@ -1,5 +1,15 @@
 //! npd: sees kernel and system problems of a node the moment they happen, and tells the cluster.
+//!
+//! The flow is one way: sources ([`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
+//! and give statuses ([`problem`]), the [`detector`] hands these to the exporters ([`exporter`]).
 
+pub mod cli;
+pub mod config;
+pub mod detector;
+pub mod exporter;
 pub mod kernel;
+pub mod monitor;
 pub mod problem;
+pub mod record;
+pub mod rules;
 pub mod time;

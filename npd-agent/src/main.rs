@@ -1,3 +1,257 @@
-//! The npd agent.
+//! The npd agent: arguments, logs, configuration, kernel log, exporters, and an orderly end.
 
-fn main() {}
+use std::{
+    error::Error,
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser as _;
+use npd_agent::{
+    cli::{self, Args, Command, LogFormat},
+    config,
+    detector::{Detector, StatusSender},
+    exporter::{Exporter, log::LogExporter, prometheus as page, prometheus::PrometheusExporter},
+    kernel::{
+        log::{KernelLog, KernelLogOptions, KernelSource, Started},
+        metrics::KernelMetrics,
+    },
+    monitor::system_log::{SystemLog, Times},
+    record::Record,
+    time::Now,
+};
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What a wrong command line exits with.
+const USAGE: u8 = 2;
+/// What everything else that keeps the agent from working exits with.
+const FATAL: u8 = 255;
+/// How long the end may take before it is forced.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(message) => {
+            let code = if message.use_stderr() { USAGE } else { 0 };
+            return if message.print().is_ok() { code.into() } else { USAGE.into() };
+        }
+    };
+    if args.version {
+        return say(&format!("v{}\n", env!("CARGO_PKG_VERSION")));
+    }
+    start_log(&args);
+    if let Some(Command::Features) = args.command {
+        return match features(&args) {
+            Ok(table) => say(&table),
+            Err(error) => fatal(&*error),
+        };
+    }
+    let configs = match args.check(|note| tracing::warn!("{note}")) {
+        Ok(configs) => configs,
+        Err(error) => {
+            tracing::error!("{error}");
+            return USAGE.into();
+        }
+    };
+    let loaded = match config::load(&configs) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            for warning in &errors.warnings {
+                tracing::warn!("{warning}");
+            }
+            for error in &errors.errors {
+                tracing::error!("{error}");
+            }
+            tracing::error!(errors = errors.errors.len(), "the configuration has errors");
+            return FATAL.into();
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(&args, loaded)),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal(&*error),
+    }
+}
+
+async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> {
+    let registry = Registry::new();
+    register_build_info(&registry)?;
+    let times = times();
+    let monitors: Vec<SystemLog> = loaded.system_logs.into_iter().map(|config| SystemLog::new(config, times)).collect();
+    let port = u16::try_from(args.prometheus_port).unwrap_or(0);
+    if port == 0 {
+        return Err(
+            "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
+        );
+    }
+    let declared: Vec<_> = monitors.iter().map(SystemLog::declared).collect();
+    let exporters: Vec<Box<dyn Exporter>> =
+        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry, &declared)?)];
+    let address = SocketAddr::new(args.prometheus_address, port);
+    let listener = page::bind(address)
+        .await
+        .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
+    let (detector, statuses) = Detector::new(exporters);
+
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let detector = tokio::spawn(detector.run());
+    let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
+    let metrics = KernelMetrics::register(&registry)?;
+    // What the kernel log holds of the past goes through the detector, so it must run already.
+    let options = kernel_options(args);
+    let opened =
+        tokio::task::spawn_blocking(move || KernelLog::start(options, Box::new(listen(monitors, statuses)), metrics));
+    let (kernel_log, _started) = opened.await??;
+
+    let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
+    tracing::info!(node, metrics = %format!("http://{address}/metrics"), "ready");
+
+    let mut watch = tokio::time::interval(Duration::from_secs(1));
+    watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let failed = loop {
+        tokio::select! {
+            name = signals.next() => {
+                tracing::info!(signal = name, "stopping");
+                break false;
+            }
+            _ = watch.tick() => if kernel_log.has_ended() { break true; },
+        }
+    };
+    let end = async {
+        // In the order of the flow: the source, then what is on its way, then the page.
+        let last = tokio::task::spawn_blocking(move || kernel_log.stop()).await?;
+        detector.await?;
+        stop.cancel();
+        server.await??;
+        last.map_err(Box::<dyn Error>::from)
+    };
+    tokio::select! {
+        ended = end => ended?,
+        () = tokio::time::sleep(SHUTDOWN_DEADLINE) => return Err("stopping took too long".into()),
+        name = signals.next() => return Err(format!("aborted by a second signal ({name})").into()),
+    }
+    if failed { Err("the kernel log ended by itself".into()) } else { Ok(()) }
+}
+
+/// The monitors as the sink of the kernel log: each gets each record.
+fn listen(mut monitors: Vec<SystemLog>, statuses: StatusSender) -> impl FnMut(&Record<'_>) + Send {
+    for monitor in &monitors {
+        // Nothing is on its way yet, so there is room; without a detector there is nobody to tell.
+        if statuses.try_send(monitor.initial_status()).is_err() {
+            tracing::error!("the detector is gone");
+        }
+    }
+    move |record| {
+        for monitor in &mut monitors {
+            monitor.record(record, &mut |status| {
+                if statuses.blocking_send(status).is_err() {
+                    tracing::error!("the detector is gone");
+                }
+            });
+        }
+    }
+}
+
+fn kernel_options(args: &Args) -> KernelLogOptions {
+    KernelLogOptions {
+        source: args.kernel_source.source().unwrap_or(KernelSource::Auto),
+        ring_size: args.kernel_ring_size.0,
+        probe_diagnostics: args.verbosity > 0,
+        kmsg: "/dev/kmsg".into(),
+    }
+}
+
+fn times() -> Times {
+    let now = Now::read();
+    let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let uptime = boottime.tv_sec.saturating_mul(1_000_000_000).saturating_add(boottime.tv_nsec);
+    Times { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
+}
+
+/// The table of `npd-agent features`.
+fn features(args: &Args) -> Result<String, Box<dyn Error>> {
+    use std::fmt::Write as _;
+    let sink = Box::new(|_: &Record<'_>| ());
+    let metrics = KernelMetrics::register(&Registry::new())?;
+    let (kernel_log, Started { mode, probes }) = KernelLog::start(kernel_options(args), sink, metrics)?;
+    kernel_log.stop()?;
+    let mut table = format!("{:<14} {:<26} {:<12} WHY\n", "PROBE", "TRACEPOINT", "STATE");
+    for report in probes {
+        writeln!(table, "{:<14} {:<26} {:<12} {}", report.probe.name, report.probe, report.state, report.why)?;
+    }
+    writeln!(table, "\nkernel log: {}", mode.as_str())?;
+    Ok(table)
+}
+
+fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
+    let opts = prometheus::Opts::new("npd_build_info", "1, with the agent's version");
+    let info = prometheus::IntGaugeVec::new(opts, &["version"])?;
+    info.with_label_values(&[concat!("v", env!("CARGO_PKG_VERSION"))]).set(1);
+    registry.register(Box::new(info))
+}
+
+/// The signals that end the agent.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn start_log(args: &Args) {
+    let level = match args.verbosity {
+        ..=0 => "info",
+        1 => "info,npd_agent=debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal(&error),
+    }
+}
+
+/// The one place where an error and its causes are printed.
+fn fatal(error: &dyn Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    tracing::error!("{text}");
+    FATAL.into()
+}

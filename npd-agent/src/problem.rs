@@ -18,6 +18,9 @@ pub struct Status {
     pub events: Vec<Event>,
     /// All conditions of the monitor as they are now, not only the changed ones.
     pub conditions: Vec<Condition>,
+    /// Whether `problem_counter` and `problem_gauge` count it (`metricsReporting` of the monitor's config).
+    #[serde(skip)]
+    pub metrics: bool,
 }
 
 /// One happening.
@@ -31,6 +34,9 @@ pub struct Event {
     pub reason: Arc<str>,
     /// What a person reads.
     pub message: String,
+    /// The type of the condition whose change this event tells, if it tells one.
+    #[serde(skip)]
+    pub condition: Option<Arc<str>>,
     /// What is known beyond the text, such as `pid`, `comm` or `dev`; empty for plain log lines.
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub fields: Fields,

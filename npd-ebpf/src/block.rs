@@ -1,6 +1,6 @@
 //! `block:block_rq_error` (Linux 5.18): a block request failed. Before it, `block:block_rq_complete` with an error.
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel, macros::tracepoint, programs::TracePointContext, EbpfContext};
+use aya_ebpf::{EbpfContext, Global, helpers::bpf_probe_read_kernel, macros::tracepoint, programs::TracePointContext};
 use npd_common::Kind;
 
 use crate::output::submit;

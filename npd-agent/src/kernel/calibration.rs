@@ -5,7 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::{kmsg::KmsgRecord, piece::{Piece, Sequencer}};
+use super::{
+    kmsg::KmsgRecord,
+    piece::{Piece, Sequencer},
+};
 
 /// How many pieces are remembered until /dev/kmsg shows them.
 const REMEMBERED: usize = 64;

@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_refused() {
-        for bytes in [&b""[..], b"6,1,2", b"6,1;x", b"a,1,2,-;x", b"6,,2,-;x", b"6,1,-2,-;x", b"6,99999999999999999999,2,-;x"]
+        for bytes in
+            [&b""[..], b"6,1,2", b"6,1;x", b"a,1,2,-;x", b"6,,2,-;x", b"6,1,-2,-;x", b"6,99999999999999999999,2,-;x"]
         {
             assert_eq!(KmsgRecord::parse(bytes), None, "{}", String::from_utf8_lossy(bytes));
         }

@@ -78,6 +78,8 @@ pub struct Merge {
     /// The record that a continuation would belong to.
     open: Option<u64>,
     check: Check,
+    /// By how many nanoseconds the probes' clock was ahead of the log's at the last sample.
+    clock_lead: i64,
 }
 
 /// A sample of the ring's lines is compared with /dev/kmsg: a copy of each would cost more than all the rest.
@@ -87,7 +89,11 @@ enum Check {
     /// The next line of the ring is the sample.
     Armed(Vec<u8>),
     /// The sample waits for its copy.
-    Sample(u64, Vec<u8>),
+    Sample {
+        seq: u64,
+        time: Monotonic,
+        text: Vec<u8>,
+    },
 }
 
 #[derive(Debug)]
@@ -112,6 +118,7 @@ impl Merge {
             waiting_bytes: 0,
             open: None,
             check: Check::Off,
+            clock_lead: 0,
         }
     }
 
@@ -119,6 +126,12 @@ impl Merge {
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
+    }
+
+    /// By how many nanoseconds the probes' clock is ahead of /dev/kmsg's. The two drift apart over weeks.
+    #[must_use]
+    pub const fn clock_lead(&self) -> i64 {
+        self.clock_lead
     }
 
     /// Whether a record at or after [`Self::next`] is known to exist that only /dev/kmsg can complete now.
@@ -159,7 +172,7 @@ impl Merge {
             Some(seq) if seq == self.next && piece.complete && self.waiting.is_empty() => {
                 out.line(Line { seq, text: piece.text, time: piece.ktime, kmsg: None });
                 self.next += 1;
-                self.sample(seq, piece.text);
+                self.sample(seq, piece.ktime, piece.text);
             }
             Some(seq) if seq >= self.next => self.store(seq, piece, out),
             // Already delivered from /dev/kmsg.
@@ -217,27 +230,31 @@ impl Merge {
     pub fn arm(&mut self) {
         self.check = match std::mem::replace(&mut self.check, Check::Off) {
             Check::Off => Check::Armed(Vec::new()),
-            Check::Armed(text) | Check::Sample(_, text) => Check::Armed(text),
+            Check::Armed(text) | Check::Sample { text, .. } => Check::Armed(text),
         };
     }
 
     #[inline]
-    fn sample(&mut self, seq: u64, text: &[u8]) {
+    fn sample(&mut self, seq: u64, time: Monotonic, text: &[u8]) {
         if let Check::Armed(copy) = &mut self.check {
             copy.clear();
             copy.extend_from_slice(text);
-            self.check = Check::Sample(seq, std::mem::take(copy));
+            self.check = Check::Sample { seq, time, text: std::mem::take(copy) };
         }
     }
 
     fn compare(&mut self, record: &KmsgRecord<'_>) -> Agreement {
-        let text = match (&self.check, self.waiting.get(&record.seq)) {
+        let (text, time) = match (&self.check, self.waiting.get(&record.seq)) {
             _ if record.may_be_cut() => return Agreement::Unknown,
-            (_, Some(waiting)) if waiting.complete => &waiting.text,
-            (Check::Sample(seq, text), _) if *seq == record.seq => text,
+            (_, Some(waiting)) if waiting.complete => (&waiting.text, waiting.time),
+            (Check::Sample { seq, time, text }, _) if *seq == record.seq => (text, *time),
             _ => return Agreement::Unknown,
         };
-        if *record.text() == **text { Agreement::Same } else { Agreement::Different }
+        if *record.text() != **text {
+            return Agreement::Different;
+        }
+        self.clock_lead = time.nanos().cast_signed().saturating_sub(record.time.nanos().cast_signed());
+        Agreement::Same
     }
 
     fn store(&mut self, seq: u64, piece: &Piece<'_>, out: &mut impl Output) {
@@ -247,12 +264,8 @@ impl Merge {
         if self.waiting.contains_key(&seq) {
             return;
         }
-        let waiting = Waiting {
-            text: piece.text.to_vec(),
-            time: piece.ktime,
-            end: piece.end(),
-            complete: piece.complete,
-        };
+        let waiting =
+            Waiting { text: piece.text.to_vec(), time: piece.ktime, end: piece.end(), complete: piece.complete };
         self.waiting_bytes += waiting.text.len();
         self.waiting.insert(seq, waiting);
         self.flush(out);
@@ -293,7 +306,7 @@ impl Merge {
     fn deliver(&mut self, seq: u64, waiting: Waiting, out: &mut impl Output) {
         self.waiting_bytes -= waiting.text.len();
         out.line(Line { seq, text: &waiting.text, time: waiting.time, kmsg: None });
-        self.sample(seq, &waiting.text);
+        self.sample(seq, waiting.time, &waiting.text);
         self.next += 1;
     }
 

@@ -12,8 +12,8 @@ use npd_common::{Header, Kind};
 
 use super::{
     calibration::Calibration,
-    kmsg::{KmsgRead, KmsgRecord},
-    merge::{Agreement, Line, Merge, Output},
+    kmsg::KmsgRead,
+    merge::{Agreement, Merge, Output},
     piece::{Piece, Sequencer},
 };
 use crate::time::Monotonic;
@@ -87,11 +87,11 @@ pub struct Tail {
 // === impl Tail ===
 
 impl Tail {
-    /// Starts at sequence number `next`, where /dev/kmsg stands at or before it.
+    /// Starts with the oldest record of /dev/kmsg, where it stands.
     #[must_use]
-    pub fn new(next: u64, trust: Trust) -> Self {
-        let merge = Merge::new(next, true);
-        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: true }
+    pub fn new(trust: Trust) -> Self {
+        let merge = Merge::new(0, true);
+        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false }
     }
 
     /// Starts with the next line of the ring, without /dev/kmsg.
@@ -117,6 +117,12 @@ impl Tail {
     pub fn set_trust(&mut self, trust: Trust) {
         self.trust = trust;
         self.missed = 0;
+    }
+
+    /// By how many nanoseconds the probes' clock is ahead of /dev/kmsg's, where a record showed it.
+    #[must_use]
+    pub fn clock_lead(&self) -> i64 {
+        self.merge.clock_lead()
     }
 
     /// The probe is not silent after all: the ring was full.
@@ -240,6 +246,10 @@ impl Tail {
                 KmsgRead::Overrun | KmsgRead::Malformed => continue,
                 KmsgRead::End => return Ok(()),
             };
+            if !self.anchored {
+                self.merge.start_at(record.seq);
+                self.anchored = true;
+            }
             if record.seq >= self.merge.next() {
                 // Its event, and that of everything before it, is in the ring by now or never.
                 self.drain(ring, self.contiguous.then_some(record.seq), out, cycle);
@@ -258,29 +268,8 @@ impl Tail {
             {
                 cycle.calibrated = Some(sequencer);
             }
-            cycle.disagrees |= self.take(&record, out) == Agreement::Different;
+            cycle.disagrees |= self.merge.kmsg(&record, out) == Agreement::Different;
         }
-    }
-
-    fn take(&mut self, record: &KmsgRecord<'_>, out: &mut impl Sink) -> Agreement {
-        match &self.trust {
-            // The self-test line is nobody's problem.
-            Trust::Doorbell(calibration) if calibration.is_nonce(&record.text()) => {
-                self.merge.kmsg(record, &mut Discard(out))
-            }
-            _ => self.merge.kmsg(record, out),
-        }
-    }
-}
-
-/// Drops lines but counts losses.
-struct Discard<'a, O>(&'a mut O);
-
-impl<O: Output> Output for Discard<'_, O> {
-    fn line(&mut self, _: Line<'_>) {}
-
-    fn lost(&mut self, records: u64) {
-        self.0.lost(records);
     }
 }
 

@@ -1,0 +1,491 @@
+//! The command line: node-problem-detector's flags, and ours beside them.
+//!
+//! Flags mean what pflag makes of them: long ones take two dashes, booleans take `=false`, lists are comma lists
+//! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
+//! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
+
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::kernel::log::KernelSource;
+
+/// What `--help` begins with.
+const ABOUT: &str =
+    "Sees kernel and system problems of a node the moment they happen, and tells Prometheus and the log.
+
+A drop-in for node-problem-detector: it takes its flags and its config files. The kernel log is watched through eBPF \
+probes and /dev/kmsg together, so that nothing is lost in a flood.";
+
+const EXAMPLES: &str = "Examples:
+  Watch the kernel log without a cluster:
+    npd-agent --enable-k8s-exporter=false --config.system-log-monitor=config/kernel-monitor.json,config/readonly-monitor.json
+  Make a problem, and see it counted:
+    echo '<3>task docker:7 blocked for more than 300 seconds.' > /dev/kmsg
+    curl -s http://127.0.0.1:20257/metrics | grep problem_
+  See what the kernel gives:
+    npd-agent features
+
+Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for a wrong command line; 255 for everything that keeps \
+the agent from working, such as a config file with errors.";
+
+/// The arguments, checked as far as one by one is possible.
+#[derive(Debug, Parser)]
+#[command(
+    name = "npd-agent",
+    about = ABOUT.split('\n').next(),
+    long_about = ABOUT,
+    after_long_help = EXAMPLES,
+    args_override_self = true,
+    disable_version_flag = true,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110
+)]
+pub struct Args {
+    /// What to do other than run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Print the version and exit.
+    #[arg(long, help_heading = "Agent", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    pub version: bool,
+
+    /// The node's name. Wins over $NODE_NAME, which wins over the host's name.
+    #[arg(long, help_heading = "Agent", default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub hostname_override: String,
+
+    /// Config files of system log monitors, separated by commas; may be repeated.
+    #[arg(long = "config.system-log-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
+    pub system_log_monitors: Vec<CommaList>,
+
+    #[arg(long = "system-log-monitors", hide = true, action = ArgAction::Append)]
+    deprecated_system_log_monitors: Vec<CommaList>,
+
+    /// How the kernel log is read.
+    #[arg(long, help_heading = "Kernel log", value_enum, default_value_t, value_name = "SOURCE")]
+    pub kernel_source: SourceArg,
+
+    /// Size of the probes' ring buffer in bytes: a power of two from 65536 to 1073741824. It has to hold what the
+    /// kernel prints while the agent is not scheduled; a line takes 100 to 160 bytes.
+    #[arg(long, help_heading = "Kernel log", default_value_t = RingSize(4 << 20), value_name = "BYTES")]
+    pub kernel_ring_size: RingSize,
+
+    /// Report to the Kubernetes API server. Not part of this build yet: it must be set to false.
+    #[arg(long, help_heading = "Exporters", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    pub enable_k8s_exporter: bool,
+
+    /// Where to serve metrics.
+    #[arg(long, help_heading = "Exporters", default_value = "127.0.0.1", value_name = "IP")]
+    pub prometheus_address: IpAddr,
+
+    /// The port of the metrics; 0 or less serves none.
+    #[arg(long, help_heading = "Exporters", default_value_t = 20257, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
+    pub prometheus_port: i64,
+
+    /// The form of the agent's own log, which goes to standard error.
+    #[arg(long, help_heading = "Logging", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
+    /// How much is logged: 0 what an operator wants to see, 1 also each probe event and the probes' own
+    /// diagnostics, 2 everything. $RUST_LOG overrides it.
+    #[arg(
+        short,
+        long = "v",
+        help_heading = "Logging",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_name = "LEVEL"
+    )]
+    pub verbosity: i32,
+
+    #[arg(long, hide = true, value_name = "PATTERN=LEVEL[,…]")]
+    vmodule: Option<String>,
+
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    logtostderr: bool,
+
+    #[command(flatten)]
+    later: Later,
+}
+
+/// node-problem-detector's flags whose parts are not built yet.
+#[derive(Debug, clap::Args)]
+struct Later {
+    #[arg(long = "config.custom-plugin-monitor", hide = true)]
+    config_custom_plugin_monitor: Option<String>,
+    #[arg(long = "custom-plugin-monitors", hide = true)]
+    custom_plugin_monitors: Option<String>,
+    #[arg(long = "config.system-stats-monitor", hide = true)]
+    config_system_stats_monitor: Option<String>,
+    #[arg(long = "exporter.stackdriver", hide = true)]
+    exporter_stackdriver: Option<String>,
+    #[arg(long, hide = true)]
+    event_namespace: Option<String>,
+    #[arg(long, hide = true)]
+    apiserver_override: Option<String>,
+    #[arg(long, hide = true)]
+    apiserver_wait_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    apiserver_wait_interval: Option<String>,
+    #[arg(long, hide = true)]
+    k8s_exporter_heartbeat_period: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    k8s_exporter_write_events: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    k8s_exporter_update_node_conditions: Option<String>,
+    #[arg(long, hide = true)]
+    address: Option<String>,
+    #[arg(long, hide = true)]
+    port: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_qps: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_burst: Option<String>,
+}
+
+/// What to do other than run.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Command {
+    /// Show what this kernel allows: each probe with its state, and how the kernel log would be read.
+    Features,
+}
+
+/// How the kernel log is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum SourceArg {
+    /// The best that passes a self-test at the start.
+    #[default]
+    Auto,
+    /// The eBPF probes, or not at all.
+    Ebpf,
+    /// /dev/kmsg alone, as node-problem-detector does.
+    Kmsg,
+    /// The journal's kernel records. Not part of this build yet.
+    Journald,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A size the kernel takes for a ring buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSize(pub u32);
+
+/// A comma list with CSV quoting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommaList(pub Vec<String>);
+
+/// A command line that is wrong as a whole.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UsageError {
+    /// A flag whose part does not exist yet.
+    #[error("--{flag}: {part} is not part of this build yet; leave the flag out")]
+    NotBuilt {
+        /// The flag.
+        flag: &'static str,
+        /// What it belongs to.
+        part: &'static str,
+    },
+    /// The Kubernetes exporter is on by default.
+    #[error("the Kubernetes exporter is not part of this build yet: set --enable-k8s-exporter=false")]
+    Kubernetes,
+    /// The journal as the source of the kernel log.
+    #[error("--kernel-source=journald is not part of this build yet; use auto, ebpf or kmsg")]
+    Journald,
+    /// Old and new flag at once.
+    #[error(
+        "--system-log-monitors is deprecated and cannot be used with --config.system-log-monitor; use the latter alone"
+    )]
+    Both,
+    /// Nothing to do, in node-problem-detector's words.
+    #[error(
+        "No configuration option for any problem daemon is specified. Give at least one config file: \
+         --config.system-log-monitor=config/kernel-monitor.json"
+    )]
+    NoMonitor,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
+    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<PathBuf>, UsageError> {
+        self.later.check()?;
+        if self.kernel_source == SourceArg::Journald {
+            return Err(UsageError::Journald);
+        }
+        let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
+        let mut configs = paths(&self.system_log_monitors);
+        if !self.deprecated_system_log_monitors.is_empty() {
+            note("Flag --system-log-monitors has been deprecated, replaced by --config.system-log-monitor.");
+            if !configs.is_empty() {
+                return Err(UsageError::Both);
+            }
+            configs = paths(&self.deprecated_system_log_monitors);
+        }
+        if self.vmodule.is_some() {
+            note("Flag --vmodule is accepted and has no effect; set $RUST_LOG instead.");
+        }
+        if !self.logtostderr {
+            note("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
+        }
+        if configs.is_empty() {
+            return Err(UsageError::NoMonitor);
+        }
+        if self.enable_k8s_exporter {
+            return Err(UsageError::Kubernetes);
+        }
+        Ok(configs)
+    }
+}
+
+// === impl Later ===
+
+impl Later {
+    fn check(&self) -> Result<(), UsageError> {
+        const KUBERNETES: &str = "the Kubernetes exporter";
+        let Self {
+            config_custom_plugin_monitor,
+            custom_plugin_monitors,
+            config_system_stats_monitor,
+            exporter_stackdriver,
+            event_namespace,
+            apiserver_override,
+            apiserver_wait_timeout,
+            apiserver_wait_interval,
+            k8s_exporter_heartbeat_period,
+            k8s_exporter_write_events,
+            k8s_exporter_update_node_conditions,
+            address,
+            port,
+            kube_api_qps,
+            kube_api_burst,
+        } = self;
+        for (value, flag, part) in [
+            (config_custom_plugin_monitor, "config.custom-plugin-monitor", "the custom plugin monitor"),
+            (custom_plugin_monitors, "custom-plugin-monitors", "the custom plugin monitor"),
+            (config_system_stats_monitor, "config.system-stats-monitor", "the system stats monitor"),
+            (exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter"),
+            (event_namespace, "event-namespace", KUBERNETES),
+            (apiserver_override, "apiserver-override", KUBERNETES),
+            (apiserver_wait_timeout, "apiserver-wait-timeout", KUBERNETES),
+            (apiserver_wait_interval, "apiserver-wait-interval", KUBERNETES),
+            (k8s_exporter_heartbeat_period, "k8s-exporter-heartbeat-period", KUBERNETES),
+            (k8s_exporter_write_events, "k8s-exporter-write-events", KUBERNETES),
+            (k8s_exporter_update_node_conditions, "k8s-exporter-update-node-conditions", KUBERNETES),
+            (address, "address", "the health server"),
+            (port, "port", "the health server"),
+            (kube_api_qps, "kube-api-qps", KUBERNETES),
+            (kube_api_burst, "kube-api-burst", KUBERNETES),
+        ] {
+            if value.is_some() {
+                return Err(UsageError::NotBuilt { flag, part });
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl SourceArg ===
+
+impl SourceArg {
+    /// The source, if it is built.
+    #[must_use]
+    pub fn source(self) -> Option<KernelSource> {
+        match self {
+            Self::Auto => Some(KernelSource::Auto),
+            Self::Ebpf => Some(KernelSource::Ebpf),
+            Self::Kmsg => Some(KernelSource::Kmsg),
+            Self::Journald => None,
+        }
+    }
+}
+
+// === impl RingSize ===
+
+impl std::fmt::Display for RingSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RingSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<u32>() {
+            Ok(size) if size.is_power_of_two() && (1 << 16..=1 << 30).contains(&size) => Ok(Self(size)),
+            _ => Err("it must be a power of two from 65536 to 1073741824".into()),
+        }
+    }
+}
+
+// === impl CommaList ===
+
+impl FromStr for CommaList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut items = Vec::new();
+        let mut rest = text;
+        if rest.is_empty() {
+            return Ok(Self(items));
+        }
+        loop {
+            let (item, after) = if let Some(quoted) = rest.strip_prefix('"') {
+                quoted_item(quoted)?
+            } else {
+                let end = rest.find(',').unwrap_or(rest.len());
+                if rest[..end].contains('"') {
+                    return Err("a quote (\") inside an item that does not start with one".into());
+                }
+                (rest[..end].to_owned(), &rest[end..])
+            };
+            items.push(item);
+            match after.strip_prefix(',') {
+                Some(next) => rest = next,
+                None => return Ok(Self(items)),
+            }
+        }
+    }
+}
+
+/// An item after its opening quote, and what follows its closing one. Two quotes are one.
+fn quoted_item(text: &str) -> Result<(String, &str), String> {
+    let mut item = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('"') {
+        item.push_str(before);
+        match after.strip_prefix('"') {
+            Some(next) => {
+                item.push('"');
+                rest = next;
+            }
+            None if after.is_empty() || after.starts_with(',') => return Ok((item, after)),
+            None => return Err("a closing quote (\") must be followed by a comma".into()),
+        }
+    }
+    Err("a quote (\") is not closed".into())
+}
+
+/// Go's `strconv.ParseBool`.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it must be true or false".into()),
+    }
+}
+
+/// The node's name: the flag, else $NODE_NAME, else the host's name.
+#[must_use]
+pub fn node_name(flag: &str, env: Option<String>) -> String {
+    let named = [Some(flag.to_owned()), env].into_iter().flatten().find(|name| !name.is_empty());
+    named.unwrap_or_else(|| {
+        let uname = rustix::system::uname();
+        uname.nodename().to_string_lossy().trim().to_lowercase()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Args {
+        Args::try_parse_from([&["npd-agent"], args].concat()).unwrap()
+    }
+
+    fn list(text: &str) -> Result<Vec<String>, String> {
+        text.parse().map(|CommaList(items)| items)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn comma_lists_are_csv() {
+        assert_eq!(list("a,b").unwrap(), ["a", "b"]);
+        assert_eq!(list("").unwrap(), [""; 0]);
+        assert_eq!(list("a,").unwrap(), ["a", ""]);
+        assert_eq!(list(r#""a,b",c,"d""e""#).unwrap(), ["a,b", "c", "d\"e"]);
+        for bad in [r#"a"b"#, r#""a"#, r#""a"b"#] {
+            assert!(list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_are_repeatable_and_of_single_values_the_last_counts() {
+        let args = parse(&[
+            "--enable-k8s-exporter=false",
+            "--config.system-log-monitor=a,b",
+            "--config.system-log-monitor",
+            "c",
+            "--prometheus-port=1",
+            "--prometheus-port=-2",
+        ]);
+        assert_eq!(args.check(|_| ()).unwrap(), ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(args.prometheus_port, -2);
+    }
+
+    #[test]
+    fn booleans_are_gos() {
+        for (text, value) in
+            [("--enable-k8s-exporter", true), ("--enable-k8s-exporter=F", false), ("--enable-k8s-exporter=1", true)]
+        {
+            assert_eq!(parse(&[text]).enable_k8s_exporter, value, "{text}");
+        }
+        assert!(Args::try_parse_from(["npd-agent", "--enable-k8s-exporter=maybe"]).is_err());
+    }
+
+    #[test]
+    fn the_deprecated_flag_moves_and_says_so() {
+        let mut notes = Vec::new();
+        let args = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a"]);
+        assert_eq!(args.check(|note| notes.push(note.to_owned())).unwrap(), [PathBuf::from("a")]);
+        assert_eq!(notes.len(), 1);
+        let both = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a", "--config.system-log-monitor=b"]);
+        assert_eq!(both.check(|_| ()), Err(UsageError::Both));
+    }
+
+    #[test]
+    fn flags_of_parts_that_are_not_built_are_refused() {
+        for (args, flag) in [
+            (["--config.custom-plugin-monitor=x"], "config.custom-plugin-monitor"),
+            (["--exporter.stackdriver=x"], "exporter.stackdriver"),
+            (["--port=1"], "port"),
+            (["--k8s-exporter-write-events"], "k8s-exporter-write-events"),
+        ] {
+            let error = parse(&args).check(|_| ()).unwrap_err();
+            assert!(matches!(error, UsageError::NotBuilt { flag: found, .. } if found == flag), "{error}");
+        }
+        assert_eq!(parse(&["--config.system-log-monitor=a"]).check(|_| ()), Err(UsageError::Kubernetes));
+        assert_eq!(parse(&["--enable-k8s-exporter=false"]).check(|_| ()), Err(UsageError::NoMonitor));
+    }
+
+    #[test]
+    fn ring_sizes_are_what_the_kernel_takes() {
+        assert_eq!("65536".parse(), Ok(RingSize(65536)));
+        for bad in ["0", "-1", "65535", "100000", "4096", "2147483648", "4M", ""] {
+            assert!(bad.parse::<RingSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_node_is_named_by_flag_then_environment_then_host() {
+        assert_eq!(node_name("a", Some("b".into())), "a");
+        assert_eq!(node_name("", Some("b".into())), "b");
+        assert!(!node_name("", Some(String::new())).is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! What carries statuses out of the agent.
+
+pub mod log;
+pub mod prometheus;
+
+use crate::problem::Status;
+
+/// A way out. `export` is called on the detector's task for each status in turn and must not block: whatever is
+/// slow queues, within bounds, on its own.
+pub trait Exporter: Send {
+    /// Takes a status.
+    fn export(&mut self, status: &Status);
+}

@@ -1,0 +1,196 @@
+//! The Prometheus exporter: node-problem-detector's two problem metrics, and the page they are on.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Exporter;
+use crate::{
+    monitor::Declared,
+    problem::{ConditionStatus, Severity, Status},
+};
+
+/// node-problem-detector's content type, to the letter.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
+/// Counts problems.
+pub struct PrometheusExporter {
+    counter: IntCounterVec,
+    gauge: IntGaugeVec,
+    /// The reason each condition type was last True with. One map for all monitors: of the reasons of a type at
+    /// most one is 1.
+    last_reason: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+// === impl PrometheusExporter ===
+
+impl PrometheusExporter {
+    /// Registers `problem_counter` and `problem_gauge`, with a zero for everything that the monitors declare.
+    ///
+    /// # Errors
+    ///
+    /// When the registry has metrics of these names already.
+    pub fn register<'a>(
+        registry: &Registry,
+        declared: impl IntoIterator<Item = &'a Declared>,
+    ) -> prometheus::Result<Self> {
+        let counter = IntCounterVec::new(
+            Opts::new("problem_counter", "Number of times a specific type of problem have occurred."),
+            &["reason"],
+        )?;
+        let gauge = IntGaugeVec::new(
+            Opts::new("problem_gauge", "Whether a specific type of problem is affecting the node or not."),
+            &["type", "reason"],
+        )?;
+        registry.register(Box::new(counter.clone()))?;
+        registry.register(Box::new(gauge.clone()))?;
+        for declared in declared {
+            for reason in &declared.reasons {
+                counter.with_label_values(&[&**reason]);
+            }
+            for (kind, reason) in &declared.conditions {
+                gauge.with_label_values(&[&**kind, &**reason]);
+            }
+        }
+        Ok(Self { counter, gauge, last_reason: BTreeMap::new() })
+    }
+}
+
+impl Exporter for PrometheusExporter {
+    fn export(&mut self, status: &Status) {
+        if !status.metrics {
+            return;
+        }
+        for event in &status.events {
+            // Getting better is no problem.
+            if event.severity == Severity::Warn {
+                self.counter.with_label_values(&[&*event.reason]).inc();
+            }
+        }
+        for condition in &status.conditions {
+            let last = self.last_reason.get(&condition.kind);
+            let now = (condition.status == ConditionStatus::True).then_some(&condition.reason);
+            if last == now {
+                continue;
+            }
+            if let Some(last) = last {
+                self.gauge.with_label_values(&[&*condition.kind, &**last]).set(0);
+            }
+            match now {
+                Some(reason) => {
+                    self.gauge.with_label_values(&[&*condition.kind, &**reason]).set(1);
+                    self.last_reason.insert(condition.kind.clone(), reason.clone());
+                }
+                None => {
+                    self.last_reason.remove(&condition.kind);
+                }
+            }
+        }
+    }
+}
+
+/// Listens at `address`.
+///
+/// # Errors
+///
+/// The system's reason, such as that the port is taken.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves `/metrics` until `stop`.
+///
+/// # Errors
+///
+/// When the listener fails for good.
+pub async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) -> std::io::Result<()> {
+    let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
+    let mut page = Vec::new();
+    // Writing to a Vec cannot fail, and the registry has refused what does not encode.
+    match TextEncoder::new().encode(&registry.gather(), &mut page) {
+        Ok(()) => ([(CONTENT_TYPE, TEXT)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be written");
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        problem::{Condition, Event, Fields},
+        time::Timestamp,
+    };
+
+    fn status(reason: &str, condition: Option<(&str, ConditionStatus)>, severity: Severity) -> Status {
+        Status {
+            source: "test".into(),
+            events: vec![Event {
+                severity,
+                timestamp: Timestamp::default(),
+                reason: reason.into(),
+                message: String::new(),
+                condition: None,
+                fields: Fields::default(),
+            }],
+            conditions: condition
+                .map(|(kind, status)| Condition {
+                    kind: kind.into(),
+                    status,
+                    transition: Timestamp::default(),
+                    reason: reason.into(),
+                    message: String::new(),
+                })
+                .into_iter()
+                .collect(),
+            metrics: true,
+        }
+    }
+
+    fn page(registry: &Registry) -> String {
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn of_the_reasons_of_a_condition_at_most_one_is_set() {
+        let registry = Registry::new();
+        let declared = Declared {
+            reasons: ["DockerHung", "AufsHung", "TaskHung"].map(Into::into).to_vec(),
+            conditions: ["DockerHung", "AufsHung"].map(|reason| ("KernelDeadlock".into(), reason.into())).to_vec(),
+        };
+        let mut exporter = PrometheusExporter::register(&registry, [&declared]).unwrap();
+        assert_eq!(
+            page(&registry),
+            "problem_counter{reason=\"AufsHung\"} 0\nproblem_counter{reason=\"DockerHung\"} 0\nproblem_counter{reason=\"TaskHung\"} 0\n\
+             problem_gauge{reason=\"AufsHung\",type=\"KernelDeadlock\"} 0\nproblem_gauge{reason=\"DockerHung\",type=\"KernelDeadlock\"} 0\n"
+        );
+        let deadlock = |status| Some(("KernelDeadlock", status));
+        exporter.export(&status("DockerHung", deadlock(ConditionStatus::True), Severity::Warn));
+        exporter.export(&status("AufsHung", deadlock(ConditionStatus::True), Severity::Warn));
+        assert!(page(&registry).contains("problem_gauge{reason=\"AufsHung\",type=\"KernelDeadlock\"} 1\n"));
+        assert!(page(&registry).contains("problem_gauge{reason=\"DockerHung\",type=\"KernelDeadlock\"} 0\n"));
+        exporter.export(&status("KernelHasNoDeadlock", deadlock(ConditionStatus::False), Severity::Info));
+        assert!(page(&registry).contains("problem_gauge{reason=\"AufsHung\",type=\"KernelDeadlock\"} 0\n"));
+        assert!(!page(&registry).contains("KernelHasNoDeadlock"), "getting better is no problem");
+    }
+
+    #[test]
+    fn a_monitor_without_metrics_is_not_counted() {
+        let registry = Registry::new();
+        let mut exporter = PrometheusExporter::register(&registry, []).unwrap();
+        exporter.export(&Status { metrics: false, ..status("A", None, Severity::Warn) });
+        assert_eq!(page(&registry), "");
+        exporter.export(&status("A", None, Severity::Warn));
+        assert_eq!(page(&registry), "problem_counter{reason=\"A\"} 1\n");
+    }
+}

@@ -1,0 +1,199 @@
+//! From merged lines and structured events to records: the right time, one report a problem, and the counts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use npd_common::{Header, Kind};
+
+use super::{
+    event::{self, KernelEvent},
+    format::Layout,
+    host::{Host, Proc},
+    hung::{Episode, HungTasks},
+    merge::{Line, Output},
+    metrics::KernelMetrics,
+    tail::Sink,
+    twins::{Twins, Verdict},
+};
+use crate::{
+    problem::Fields,
+    record::{Record, RecordSink},
+    time::{Monotonic, Now},
+};
+
+/// How often it is looked whether a hang is over.
+const HUNG_CHECK: Duration = Duration::from_secs(1);
+/// What is older than this has no twin to come.
+const TWIN_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// The way from the kernel log to the monitors.
+pub(super) struct Router {
+    sink: Box<dyn RecordSink>,
+    metrics: KernelMetrics,
+    host: Proc,
+    /// The clocks at the start of the current cycle.
+    pub(super) now: Now,
+    /// By how much the probes' clock is ahead of /dev/kmsg's, in nanoseconds.
+    pub(super) clock_lead: i64,
+    /// The layouts of the active probes' records; empty without probes.
+    pub(super) layouts: BTreeMap<u8, Layout>,
+    /// The self-test line that is on its way. It is nobody's problem.
+    pub(super) nonce: Option<String>,
+    twins: Twins,
+    hung: HungTasks,
+    next_hung_check: Monotonic,
+    from_probe: u64,
+    from_kmsg: u64,
+    suppressed: u64,
+}
+
+// === impl Router ===
+
+impl Router {
+    pub(super) fn new(sink: Box<dyn RecordSink>, metrics: KernelMetrics) -> Self {
+        Self {
+            sink,
+            metrics,
+            host: Proc::default(),
+            now: Now::read(),
+            clock_lead: 0,
+            layouts: BTreeMap::new(),
+            nonce: None,
+            twins: Twins::new(),
+            hung: HungTasks::default(),
+            next_hung_check: Monotonic::default(),
+            from_probe: 0,
+            from_kmsg: 0,
+            suppressed: 0,
+        }
+    }
+
+    /// Does what is due between two cycles.
+    pub(super) fn rest(&mut self) {
+        self.now = Now::read();
+        while let Some(event) = self.twins.expired(self.now.mono) {
+            let record = Record {
+                text: event.text.as_bytes(),
+                at: self.now.wall_of(event.time),
+                priority: None,
+                fields: &event.fields,
+                known: false,
+            };
+            self.sink.record(&record);
+        }
+        if !self.hung.is_empty() && self.next_hung_check <= self.now.mono {
+            self.next_hung_check = self.now.mono.after(HUNG_CHECK);
+            let interval = self.hung_interval();
+            for over in self.hung.check(interval, self.now.mono, |pid| self.host.task(pid)) {
+                tracing::info!(
+                    pid = over.pid,
+                    comm = over.comm,
+                    after_seconds = over.lasted.as_secs_f64(),
+                    "hung task recovered"
+                );
+            }
+            self.metrics.hung_tasks.set(i64::try_from(self.hung.len()).unwrap_or(i64::MAX));
+        }
+        self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
+        self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));
+        let suppressed = self.twins.suppressed();
+        self.metrics.suppressed.inc_by(suppressed - self.suppressed);
+        self.suppressed = suppressed;
+    }
+
+    /// When [`Self::rest`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        let hung = (!self.hung.is_empty()).then_some(self.next_hung_check);
+        self.twins.deadline().into_iter().chain(hung).min()
+    }
+
+    fn hung_interval(&self) -> Duration {
+        let secs = self.host.hung_task_interval().or_else(|| self.host.hung_task_timeout()).unwrap_or(120);
+        Duration::from_secs(secs)
+    }
+
+    fn is_known(&mut self, event: &KernelEvent) -> bool {
+        let super::twins::Identity::HungTask { pid } = event.identity else { return false };
+        let comm = event.fields.get("comm").unwrap_or_default();
+        let episode = self.hung.report(pid, comm, self.host.task(pid), self.hung_interval(), self.now.mono);
+        self.metrics.hung_tasks.set(i64::try_from(self.hung.len()).unwrap_or(i64::MAX));
+        if self.hung.len() == 1 {
+            self.next_hung_check = self.now.mono.after(HUNG_CHECK);
+        }
+        episode == Episode::Known
+    }
+
+    /// A line that can have a twin: rare.
+    #[cold]
+    fn line_with_twin(&mut self, text: &[u8], time: Monotonic, mut record: Record<'_>, details: Option<&Fields>) {
+        let mut fields = match self.twins.line(text, time) {
+            Verdict::Report(fields) => fields,
+            Verdict::Known => {
+                record.known = true;
+                Fields::default()
+            }
+        };
+        if let Some(details) = details {
+            fields.merge(details.clone());
+        }
+        self.sink.record(&Record { fields: &fields, ..record });
+    }
+}
+
+impl Output for Router {
+    #[inline]
+    fn line(&mut self, line: Line<'_>) {
+        let text = line.text.trim_ascii();
+        let time = match &line.kmsg {
+            None => {
+                self.from_probe += 1;
+                line.time
+            }
+            Some(_) => {
+                self.from_kmsg += 1;
+                Monotonic::from_nanos(line.time.nanos().saturating_add_signed(self.clock_lead))
+            }
+        };
+        if text.is_empty() {
+            return;
+        }
+        if self.nonce.as_ref().is_some_and(|nonce| nonce.as_bytes() == text) {
+            self.nonce = None;
+            return;
+        }
+        let none = Fields::default();
+        let details = line.kmsg.as_ref().map(|details| &details.fields);
+        let record = Record {
+            text,
+            at: self.now.wall_of(time),
+            priority: line.kmsg.as_ref().map(|details| details.priority),
+            fields: details.unwrap_or(&none),
+            known: false,
+        };
+        let recent = self.now.mono.since(time) < TWIN_AGE_MAX;
+        if !self.layouts.is_empty() && recent && self.twins.is_candidate(text) {
+            self.line_with_twin(text, self.now.mono, record, details);
+        } else {
+            self.sink.record(&record);
+        }
+    }
+
+    fn lost(&mut self, records: u64) {
+        self.metrics.lost.inc_by(records);
+        tracing::warn!(records, "kernel log records lost: neither the ring nor /dev/kmsg had them any more");
+    }
+}
+
+impl Sink for Router {
+    #[cold]
+    fn event(&mut self, header: &Header, body: &[u8]) {
+        let Some(layout) = self.layouts.get(&header.kind) else { return };
+        let Some(event) = event::decode(header, body, layout, &self.host) else {
+            let kind = Kind::from_number(header.kind);
+            tracing::warn!(?kind, "a probe's record cannot be decoded");
+            return;
+        };
+        tracing::debug!(kind = ?event.kind, text = event.text, fields = %event.fields, "probe event");
+        let known = self.is_known(&event);
+        self.twins.event(event, known, self.now.mono);
+    }
+}
