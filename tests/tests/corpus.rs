@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_agent::config::{self, SystemLogConfig};
@@ -27,9 +28,12 @@ fn main() -> Result<ExitCode> {
             Ok(())
         }
     });
+    let monitors = Arc::new(kernel_monitors()?);
     for file in files {
+        let monitors = Arc::clone(&monitors);
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        suite.test(format!("{name}: each line has exactly the reasons it should have"), move || check(&file));
+        suite
+            .test(format!("{name}: each line has exactly the reasons it should have"), move || check(&file, &monitors));
     }
     Ok(suite.run())
 }
@@ -65,9 +69,8 @@ fn kernel_monitors() -> Result<Vec<SystemLogConfig>> {
     Ok(config::load(&paths).context("the shipped monitors are wrong")?.system_logs)
 }
 
-fn check(file: &Path) -> Result<()> {
+fn check(file: &Path, configs: &[SystemLogConfig]) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let configs = kernel_monitors()?;
     let mut monitors: Vec<_> = configs
         .iter()
         .map(|config| {

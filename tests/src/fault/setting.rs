@@ -1,6 +1,7 @@
 //! A value of `/proc/sys` or `/sys` that is changed for a while.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -19,13 +20,19 @@ impl Setting {
     pub fn set(path: impl Into<PathBuf>, value: &str) -> Result<Self> {
         let path = path.into();
         let before = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        fs::write(&path, value).with_context(|| format!("cannot write {value} to {}", path.display()))?;
-        Ok(Self { path, before: before.trim().to_owned() })
+        let setting = Self { path, before: before.trim().to_owned() };
+        setting.change(value)?;
+        Ok(setting)
     }
 
     /// Changes it once more; dropping still restores what was before the first change.
     pub fn change(&self, value: &str) -> Result<()> {
-        fs::write(&self.path, value).with_context(|| format!("cannot write {value} to {}", self.path.display()))
+        self.write(value).with_context(|| format!("cannot write {value} to {}", self.path.display()))
+    }
+
+    /// With a newline: `printk_devkmsg` insists on it.
+    fn write(&self, value: &str) -> io::Result<()> {
+        fs::write(&self.path, format!("{value}\n"))
     }
 
     /// What it was before.
@@ -38,6 +45,6 @@ impl Setting {
 impl Drop for Setting {
     fn drop(&mut self) {
         // A drop can tell nobody; the next test that sets it will.
-        drop(fs::write(&self.path, &self.before));
+        drop(self.write(&self.before));
     }
 }

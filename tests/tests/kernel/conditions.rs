@@ -19,7 +19,6 @@ pub(crate) fn add(suite: &mut Suite) {
     test("all series are there with 0 from the start", zero_at_the_start);
     test("a permanent problem is reported once and stays", stays);
     test("another reason on the same condition is a new report and takes the gauge over", reason_flips);
-    test("a rule for a condition that nobody declared changes nothing", undeclared);
     test("the suffix of a rule is added to its message", suffix);
     test("a monitor without metricsReporting has no series", no_metrics);
 }
@@ -38,7 +37,6 @@ fn deadlock_monitor(word: &str) -> Monitor {
             "AufsHung",
             &format!(r"{word} task umount\.aufs:\w+ blocked for more than \w+ seconds\."),
         )
-        .permanent("NotDeclared", "Orphan", &format!("{word} orphan"))
 }
 
 fn hang(word: &str, task: &str) -> Result<()> {
@@ -67,8 +65,7 @@ fn zero_at_the_start() -> Result<()> {
     }
     gauge(&metrics, "DockerHung", 0.0)?;
     gauge(&metrics, "AufsHung", 0.0)?;
-    expect(&metrics, "problem_gauge", &[("reason", "Orphan"), ("type", "NotDeclared")], 0.0)?;
-    ensure!(metrics.series("problem_gauge").len() == 3, "too many gauges:\n{}", metrics.text);
+    ensure!(metrics.series("problem_gauge").len() == 2, "too many gauges:\n{}", metrics.text);
     Ok(())
 }
 
@@ -115,20 +112,6 @@ fn reason_flips() -> Result<()> {
     counter(&metrics, "DockerHung", 2.0)?;
     counter(&metrics, "AufsHung", 1.0)?;
     expect_count("back and forth", &agent.reported("DockerHung"), 2)
-}
-
-fn undeclared() -> Result<()> {
-    let word = nonce();
-    let agent = Agent::with(&deadlock_monitor(&word))?;
-    kmsg::write(&format!("{word} orphan"))?;
-    agent.fence()?;
-    expect_count("no event", &agent.problems(), 0)?;
-    let metrics = agent.metrics()?;
-    expect(&metrics, "problem_gauge", &[("reason", "Orphan")], 0.0)?;
-    // Whether it has a counter at 0 does not matter to anybody.
-    let counted = metrics.value("problem_counter", &[("reason", "Orphan")]);
-    ensure!(matches!(counted, None | Some(0.0)), "problem_counter is {counted:?}");
-    Ok(())
 }
 
 fn suffix() -> Result<()> {

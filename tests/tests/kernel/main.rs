@@ -76,7 +76,7 @@ fn expect_count(what: &str, problems: &[Problem], count: usize) -> Result<()> {
     if problems.len() == count {
         return Ok(());
     }
-    let texts: Vec<_> = problems.iter().take(60).map(|problem| format!("    {}", problem.text)).collect();
+    let texts: Vec<_> = problems.iter().take(20).map(|problem| format!("    {}", problem.text)).collect();
     bail!("{what}: expected {count}, reported {}:\n{}", problems.len(), texts.join("\n"))
 }
 

@@ -1,0 +1,56 @@
+//! An agent that has nothing to do, and its size on disk.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use npd_tests::binary;
+use npd_tests::monitor::Monitor;
+use npd_tests::poll;
+
+use crate::table::Row;
+
+const LONG: Duration = Duration::from_secs(10);
+
+pub(crate) fn measure() -> Result<Vec<Row>> {
+    let agent = crate::agent("auto", &Monitor::kernel("idle"))?.start()?;
+    poll::pause(LONG);
+    let before = agent.usage()?;
+    poll::pause(LONG);
+    let after = agent.usage()?;
+    agent.stop()?;
+    let mebibytes = after.resident as f64 / f64::from(1 << 20);
+    let wakes = (after.voluntary_switches - before.voluntary_switches) as f64 / LONG.as_secs_f64();
+    let cpu = (after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e3 / LONG.as_secs_f64();
+    let path = binary::agent()?;
+    let megabytes =
+        fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?.len() as f64 / 1e6;
+    let is_static = is_static(&path)?;
+    let kind = if is_static { "static" } else { "**not static**" };
+    Ok(vec![
+        Row::new("resident memory, idle for 10 s", format!("{mebibytes:.1} MiB")).goal("≤ 12 MiB", mebibytes <= 12.0),
+        Row::new("wake-ups a second, idle", format!("{wakes:.1}")).goal("≤ 2", wakes <= 2.0),
+        Row::new("CPU, idle", format!("{cpu:.2} ms/s")),
+        Row::new("program", format!("{megabytes:.1} MB, {kind}"))
+            .goal("≤ 12 MB, static", megabytes <= 12.0 && is_static),
+    ])
+}
+
+/// Whether no dynamic linker is asked for: no program header of the type `PT_INTERP`.
+fn is_static(program: &Path) -> Result<bool> {
+    const PT_INTERP: u32 = 3;
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let field = |at: usize, length: usize| -> Result<u64> {
+        let field = bytes.get(at..at + length).context("the program's ELF header is cut")?;
+        Ok(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    };
+    // Offsets of a 64-bit little-endian ELF: e_phoff, e_phentsize, e_phnum.
+    let (start, size, count) = (field(32, 8)? as usize, field(54, 2)? as usize, field(56, 2)? as usize);
+    for index in 0..count {
+        if field(start + index * size, 4)? == u64::from(PT_INTERP) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
