@@ -112,23 +112,21 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
     let metrics = KernelMetrics::register(&registry)?;
     // What the kernel log holds of the past goes through the detector, so it must run already.
     let options = kernel_options(args);
-    let opened =
-        tokio::task::spawn_blocking(move || KernelLog::start(options, Box::new(listen(monitors, statuses)), metrics));
+    let (alive, mut ended) = tokio::sync::oneshot::channel::<()>();
+    let sink = listen(monitors, statuses, alive);
+    let opened = tokio::task::spawn_blocking(move || KernelLog::start(options, Box::new(sink), metrics));
     let (kernel_log, _started) = opened.await??;
 
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
     tracing::info!(node, metrics = %format!("http://{address}/metrics"), "ready");
 
-    let mut watch = tokio::time::interval(Duration::from_secs(1));
-    watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let failed = loop {
-        tokio::select! {
-            name = signals.next() => {
-                tracing::info!(signal = name, "stopping");
-                break false;
-            }
-            _ = watch.tick() => if kernel_log.has_ended() { break true; },
+    let failed = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            false
         }
+        // The sender is dropped with the thread's state, whatever ended it.
+        _ = &mut ended => true,
     };
     let end = async {
         // In the order of the flow: the source, then what is on its way, then the page.
@@ -146,8 +144,12 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
     if failed { Err("the kernel log ended by itself".into()) } else { Ok(()) }
 }
 
-/// The monitors as the sink of the kernel log: each gets each record.
-fn listen(mut monitors: Vec<SystemLog>, statuses: StatusSender) -> impl FnMut(&Record<'_>) + Send {
+/// The monitors as the sink of the kernel log: each gets each record. `alive` is dropped with the sink.
+fn listen(
+    mut monitors: Vec<SystemLog>,
+    statuses: StatusSender,
+    alive: tokio::sync::oneshot::Sender<()>,
+) -> impl FnMut(&Record<'_>) + Send {
     for monitor in &monitors {
         // Nothing is on its way yet, so there is room; without a detector there is nobody to tell.
         if statuses.try_send(monitor.initial_status()).is_err() {
@@ -155,6 +157,7 @@ fn listen(mut monitors: Vec<SystemLog>, statuses: StatusSender) -> impl FnMut(&R
         }
     }
     move |record| {
+        let _alive = &alive;
         for monitor in &mut monitors {
             monitor.record(record, &mut |status| {
                 if statuses.blocking_send(status).is_err() {

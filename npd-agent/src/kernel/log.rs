@@ -192,12 +192,6 @@ impl KernelLog {
         }
     }
 
-    /// Whether the thread has ended by itself, which it should not.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.is_finished()
-    }
-
     /// Takes what is there, ends the thread and gives its last word.
     pub fn stop(self) -> Result<(), KernelLogError> {
         rustix::io::write(&*self.stop, &1_u64.to_ne_bytes())

@@ -9,6 +9,8 @@ mod loaded;
 #[cfg(not(feature = "ebpf"))]
 #[path = "probes/absent.rs"]
 mod loaded;
+#[cfg(feature = "ebpf")]
+mod ring;
 
 pub use loaded::{Counters, Probes, ProbesRing};
 

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use npd_common::{Header, Kind};
 
 use super::{
-    event::{self, KernelEvent},
+    event,
     format::Layout,
     host::{Host, Proc},
-    hung::{Episode, HungTasks},
+    hung::{Episode, HungTasks, TaskState},
     merge::{Line, Output},
     metrics::KernelMetrics,
     tail::Sink,
-    twins::{Twins, Verdict},
+    twins::{Identity, Twins, Verdict},
 };
 use crate::{
     problem::Fields,
@@ -111,10 +111,9 @@ impl Router {
         Duration::from_secs(secs)
     }
 
-    fn is_known(&mut self, event: &KernelEvent) -> bool {
-        let super::twins::Identity::HungTask { pid } = event.identity else { return false };
-        let comm = event.fields.get("comm").unwrap_or_default();
-        let episode = self.hung.report(pid, comm, self.host.task(pid), self.hung_interval(), self.now.mono);
+    /// Whether a hung task that the kernel reports is known to hang.
+    fn is_known_hang(&mut self, pid: u32, comm: &str, state: Option<TaskState>) -> bool {
+        let episode = self.hung.report(pid, comm, state, self.hung_interval(), self.now.mono);
         self.metrics.hung_tasks.set(i64::try_from(self.hung.len()).unwrap_or(i64::MAX));
         if self.hung.len() == 1 {
             self.next_hung_check = self.now.mono.after(HUNG_CHECK);
@@ -122,11 +121,24 @@ impl Router {
         episode == Episode::Known
     }
 
+    /// Whether a line without an event tells of a hang that is known: without the probe the kernel's lines are all
+    /// there is. It must be true of a task that /proc shows, or it is some text that only looks like it.
+    fn repeats_a_hang(&mut self, text: &[u8]) -> bool {
+        let Some(Identity::HungTask { pid }) = std::str::from_utf8(text).ok().and_then(Identity::of_line) else {
+            return false;
+        };
+        let state = self.host.task(pid).filter(|state| state.uninterruptible);
+        state.is_some() && self.is_known_hang(pid, "", state)
+    }
+
     /// A line that can have a twin: rare.
     #[cold]
     fn line_with_twin(&mut self, text: &[u8], time: Monotonic, mut record: Record<'_>, details: Option<&Fields>) {
         let mut fields = match self.twins.line(text, time) {
-            Verdict::Report(fields) => fields,
+            Verdict::Report(fields) => {
+                record.known = fields.is_empty() && self.repeats_a_hang(text);
+                fields
+            }
             Verdict::Known => {
                 record.known = true;
                 Fields::default()
@@ -170,7 +182,7 @@ impl Output for Router {
             known: false,
         };
         let recent = self.now.mono.since(time) < TWIN_AGE_MAX;
-        if !self.layouts.is_empty() && recent && self.twins.is_candidate(text) {
+        if recent && self.twins.is_candidate(text) {
             self.line_with_twin(text, self.now.mono, record, details);
         } else {
             self.sink.record(&record);
@@ -193,7 +205,13 @@ impl Sink for Router {
             return;
         };
         tracing::debug!(kind = ?event.kind, text = event.text, fields = %event.fields, "probe event");
-        let known = self.is_known(&event);
+        let known = match event.identity {
+            Identity::HungTask { pid } => {
+                let comm = event.fields.get("comm").unwrap_or_default();
+                self.is_known_hang(pid, comm, self.host.task(pid))
+            }
+            _ => false,
+        };
         self.twins.event(event, known, self.now.mono);
     }
 }

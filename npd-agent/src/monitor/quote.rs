@@ -1,5 +1,9 @@
 //! Go's `%q`: how node-problem-detector writes a message inside another.
 
+use std::sync::OnceLock;
+
+use regex_automata::meta::Regex;
+
 /// Writes `text` as a Go string literal in double quotes.
 #[must_use]
 pub fn quote(text: &str) -> String {
@@ -32,14 +36,15 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
-/// Go's `strconv.IsPrint`, by what Rust prints as it is: letters, marks, numbers, punctuation, symbols and the space.
+/// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
 fn is_printable(c: char) -> bool {
-    match c {
-        ' '..='~' => true,
-        c if c.is_ascii() || c.is_whitespace() => false,
-        // A letter before it, so that a combining mark is looked at for itself.
-        c => !format!("{:?}", ['a', c].iter().collect::<String>()).contains("\\u{"),
+    static PRINTABLE: OnceLock<Option<Regex>> = OnceLock::new();
+    if c.is_ascii() {
+        return matches!(c, ' '..='~');
     }
+    // The pattern is valid; were it not, escaping is the safe answer.
+    let printable = PRINTABLE.get_or_init(|| Regex::new(r"[\p{L}\p{M}\p{N}\p{P}\p{S}]").ok());
+    printable.as_ref().is_some_and(|printable| printable.is_match(&*c.encode_utf8(&mut [0; 4])))
 }
 
 #[cfg(test)]

@@ -3,19 +3,19 @@
 use std::{
     collections::BTreeMap,
     error::Error,
-    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{Map, MapData, PerCpuArray},
     programs::{ProgramError, RawTracePoint, TracePoint},
 };
 use npd_common::Kind;
 
+pub use super::ring::ProbesRing;
 use super::{PROBES, Probe, ProbeReport, ProbeState};
-use crate::kernel::{format::Layout, tail::Ring, tracefs};
+use crate::kernel::{format::Layout, tracefs};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/npd-ebpf"));
 
@@ -28,9 +28,6 @@ pub struct Probes {
     reports: Vec<ProbeReport>,
     reads_text: bool,
 }
-
-/// The ring buffer that all probes write to.
-pub struct ProbesRing(RingBuf<MapData>);
 
 /// The probes' counters, summed over the CPUs.
 pub struct Counters {
@@ -72,14 +69,16 @@ impl Probes {
             .load(OBJECT);
         let mut ebpf = loaded.map_err(|error| all(ProbeState::of_error(&error), &chain(&error)))?;
         let maps = (|| {
-            let ring = RingBuf::try_from(ebpf.take_map("RECORDS")?).ok()?;
+            let Map::RingBuf(records) = ebpf.take_map("RECORDS")? else { return None };
             let seen = PerCpuArray::try_from(ebpf.take_map("SEEN")?).ok()?;
             let dropped = PerCpuArray::try_from(ebpf.take_map("DROPPED")?).ok()?;
-            Some((ring, seen, dropped))
+            Some((records, seen, dropped))
         })();
-        let Some((ring, seen, dropped)) = maps else {
+        let Some((records, seen, dropped)) = maps else {
             return Err(all(ProbeState::Broken, "the object lacks a map"));
         };
+        let ring = ProbesRing::new(records, ring_size)
+            .map_err(|error| all(ProbeState::of_error(&error), &format!("the ring cannot be mapped: {error}")))?;
         let logger = diagnostics
             .then(|| aya_log::EbpfLogger::init(&mut ebpf))
             .and_then(|logger| logger.inspect_err(|error| tracing::warn!(%error, "no probe diagnostics")).ok());
@@ -102,7 +101,7 @@ impl Probes {
         if probes.reports.iter().all(|report| report.state != ProbeState::Active) {
             return Err(probes.reports);
         }
-        Ok((probes, ProbesRing(ring), Counters { seen, dropped }))
+        Ok((probes, ring, Counters { seen, dropped }))
     }
 
     /// What the kernel said to each probe.
@@ -214,24 +213,6 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-// === impl ProbesRing ===
-
-impl Ring for ProbesRing {
-    #[inline]
-    fn next(&mut self, take: &mut impl FnMut(&[u8])) -> bool {
-        self.0.next().is_some_and(|record| {
-            take(&record);
-            true
-        })
-    }
-}
-
-impl AsFd for ProbesRing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 // === impl Counters ===
