@@ -21,8 +21,8 @@ const STARTS: usize = 12;
 const KEPT_BITS: u32 = 48;
 
 /// Words of everyday kernel and system logs. A literal is rather not looked for by their letters.
-const WORDS: &str = " device driver controller registered registers unregister loaded unloaded enabled disabled enabling \
-    disabling detected available supported supports using used initialized initializing starting started stopped \
+const WORDS: &str = " device driver controller registered registers unregister loaded unloaded enabled disabled \
+    enabling disabling detected available supported supports using used initialized initializing starting started stopped \
     stopping finished running reached listening on target service session socket closed accepted network interface \
     address addresses port link is up down speed full duplex bridge entered blocking forwarding state promiscuous \
     mode memory reserved resource resources mapped mapping region range window bytes size pages page cache entries \
@@ -101,9 +101,10 @@ fn best_place<'a>(
     let mut room: Vec<usize> = (0..count).map(|bucket| capacity(bucket, count, places.len())).collect();
     for (bucket, part) in places.iter().flatten() {
         prints[*bucket].add(part);
-        room[*bucket] -= 1;
+        room[*bucket] = room[*bucket].saturating_sub(1);
     }
-    let mut best = None;
+    // Whatever the figures say, no literal is lost.
+    let mut best = choice.first().map(|part| (0, *part));
     let mut least = f32::INFINITY;
     for bucket in (0..count).filter(|bucket| room[*bucket] > 0) {
         let before = rates.of(&prints[bucket]);

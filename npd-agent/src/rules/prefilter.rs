@@ -39,7 +39,7 @@ struct Packed {
     /// What a line is copied to: NUL bytes, the line, NUL bytes.
     ///
     /// Teddy cannot yet compare whole prints in the first bytes of a text, and it reads the end of a text that is no
-    /// multiple of its vectors twice, so it stops at next to every start and end. Neither happens with NULs around
+    /// multiple of its vectors twice, so it stops at nearly every start and end. Neither happens with NULs around
     /// the line. This halves the cost of a short line, and no line is too short for vectors.
     padded: Box<[u8]>,
     /// The bytes that all searchers read at once.
@@ -201,7 +201,7 @@ mod tests {
     fn lines_of_every_length_are_searched() {
         let literals: Vec<String> = (0..200).map(|n| format!("lit{n:03}x")).collect();
         let mut prefilter = prefilter(&literals.iter().map(String::as_str).collect::<Vec<_>>());
-        for pad in 0..150 {
+        for pad in (0..150).chain(1000..1060) {
             let line = format!("{}lit137x", "-".repeat(pad));
             assert!(prefilter.may_concern(line.as_bytes()), "{pad}");
             assert_eq!(candidates(&prefilter, &line), [137], "{pad}");
@@ -219,5 +219,17 @@ mod tests {
     fn the_first_stage_looks_for_parts_instead_of_wholes() {
         let literals = ["panic", "kernel panic", "Xid", "and so on: EDAC"].map(|l| l.as_bytes().to_vec());
         assert_eq!(minimal(&literals), [&b"Xid"[..], b"panic", b"and so on: EDAC"]);
+    }
+
+    #[test]
+    fn without_teddy_the_same_lines_are_concerned() {
+        let mut prefilter = prefilter(&["task ", "Xid"]);
+        prefilter.scan = Scan::Automaton(AhoCorasick::new(["task ", "Xid"]).unwrap());
+        assert!(prefilter.may_concern(b"NVRM: Xid (PCI:0000)"));
+        assert!(!prefilter.may_concern(b"xid"));
+        prefilter.scan = Scan::Everything;
+        prefilter.exact = None;
+        assert!(prefilter.may_concern(b"x"));
+        assert_eq!(candidates(&prefilter, "x"), [0, 1]);
     }
 }
