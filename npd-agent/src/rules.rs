@@ -5,7 +5,8 @@
 //! a line that hits no rule, and hardly grows with the number of rules:
 //!
 //! 1. One pass over the raw bytes looks for the strings of which each rule needs one (`literals`, `prefilter`,
-//!    `buckets`). An innocent line ends here. Only where a rule can match a newline is it copied, to memory that is reused.
+//!    `buckets`). An innocent line ends here. Only where a rule can match a newline is it copied, to memory that is
+//!    reused.
 //! 2. Otherwise the rules whose strings occur are searched one by one, backwards from the end (`matcher`). Rules
 //!    from which no string can be derived are searched together in each line; most give up after a few bytes.
 //!

@@ -22,8 +22,8 @@ const KEPT_BITS: u32 = 48;
 
 /// Words of everyday kernel and system logs. A literal is rather not looked for by their letters.
 const WORDS: &str = " device driver controller registered registers unregister loaded unloaded enabled disabled \
-    enabling disabling detected available supported supports using used initialized initializing starting started stopped \
-    stopping finished running reached listening on target service session socket closed accepted network interface \
+    enabling disabling detected available supported supports using used initialized initializing starting started \
+    stopped stopping finished running reached listening on target service session socket closed accepted network interface \
     address addresses port link is up down speed full duplex bridge entered blocking forwarding state promiscuous \
     mode memory reserved resource resources mapped mapping region range window bytes size pages page cache entries \
     order table hash kernel system filesystem filesystems file mounted mounting unmounting mount data block blocks \
