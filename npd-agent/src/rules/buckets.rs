@@ -22,16 +22,17 @@ const KEPT_BITS: u32 = 48;
 
 /// Words of everyday kernel and system logs. A literal is rather not looked for by their letters.
 const WORDS: &str = " device driver controller registered registers unregister loaded unloaded enabled disabled \
-    enabling disabling detected available supported supports using used initialized initializing starting started \
-    stopped stopping finished running reached listening on target service session socket closed accepted network interface \
-    address addresses port link is up down speed full duplex bridge entered blocking forwarding state promiscuous \
-    mode memory reserved resource resources mapped mapping region range window bytes size pages page cache entries \
-    order table hash kernel system filesystem filesystems file mounted mounting unmounting mount data block blocks \
-    queue sector logical physical attached host disk partition cdrom version firmware revision command line boot \
-    init setup clocksource clock timer timers time watchdog tick thread threads task process processor processors \
-    group online offline power management thermal event events interrupt interrupts request requests response \
-    default maximum limit count info warning error errors failed failure fatal unable could not found ignored invalid \
-    unknown missing with from the for and more than after before already reset resetting timeout retry while during ";
+    enabling disabling detected available supported supports using used initialized initializing starting \
+    started stopped stopping finished running reached listening on target service session socket closed accepted \
+    network interface address addresses port link is up down speed full duplex bridge entered blocking \
+    forwarding state promiscuous mode memory reserved resource resources mapped mapping region range window \
+    bytes size pages page cache entries order table hash kernel system filesystem filesystems file mounted \
+    mounting unmounting mount data block blocks queue sector logical physical attached host disk partition cdrom \
+    version firmware revision command line boot init setup clocksource clock timer timers time watchdog tick \
+    thread threads task process processor processors group online offline power management thermal event events \
+    interrupt interrupts request requests response default maximum limit count info warning error errors failed \
+    failure fatal unable could not found ignored invalid unknown missing with from the for and more than after \
+    before already reset resetting timeout retry while during ";
 
 /// How often four bytes of such a word occur, in bits.
 const WORD_BITS: u32 = 9;
