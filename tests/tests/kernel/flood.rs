@@ -5,7 +5,7 @@ use npd_tests::agent::{Agent, Setup};
 use npd_tests::kmsg::{self, Flood};
 use npd_tests::monitor::Monitor;
 use npd_tests::nonce;
-use npd_tests::poll::SOON;
+use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need};
 
 use super::{expect_count, timed};
@@ -21,15 +21,28 @@ fn start(source: &str, monitor: &Monitor) -> Result<Setup> {
     Ok(Setup::new()?.monitor(monitor)?.arg(format!("--kernel-source={source}")))
 }
 
-fn lost(agent: &Agent) -> Result<f64> {
-    agent.metrics()?.value("npd_kernel_records_lost_total", &[]).context("there is no npd_kernel_records_lost_total")
+/// What the agent has counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Counted {
+    /// From all origins.
+    records: f64,
+    lost: f64,
 }
 
-/// From all origins.
-fn records(agent: &Agent) -> Result<f64> {
-    let series = agent.metrics()?.series("npd_kernel_records_total");
-    ensure!(!series.is_empty(), "there is no npd_kernel_records_total");
-    Ok(series.iter().map(|(_, value)| value).sum())
+/// Reads the counters when they stand still: they are brought up to date a moment after a record was reported.
+fn counted(agent: &Agent) -> Result<Counted> {
+    let mut newest = None;
+    let mut same = 0;
+    poll::wait_for("the counters to stand still", SOON, || {
+        let metrics = agent.metrics()?;
+        let origins = metrics.series("npd_kernel_records_total");
+        ensure!(!origins.is_empty(), "there is no npd_kernel_records_total");
+        let lost = metrics.value("npd_kernel_records_lost_total", &[]);
+        let lost = lost.context("there is no npd_kernel_records_lost_total")?;
+        let now = Counted { records: origins.iter().map(|(_, value)| value).sum(), lost };
+        same = if newest.replace(now) == Some(now) { same + 1 } else { 0 };
+        Ok((same >= 20).then_some(now))
+    })
 }
 
 fn all() -> Result<()> {
@@ -37,7 +50,7 @@ fn all() -> Result<()> {
     let flood = Flood { lines: 50_000, every: 100, tag: nonce() };
     let monitor = Monitor::kernel("flood-monitor").rule("Flood", &format!(r"npd-flood {} problem \d+", flood.tag));
     let agent = start("auto", &monitor)?.start()?;
-    let before = records(&agent)?;
+    let before = counted(&agent)?;
     let written = flood.write()?;
     let ((), took) = timed(|| agent.fence_within(SOON * 3))?;
     let reports = agent.reported("Flood");
@@ -47,8 +60,9 @@ fn all() -> Result<()> {
         let text = flood.line(number * flood.every);
         ensure!(report.text == text, "{text:?} came as {:?}", report.text);
     }
-    let (lost, seen) = (lost(&agent)?, records(&agent)? - before);
-    ensure!(lost == 0.0, "{lost} records are counted as lost");
+    let after = counted(&agent)?;
+    let (lost, seen) = (after.lost, after.records - before.records);
+    ensure!(lost < 0.5, "{lost} records are counted as lost");
     ensure!(seen >= written.lines as f64, "only {seen} records are counted");
     Ok(())
 }
@@ -59,13 +73,13 @@ fn found_or_lost() -> Result<()> {
     let monitor = Monitor::kernel("flood-monitor").rule("Flood", &format!(r"npd-flood {} problem \d+", flood.tag));
     let agent = start("kmsg", &monitor)?.start()?;
     agent.fence()?;
-    let before = lost(&agent)?;
+    let before = counted(&agent)?;
     let start = kmsg::mark()?;
     flood.write()?;
     let end = kmsg::mark()?;
     agent.fence_within(SOON * 3)?;
     let found = agent.reported("Flood").len() as f64;
-    let lost = lost(&agent)? - before;
+    let lost = counted(&agent)?.lost - before.lost;
     // What others wrote meanwhile may be among the lost.
     let written = flood.lines as f64;
     let foreign = (end - start - 1) as f64 - written;
@@ -89,25 +103,28 @@ fn tiny_ring() -> Result<()> {
 /// Between two moments at which the agent has seen everything, what it counts is what the kernel counts.
 fn sum(setup: Setup) -> Result<()> {
     let agent = setup.start()?;
-    let quiet = |agent: &Agent| -> Result<(u64, f64)> {
-        // A foreign line between the mark and the fence would count for one side only: try again then.
-        loop {
-            let mark = kmsg::mark()?;
-            agent.fence_within(SOON * 3)?;
-            let (records, lost) = (records(agent)?, lost(agent)?);
-            if kmsg::mark()? == mark + 2 {
-                return Ok((mark, records + lost));
-            }
-        }
-    };
-    let (first, before) = quiet(&agent)?;
+    let (start, before) = quiet(&agent)?;
     Flood { lines: 100_000, every: 100, tag: nonce() }.write()?;
-    let (last, after) = quiet(&agent)?;
-    let (kernel, counted) = ((last - first) as f64, after - before);
+    let (end, after) = quiet(&agent)?;
+    let kernel = (end - start) as f64;
+    let (records, lost) = (after.records - before.records, after.lost - before.lost);
+    let sum = records + lost;
     ensure!(
-        (kernel - counted).abs() < 0.5,
-        "the kernel wrote {kernel} records, the agent accounts for {counted}, {} of them lost",
-        lost(&agent)?
+        (kernel - sum).abs() < 0.5,
+        "the kernel wrote {kernel} records, the agent accounts for {sum}: {records} seen and {lost} lost"
     );
     Ok(())
+}
+
+/// A sequence number, and what the agent has counted when it has seen all records up to it and one more.
+fn quiet(agent: &Agent) -> Result<(u64, Counted)> {
+    loop {
+        let mark = kmsg::mark()?;
+        agent.fence_within(SOON * 3)?;
+        let counted = counted(agent)?;
+        // A foreign line meanwhile would count for one side only: try again then.
+        if kmsg::mark()? == mark + 2 {
+            return Ok((mark, counted));
+        }
+    }
 }
