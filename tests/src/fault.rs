@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod disk;
+pub mod driver_message;
 pub mod ext4;
 pub mod hung_task;
 mod ioctl;

@@ -7,6 +7,7 @@ use npd_tests::monitor::Monitor;
 use npd_tests::nonce;
 use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need};
+use rustix::process::Signal;
 
 use super::{expect_count, timed};
 
@@ -15,6 +16,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.test("flood, kmsg: every line is either found or counted as lost", found_or_lost);
     suite.test("flood, kmsg: records and losses add up to the kernel's own numbers", adds_up);
     suite.test("flood, auto: records and losses add up to the kernel's own numbers, even with a tiny ring", tiny_ring);
+    suite.test("flood, auto: an agent that was stopped meanwhile accounts for every record", stopped_meanwhile);
 }
 
 fn start(source: &str, monitor: &Monitor) -> Result<Setup> {
@@ -100,12 +102,33 @@ fn tiny_ring() -> Result<()> {
     sum(start("auto", &Monitor::kernel("flood-monitor"))?.arg("--kernel-ring-size=65536"))
 }
 
+/// Neither the ring nor the kernel's own buffer can hold so much.
+fn stopped_meanwhile() -> Result<()> {
+    need::probes()?;
+    let flood = Flood { lines: 150_000, every: 1000, tag: nonce() };
+    let agent = start("auto", &Monitor::kernel("flood-monitor"))?.start()?;
+    let (start, before) = quiet(&agent)?;
+    agent.signal(Signal::STOP)?;
+    let written = flood.write();
+    agent.signal(Signal::CONT)?;
+    written?;
+    let (end, after) = quiet(&agent)?;
+    let lost = after.lost - before.lost;
+    expect_sum(start, before, end, after)?;
+    ensure!(lost > 0.5, "nothing is counted as lost, which cannot be");
+    Ok(())
+}
+
 /// Between two moments at which the agent has seen everything, what it counts is what the kernel counts.
 fn sum(setup: Setup) -> Result<()> {
     let agent = setup.start()?;
     let (start, before) = quiet(&agent)?;
     Flood { lines: 100_000, every: 100, tag: nonce() }.write()?;
     let (end, after) = quiet(&agent)?;
+    expect_sum(start, before, end, after)
+}
+
+fn expect_sum(start: u64, before: Counted, end: u64, after: Counted) -> Result<()> {
     let kernel = (end - start) as f64;
     let (records, lost) = (after.records - before.records, after.lost - before.lost);
     let sum = records + lost;

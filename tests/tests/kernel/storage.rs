@@ -5,8 +5,10 @@ use npd_tests::agent::problem::Problem;
 use npd_tests::agent::{Agent, Setup};
 use npd_tests::fault::block::CutDisk;
 use npd_tests::fault::ext4::Ext4;
+use npd_tests::kmsg::Reader;
 use npd_tests::monitor::Monitor;
 use npd_tests::nonce;
+use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need};
 
 use super::{expect_count, kernel_monitor};
@@ -14,6 +16,7 @@ use super::{expect_count, kernel_monitor};
 pub(crate) fn add(suite: &mut Suite) {
     suite.test("block: 60 quick I/O errors are 60 reports, although printk holds most of them back", many);
     suite.test("block: the same sector failing again is reported again", same_sector);
+    suite.test("block: an error printed before the start does not stand for the same one after it", before_and_after);
     suite.test("ext4: an error with errors=continue is reported once", errors_continue);
     suite.test("ext4: an error with errors=remount-ro makes the condition ReadonlyFilesystem True, once", remount);
     suite.test("ext4: a shutdown is reported once", shutdown);
@@ -71,6 +74,27 @@ fn same_sector() -> Result<()> {
     agent.wait_for_reports("IOError", 10)?;
     agent.fence()?;
     expect_count("five more", &reports_of(&agent, "IOError", disk.name()), 10)
+}
+
+/// Within a second, so that the printed line is fresh when the agent reads what was before.
+fn before_and_after() -> Result<()> {
+    need::loop_devices()?;
+    need::probes()?;
+    let disk = CutDisk::new()?;
+    let start = format!("I/O error, dev {}, sector ", disk.name());
+    let mut reader = Reader::at_end()?;
+    // printk lets the next ones through when its rate limit is over, and then falls silent.
+    poll::wait_for("an I/O error that is printed", SOON, || {
+        disk.fail([200])?;
+        let printed = std::iter::from_fn(|| reader.next().transpose()).collect::<Result<Vec<_>>>()?;
+        Ok(printed.iter().any(|record| record.text.starts_with(&start)).then_some(()))
+    })?;
+    disk.fail([200; 20])?;
+    let agent = Agent::with(&kernel_monitor())?;
+    disk.fail([200])?;
+    agent.wait_for_reports("IOError", 1)?;
+    agent.fence()?;
+    expect_count("the error after the start", &reports_of(&agent, "IOError", disk.name()), 1)
 }
 
 fn errors_continue() -> Result<()> {
