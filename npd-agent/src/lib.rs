@@ -8,6 +8,7 @@ pub mod config;
 pub mod detector;
 pub mod exporter;
 pub mod kernel;
+pub mod memory;
 pub mod monitor;
 pub mod problem;
 pub mod record;

@@ -18,6 +18,7 @@ use npd_agent::{
         log::{KernelLog, KernelLogOptions, KernelSource, Started},
         metrics::KernelMetrics,
     },
+    memory,
     monitor::system_log::{SystemLog, Times},
     record::Record,
     time::Now,
@@ -118,6 +119,7 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
     let (kernel_log, _started) = opened.await??;
 
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
+    memory::give_back();
     tracing::info!(node, metrics = %format!("http://{address}/metrics"), "ready");
 
     let failed = tokio::select! {

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use procfs::process::Process;
 
 use super::hung::TaskState;
 
@@ -49,10 +51,8 @@ impl Proc {
         fs::read_to_string(self.proc.join("sys/kernel").join(name)).ok()?.trim().parse().ok()
     }
 
-    fn status_field(&self, pid: u32, name: &str) -> Option<String> {
-        let status = fs::read_to_string(self.proc.join(pid.to_string()).join("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        Some(line.trim().to_owned())
+    fn process(&self, pid: u32) -> Option<Process> {
+        Process::new_with_root(self.proc.join(pid.to_string())).ok()
     }
 }
 
@@ -71,11 +71,15 @@ impl Host for Proc {
     }
 
     fn process_of(&self, pid: u32) -> Option<u32> {
-        self.status_field(pid, "Tgid")?.parse().ok()
+        self.process(pid)?.status().ok()?.tgid.try_into().ok()
     }
 
     fn cgroup_of(&self, pid: u32) -> Option<String> {
-        cgroup_in(&fs::read_to_string(self.proc.join(pid.to_string()).join("cgroup")).ok()?)
+        let groups = self.process(pid)?.cgroups().ok()?.0;
+        // That of the memory controller on cgroup v1, else the one of the unified hierarchy.
+        let memory = groups.iter().find(|group| group.controllers.iter().any(|name| name == "memory"));
+        let group = memory.or_else(|| groups.iter().find(|group| group.hierarchy == 0))?;
+        Some(group.pathname.clone())
     }
 
     fn cgroup_by_inode(&self, inode: u64) -> Option<String> {
@@ -99,37 +103,19 @@ impl Host for Proc {
     }
 
     fn task(&self, pid: u32) -> Option<TaskState> {
-        let stat = fs::read_to_string(self.proc.join(pid.to_string()).join("stat")).ok()?;
-        // The name may contain anything, so the fields are counted from its closing parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let uninterruptible = fields.next()? == "D";
-        let start = fields.nth(18)?.parse().ok()?;
-        let voluntary: u64 = self.status_field(pid, "voluntary_ctxt_switches")?.parse().ok()?;
-        let involuntary: u64 = self.status_field(pid, "nonvoluntary_ctxt_switches")?.parse().ok()?;
-        Some(TaskState { start, switches: voluntary + involuntary, uninterruptible })
+        let process = self.process(pid)?;
+        let (stat, status) = (process.stat().ok()?, process.status().ok()?);
+        Some(TaskState {
+            start: stat.starttime,
+            switches: status.voluntary_ctxt_switches? + status.nonvoluntary_ctxt_switches?,
+            uninterruptible: stat.state == 'D',
+        })
     }
-}
-
-/// The group of a task from its `/proc/<pid>/cgroup`: that of the memory controller on cgroup v1, else the one of
-/// the unified hierarchy.
-fn cgroup_in(text: &str) -> Option<String> {
-    let groups: Vec<(&str, &str)> =
-        text.lines().filter_map(|line| line.split_once(':').and_then(|(_, rest)| rest.split_once(':'))).collect();
-    let memory = groups.iter().find(|(controllers, _)| controllers.split(',').any(|c| c == "memory"));
-    let group = memory.or_else(|| groups.iter().find(|(controllers, _)| controllers.is_empty()))?;
-    Some(group.1.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tasks_group_is_that_of_its_memory() {
-        assert_eq!(cgroup_in("0::/kubepods.slice/x\n").as_deref(), Some("/kubepods.slice/x"));
-        assert_eq!(cgroup_in("9:name=systemd:/\n4:memory:/a:b\n0::/\n").as_deref(), Some("/a:b"));
-        assert_eq!(cgroup_in(""), None);
-    }
 
     #[test]
     fn this_process_is_found_in_proc() {
@@ -139,5 +125,6 @@ mod tests {
         let state = host.task(pid).unwrap();
         assert!(!state.uninterruptible && state.start > 0 && state.switches > 0);
         assert_eq!(host.task(u32::MAX), None);
+        assert!(host.cgroup_of(pid).is_some_and(|path| path.starts_with('/')));
     }
 }
