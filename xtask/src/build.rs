@@ -12,6 +12,7 @@ use crate::workspace::{cargo, host_triple, target_dir};
 
 /// Which build.
 #[derive(Clone, Copy, Default, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// Optimised and stripped, as shipped; takes minutes
     #[arg(long)]

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::setup(),
         Verb::Build(args) => build::build(args),
         Verb::Run(args) => run::run(&args),
-        Verb::Test(args) => test::test(&args),
+        Verb::Test(args) => return test::test(&args),
         Verb::Bench { filter } => bench::bench(&filter),
     };
     match done {
@@ -64,5 +64,23 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_the_agents() {
+        let cli = Cli::parse_from(["xtask", "run", "--release", "--", "--prometheus-port=0", "--release"]);
+        assert!(matches!(cli.verb, Verb::Run(_)));
     }
 }

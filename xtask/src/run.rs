@@ -18,6 +18,7 @@ const PROBLEM: &str = "<3>task docker:7 blocked for more than 300 seconds.";
 
 /// Which build, and the agent's own flags.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     #[command(flatten)]
     build: build::Args,

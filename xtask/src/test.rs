@@ -3,6 +3,7 @@
 //! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
 //! the sum of all test programs' own closing lines and is what CI reads.
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use crate::workspace::{cargo, host_triple, is_root, program};
 
 /// Which steps.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// Only these steps; all of them when none is named
     #[arg(value_enum)]
@@ -41,8 +43,8 @@ struct Tally {
     skipped: u64,
 }
 
-/// The verb.
-pub(crate) fn test(args: &Args) -> Result<()> {
+/// The verb. It prints its own error, so that the tally stays the last line.
+pub(crate) fn test(args: &Args) -> ExitCode {
     let begun = Instant::now();
     let mut tally = Tally::default();
     let outcome = run(&args.steps, &mut tally);
@@ -51,11 +53,15 @@ pub(crate) fn test(args: &Args) -> Result<()> {
         // A step without tests failed, or a test program did not reach its closing line.
         tally.failed = 1;
     }
-    if let Err(error) = &outcome {
-        println!("{error:#}");
-    }
+    let code = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    };
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    outcome
+    code
 }
 
 fn run(stages: &[Stage], tally: &mut Tally) -> Result<()> {
