@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
@@ -20,10 +20,13 @@ const MISSING: &str = "\
 the eBPF probes cannot be built: no Rust compiler for BPF with a bpf-linker that fits it was found. \
 Run `cargo xtask setup` to install them, or build without probes: `cargo build -p npd-agent --no-default-features`";
 
-fn main() {
-    if let Err(error) = run() {
-        say(&format!("cargo::error={error:#}"));
-        std::process::exit(1);
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("cargo::error={error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
 
