@@ -103,7 +103,9 @@ impl Now {
         let wall = clock_gettime(ClockId::Realtime);
         Self {
             wall: Timestamp(wall.tv_sec.saturating_mul(1_000_000_000).saturating_add(wall.tv_nsec)),
-            mono: Monotonic((mono.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(mono.tv_nsec as u64)),
+            mono: Monotonic(
+                mono.tv_sec.cast_unsigned().saturating_mul(1_000_000_000).saturating_add(mono.tv_nsec.cast_unsigned()),
+            ),
         }
     }
 

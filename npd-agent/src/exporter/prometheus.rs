@@ -158,7 +158,7 @@ mod tests {
 
     fn page(registry: &Registry) -> String {
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+        text.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect()
     }
 
     #[test]

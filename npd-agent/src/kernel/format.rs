@@ -89,7 +89,7 @@ impl Layout {
 // === impl Field ===
 
 impl Field {
-    /// `	field:__data_loc char[] comm;	offset:8;	size:4;	signed:0;`
+    /// One line: `field:__data_loc char[] comm; offset:8; size:4; signed:0;`, with tabs.
     fn parse(line: &str) -> Option<Self> {
         let mut parts = line.trim().split(';').map(str::trim);
         let declaration = parts.next()?.strip_prefix("field:")?;
@@ -142,7 +142,7 @@ print fmt: \"pid=%d\", REC->pid
         let layout = Layout::parse(MARK_VICTIM);
         let mut record = vec![0; 48];
         record[8..12].copy_from_slice(&77_i32.to_le_bytes());
-        record[12..16].copy_from_slice(&((5_u32 << 16) | 40).to_le_bytes());
+        record[12..16].copy_from_slice(&((5_u32 << 16) | 0x28).to_le_bytes());
         record[16..24].copy_from_slice(&123_456_u64.to_le_bytes());
         record[24..26].copy_from_slice(&(-998_i16).to_le_bytes());
         record[26..30].copy_from_slice(b"WS\0\0");

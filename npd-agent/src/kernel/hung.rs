@@ -129,16 +129,16 @@ mod tests {
         Monotonic::from_nanos(secs * 1_000_000_000)
     }
 
-    fn state(switches: u64) -> Option<TaskState> {
-        Some(TaskState { start: 5, switches, uninterruptible: true })
+    fn state(switches: u64) -> TaskState {
+        TaskState { start: 5, switches, uninterruptible: true }
     }
 
     #[test]
     fn a_hang_is_news_once_however_often_the_kernel_reports_it() {
         let mut tasks = HungTasks::default();
-        assert_eq!(tasks.report(7, "x", state(1), INTERVAL, at(0)), Episode::New);
+        assert_eq!(tasks.report(7, "x", Some(state(1)), INTERVAL, at(0)), Episode::New);
         for secs in [10, 20, 2000] {
-            assert_eq!(tasks.report(7, "x", state(1), INTERVAL, at(secs)), Episode::Known);
+            assert_eq!(tasks.report(7, "x", Some(state(1)), INTERVAL, at(secs)), Episode::Known);
         }
         assert_eq!(tasks.len(), 1);
     }
@@ -146,24 +146,24 @@ mod tests {
     #[test]
     fn a_task_that_ran_in_between_hangs_anew() {
         let mut tasks = HungTasks::default();
-        tasks.report(7, "x", state(1), INTERVAL, at(0));
-        assert_eq!(tasks.report(7, "x", state(2), INTERVAL, at(10)), Episode::New);
+        tasks.report(7, "x", Some(state(1)), INTERVAL, at(0));
+        assert_eq!(tasks.report(7, "x", Some(state(2)), INTERVAL, at(10)), Episode::New);
     }
 
     #[test]
     fn another_task_with_the_same_pid_is_news() {
         let mut tasks = HungTasks::default();
-        tasks.report(7, "x", state(1), INTERVAL, at(0));
+        tasks.report(7, "x", Some(state(1)), INTERVAL, at(0));
         let other = Some(TaskState { start: 6, switches: 1, uninterruptible: true });
         assert_eq!(tasks.report(7, "x", other, INTERVAL, at(10)), Episode::New);
     }
 
     #[test]
     fn a_hang_is_over_when_the_task_runs_ends_or_is_another() {
-        for now in [None, state(2), Some(TaskState { start: 9, switches: 1, uninterruptible: true })] {
+        for now in [None, Some(state(2)), Some(TaskState { start: 9, switches: 1, uninterruptible: true })] {
             let mut tasks = HungTasks::default();
-            tasks.report(7, "x", state(1), INTERVAL, at(0));
-            assert_eq!(tasks.check(INTERVAL, at(1), |_| state(1)), []);
+            tasks.report(7, "x", Some(state(1)), INTERVAL, at(0));
+            assert_eq!(tasks.check(INTERVAL, at(1), |_| Some(state(1))), []);
             let over = [Recovered { pid: 7, comm: "x".into(), lasted: Duration::from_secs(3) }];
             assert_eq!(tasks.check(INTERVAL, at(3), |_| now), over);
             assert!(tasks.is_empty());

@@ -160,22 +160,15 @@ fn unescape(escaped: &[u8]) -> Cow<'_, [u8]> {
     let mut bytes = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
     while let [first, tail @ ..] = rest {
-        rest = match rest {
-            [b'\\', b'x', high, low, after @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    after
-                }
-                _ => {
-                    bytes.push(*first);
-                    tail
-                }
-            },
-            _ => {
-                bytes.push(*first);
-                tail
+        let decoded = match rest {
+            [b'\\', b'x', high, low, after @ ..] => {
+                hex(*high).zip(hex(*low)).map(|(high, low)| (high << 4 | low, after))
             }
+            _ => None,
         };
+        let (byte, after) = decoded.unwrap_or((*first, tail));
+        bytes.push(byte);
+        rest = after;
     }
     Cow::Owned(bytes)
 }

@@ -35,10 +35,10 @@ use crate::{
 };
 
 /// How often tracepoints are looked for that came with a module.
-const NEW_TRACEPOINTS: Duration = Duration::from_secs(60);
+const NEW_TRACEPOINTS: Duration = Duration::from_mins(1);
 /// How soon a probe that failed is tried again; doubled after each failure.
 const RETEST_FIRST: Duration = Duration::from_secs(10);
-const RETEST_MAX: Duration = Duration::from_secs(600);
+const RETEST_MAX: Duration = Duration::from_mins(10);
 /// Two batches closer than this, of at least [`BUSY_PIECES`] lines each, make the thread pause before it looks
 /// again: waking up for each line of a flood would cost more than all the rest.
 const BUSY: Duration = Duration::from_millis(1);

@@ -299,11 +299,11 @@ impl Merge {
         {
             let seq = self.next;
             let waiting = first.remove();
-            self.deliver(seq, waiting, out);
+            self.deliver(seq, &waiting, out);
         }
     }
 
-    fn deliver(&mut self, seq: u64, waiting: Waiting, out: &mut impl Output) {
+    fn deliver(&mut self, seq: u64, waiting: &Waiting, out: &mut impl Output) {
         self.waiting_bytes -= waiting.text.len();
         out.line(Line { seq, text: &waiting.text, time: waiting.time, kmsg: None });
         self.sample(seq, waiting.time, &waiting.text);
@@ -326,7 +326,7 @@ impl Merge {
         if first == self.next
             && let Some(waiting) = self.waiting.remove(&first)
         {
-            self.deliver(first, waiting, out);
+            self.deliver(first, &waiting, out);
         }
         self.flush(out);
     }

@@ -155,15 +155,12 @@ impl Output for Router {
     #[inline]
     fn line(&mut self, line: Line<'_>) {
         let text = line.text.trim_ascii();
-        let time = match &line.kmsg {
-            None => {
-                self.from_probe += 1;
-                line.time
-            }
-            Some(_) => {
-                self.from_kmsg += 1;
-                Monotonic::from_nanos(line.time.nanos().saturating_add_signed(self.clock_lead))
-            }
+        let time = if line.kmsg.is_none() {
+            self.from_probe += 1;
+            line.time
+        } else {
+            self.from_kmsg += 1;
+            Monotonic::from_nanos(line.time.nanos().saturating_add_signed(self.clock_lead))
         };
         if text.is_empty() {
             return;

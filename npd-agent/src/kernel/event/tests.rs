@@ -89,7 +89,7 @@ fn a_hung_task_reads_as_khungtaskd_prints_it() {
 
 #[test]
 fn an_oom_victim_reads_as_the_oom_killer_prints_it() {
-    let comm = (5_u32 << 16 | 72).to_le_bytes();
+    let comm = (5_u32 << 16 | 0x48).to_le_bytes();
     let mut raw: Vec<(usize, Vec<u8>)> = vec![
         (8, 77_i32.to_le_bytes().to_vec()),
         (12, comm.to_vec()),
@@ -148,7 +148,7 @@ fn an_xfs_shutdown_says_why() {
     let raw: [(usize, &[u8]); 5] = [
         (8, &(7_u32 << 20 | 1).to_le_bytes()),
         (16, &2_i32.to_le_bytes()),
-        (20, &(16_u32 << 16 | 40).to_le_bytes()),
+        (20, &(16_u32 << 16 | 0x28).to_le_bytes()),
         (24, &1311_i32.to_le_bytes()),
         (40, b"fs/xfs/xfs_log.c"),
     ];
@@ -169,7 +169,7 @@ proptest! {
         }
         if let Some((header, body)) = Header::parse(&bytes) {
             for layout in [HANG, VICTIM, OLD_VICTIM, BLOCK, EXT4, XFS] {
-                let _ = decode(&header, body, &Layout::parse(layout), &Node);
+                drop(decode(&header, body, &Layout::parse(layout), &Node));
             }
         }
     }

@@ -172,8 +172,10 @@ impl Probes {
             _ if exists(&tracefs, probe.group, probe.tracepoint) => (probe.name, probe.tracepoint),
             Some(fallback) if exists(&tracefs, probe.group, fallback) => ("block_complete", fallback),
             _ => {
-                return probe
-                    .report(ProbeState::Unsupported, "this kernel has no such tracepoint, or its module is not loaded");
+                return probe.report(
+                    ProbeState::Unsupported,
+                    "this kernel has no such tracepoint, or its module is not loaded",
+                );
             }
         };
         let attached = (|| -> Result<(), Box<dyn Error>> {

@@ -9,6 +9,7 @@
 //! * the kernel wakes the reader when it commits the record that the reader's position points to. So a reader that
 //!   found nothing must look again after it has published its position, with a full fence between.
 #![allow(unsafe_code, reason = "memory shared with the kernel")]
+#![allow(clippy::cast_ptr_alignment, reason = "pages are aligned, and records to 8 bytes within them")]
 
 use std::{
     io,
@@ -110,18 +111,16 @@ impl Ring for ProbesRing {
                 let before_end = len.min(self.size - start);
                 // SAFETY: `start + before_end` is at most the size of the data. The kernel does not touch a
                 // committed record before the consumer's position has passed it, which happens below.
-                let first = unsafe {
-                    std::slice::from_raw_parts(self.producer.start.as_ptr().add(data + start), before_end)
-                };
+                let first =
+                    unsafe { std::slice::from_raw_parts(self.producer.start.as_ptr().add(data + start), before_end) };
                 if before_end == len {
                     take(first);
                 } else {
                     self.wrapped.clear();
                     self.wrapped.extend_from_slice(first);
                     // SAFETY: as above; the rest of the record stands at the start of the data.
-                    let rest = unsafe {
-                        std::slice::from_raw_parts(self.producer.start.as_ptr().add(data), len - before_end)
-                    };
+                    let rest =
+                        unsafe { std::slice::from_raw_parts(self.producer.start.as_ptr().add(data), len - before_end) };
                     self.wrapped.extend_from_slice(rest);
                     take(&self.wrapped);
                 }

@@ -91,24 +91,21 @@ fn initial_conditions_are_false_with_the_configured_words() {
 #[test]
 fn start_times_follow_lookback_and_delay() {
     // (uptime, lookback, delay, start), in seconds, the last relative to now.
-    for (uptime, lookback, delay, expected) in [
-        (10, 12, 7, -3),
-        (5, 3, 0, -3),
-        (5, 0, 7, 2),
-        (10, 0, 0, 0),
-        (10, 12, 0, -10),
-        (100, -5, 0, 5),
-        (100, i64::MIN / SECOND, 0, i64::MAX / SECOND),
-    ] {
+    for (uptime, lookback, delay, expected) in
+        [(10, 12, 7, -3), (5, 3, 0, -3), (5, 0, 7, 2), (10, 0, 0, 0), (10, 12, 0, -10), (100, -5, 0, 5)]
+    {
         let times = Times { now: NOW, boot: NOW.shift(-uptime * SECOND) };
         let found = start(times, lookback * SECOND, delay * SECOND);
-        let expected = NOW.shift(expected.saturating_mul(SECOND));
-        assert!(
-            found.unix_nanos().abs_diff(expected.unix_nanos()) < 1000 * SECOND.unsigned_abs()
-                && (found == expected || lookback < -5),
-            "{uptime} {lookback} {delay}: {found}"
-        );
+        assert_eq!(found, NOW.shift(expected * SECOND), "{uptime} {lookback} {delay}");
     }
+}
+
+#[test]
+fn the_longest_durations_are_no_overflow() {
+    let times = Times { now: NOW, boot: Timestamp::default() };
+    assert_eq!(start(times, i64::MIN, 0), Timestamp::from_unix_nanos(i64::MAX));
+    assert_eq!(start(times, 0, i64::MAX), Timestamp::from_unix_nanos(i64::MAX));
+    assert_eq!(start(times, i64::MAX, i64::MIN), Timestamp::from_unix_nanos(i64::MIN).max(NOW.shift(-i64::MAX)));
 }
 
 #[test]
@@ -126,5 +123,5 @@ fn records_before_the_start_are_not_even_context() {
     };
     assert_eq!(at(-11, "x old"), [""; 0]);
     assert_eq!(at(-10, "x edge"), ["x edge"]);
-    assert_eq!(at(5, "x future"), ["x edge\nx future"].map(|m| if m.is_empty() { m } else { m }));
+    assert_eq!(at(5, "x future"), ["x edge\nx future"]);
 }
