@@ -1,5 +1,6 @@
 //! What a process costs, from `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -7,15 +8,30 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// Readings of one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Resident memory in bytes, file pages such as the program itself included.
-    pub resident: u64,
-    /// Time on a CPU, user and system, of all threads that live.
-    ///
-    /// From `schedstat`, in nanoseconds; `stat` counts in hundredths of a second.
+    /// What is in memory.
+    pub resident: Resident,
+    threads: BTreeMap<String, Spent>,
+}
+
+/// Resident memory in bytes, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Heap and stacks.
+    pub anonymous: u64,
+    /// Pages of files, the program itself above all; other processes may share them.
+    pub files: u64,
+    /// Shared memory.
+    pub shared: u64,
+}
+
+/// What threads have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Time on a CPU, user and system.
     pub cpu: Duration,
-    /// How often its threads went to sleep by themselves; each is a wake-up later.
+    /// How often they went to sleep by themselves; each is a wake-up later.
     pub voluntary_switches: u64,
 }
 
@@ -25,17 +41,56 @@ impl Usage {
     /// Reads a process.
     pub fn of(pid: u32) -> Result<Self> {
         let process = Path::new("/proc").join(pid.to_string());
-        let resident = number(&read(&process.join("status"))?, "VmRSS:")? * 1024;
-        let (mut cpu, mut voluntary_switches) = (0, 0);
+        let status = read(&process.join("status"))?;
+        let bytes = |name: &str| number(&status, name).map(|kibibytes| kibibytes * 1024);
+        let resident =
+            Resident { anonymous: bytes("RssAnon:")?, files: bytes("RssFile:")?, shared: bytes("RssShmem:")? };
         let tasks = process.join("task");
+        let mut threads = BTreeMap::new();
         for task in fs::read_dir(&tasks).with_context(|| format!("cannot list {}", tasks.display()))? {
-            let task = task.context("cannot list the threads")?.path();
-            let schedstat = read(&task.join("schedstat"))?;
-            let on_cpu = schedstat.split(' ').next().context("an empty schedstat")?;
-            cpu += on_cpu.parse::<u64>().context("schedstat does not start with a number")?;
-            voluntary_switches += number(&read(&task.join("status"))?, "voluntary_ctxt_switches:")?;
+            let task = task.context("cannot list the threads")?;
+            // A thread may end while we look.
+            if let Ok(spent) = Spent::of(&task.path()) {
+                threads.insert(task.file_name().to_string_lossy().into_owned(), spent);
+            }
         }
-        Ok(Self { resident, cpu: Duration::from_nanos(cpu), voluntary_switches })
+        Ok(Self { resident, threads })
+    }
+
+    /// What was used since an earlier moment. What a thread did that has ended meanwhile is not in it.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Spent {
+        let mut sum = Spent::default();
+        for (thread, now) in &self.threads {
+            let before = earlier.threads.get(thread).copied().unwrap_or_default();
+            sum.cpu += now.cpu.saturating_sub(before.cpu);
+            sum.voluntary_switches += now.voluntary_switches.saturating_sub(before.voluntary_switches);
+        }
+        sum
+    }
+}
+
+// === impl Resident ===
+
+impl Resident {
+    /// All kinds together, as `ps` says.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.anonymous + self.files + self.shared
+    }
+}
+
+// === impl Spent ===
+
+impl Spent {
+    /// `schedstat` counts in nanoseconds, `stat` only in hundredths of a second.
+    fn of(task: &Path) -> Result<Self> {
+        let schedstat = read(&task.join("schedstat"))?;
+        let on_cpu = schedstat.split(' ').next().context("an empty schedstat")?;
+        Ok(Self {
+            cpu: Duration::from_nanos(on_cpu.parse().context("schedstat does not start with a number")?),
+            voluntary_switches: number(&read(&task.join("status"))?, "voluntary_ctxt_switches:")?,
+        })
     }
 }
 

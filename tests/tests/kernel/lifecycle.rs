@@ -134,7 +134,7 @@ fn idle() -> Result<()> {
     let before = agent.usage()?;
     npd_tests::poll::pause(PROMPT * 3);
     let after = agent.usage()?;
-    let switches = after.voluntary_switches - before.voluntary_switches;
+    let switches = after.since(&before).voluntary_switches;
     ensure!(switches <= 30, "{switches} wake-ups in three seconds without work");
     Ok(())
 }

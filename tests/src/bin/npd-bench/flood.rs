@@ -52,14 +52,14 @@ fn flood(source: &str, lines: usize) -> Result<Outcome> {
     agent.fence_within(LIMIT)?;
     let after = agent.usage()?;
     ensure!(started.elapsed() < LIMIT, "the flood took {:?}", started.elapsed());
-    let cpu = after.cpu.saturating_sub(before.cpu);
+    let cpu = after.since(&before).cpu;
     let outcome = Outcome {
         problems: written.problems,
         reported: agent.reported("Flood").len(),
         lost: lost(&agent.metrics()?)? - lost_before,
         micros_per_line: cpu.as_secs_f64() * 1e6 / lines as f64,
         lines_per_second: lines as f64 / written.took.as_secs_f64(),
-        resident: after.resident,
+        resident: after.resident.total(),
     };
     agent.stop()?;
     Ok(outcome)

@@ -20,16 +20,24 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     poll::pause(LONG);
     let after = agent.usage()?;
     agent.stop()?;
-    let mebibytes = after.resident as f64 / f64::from(1 << 20);
-    let wakes = (after.voluntary_switches - before.voluntary_switches) as f64 / LONG.as_secs_f64();
-    let cpu = (after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e3 / LONG.as_secs_f64();
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let resident = mebibytes(after.resident.total());
+    let parts = format!(
+        "{resident:.1} MiB ({:.1} heap, {:.1} files, {:.1} shared)",
+        mebibytes(after.resident.anonymous),
+        mebibytes(after.resident.files),
+        mebibytes(after.resident.shared)
+    );
+    let spent = after.since(&before);
+    let wakes = spent.voluntary_switches as f64 / LONG.as_secs_f64();
+    let cpu = spent.cpu.as_secs_f64() * 1e3 / LONG.as_secs_f64();
     let path = binary::agent()?;
     let megabytes =
         fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?.len() as f64 / 1e6;
     let is_static = is_static(&path)?;
     let kind = if is_static { "static" } else { "**not static**" };
     Ok(vec![
-        Row::new("resident memory, idle for 10 s", format!("{mebibytes:.1} MiB")).goal("≤ 12 MiB", mebibytes <= 12.0),
+        Row::new("resident memory, idle for 10 s", parts).goal("≤ 12 MiB", resident <= 12.0),
         Row::new("wake-ups a second, idle", format!("{wakes:.1}")).goal("≤ 2", wakes <= 2.0),
         Row::new("CPU, idle", format!("{cpu:.2} ms/s")),
         Row::new("program", format!("{megabytes:.1} MB, {kind}"))

@@ -22,11 +22,18 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     }
     let lines = ROUNDS * LINES;
     let (p50, p50_kmsg) = (median(&auto), median(&kmsg));
+    let (p90, p90_kmsg) = (percentile(&auto, 0.9), percentile(&kmsg, 0.9));
     let (p99, p99_kmsg) = (percentile(&auto, 0.99), percentile(&kmsg, 0.99));
     Ok(vec![
         Row::new(format!("write(2) to problem in the log, {lines} lines, median"), format!("{p50:.3} ms"))
             .against("kmsg", &format!("{p50_kmsg:.3} ms"), p50, p50_kmsg)
             .goal("≤ 0.2 ms and ≥ 10×", p50 <= 0.2 && p50_kmsg >= 10.0 * p50),
+        Row::new("write(2) to problem in the log, 90 of 100", format!("{p90:.3} ms")).against(
+            "kmsg",
+            &format!("{p90_kmsg:.3} ms"),
+            p90,
+            p90_kmsg,
+        ),
         Row::new("write(2) to problem in the log, 99 of 100", format!("{p99:.3} ms")).against(
             "kmsg",
             &format!("{p99_kmsg:.3} ms"),

@@ -17,6 +17,8 @@ use crate::table::Row;
 
 const LINE: &[u8] = b"IPv6: ADDRCONF(NETDEV_CHANGE): eth0: link okay";
 const ROUNDS: usize = 21;
+/// As many as node-problem-detector ships.
+const FEW: usize = 14;
 const MANY: usize = 200;
 
 pub(crate) fn measure() -> Result<Vec<Row>> {
@@ -24,11 +26,12 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     let loaded = config::load(&[shipped_config("kernel-monitor.json")]).context("the shipped monitor is wrong")?;
     let shipped: Vec<String> =
         loaded.system_logs.iter().flat_map(|log| &log.rules).map(|rule| rule.pattern.source().to_owned()).collect();
+    let few = &shipped[..shipped.len().min(FEW)];
     let mut many = shipped.clone();
     many.extend((shipped.len()..MANY).map(|number| {
         format!(r"npd_driver_{number} \S+: device \w+ failed in phase {number} with status -?\d+( \(.*\))?")
     }));
-    Ok(vec![compare(&shipped, 25.0)?, compare(&many, 80.0)?])
+    Ok(vec![compare(few, 25.0)?, compare(&shipped, 25.0)?, compare(&many, 80.0)?])
 }
 
 fn compare(sources: &[String], goal: f64) -> Result<Row> {
