@@ -17,6 +17,7 @@ use npd_agent::{
     kernel::{
         log::{KernelLog, KernelLogOptions, KernelSource, Started},
         metrics::KernelMetrics,
+        probes::{ProbeReport, Probes},
     },
     memory,
     monitor::system_log::{SystemLog, Times},
@@ -47,10 +48,7 @@ fn main() -> ExitCode {
     }
     start_log(&args);
     if let Some(Command::Features) = args.command {
-        return match features(&args) {
-            Ok(table) => say(&table),
-            Err(error) => fatal(&*error),
-        };
+        return say(&features(&args));
     }
     let configs = match args.check(|note| tracing::warn!("{note}")) {
         Ok(configs) => configs,
@@ -186,19 +184,31 @@ fn times() -> Times {
     Times { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
 }
 
-/// The table of `npd-agent features`.
-fn features(args: &Args) -> Result<String, Box<dyn Error>> {
-    use std::fmt::Write as _;
+/// The table of `npd-agent features`. It is there to be read where nothing works, so nothing makes it fail.
+fn features(args: &Args) -> String {
+    let options = kernel_options(args);
     let sink = Box::new(|_: &Record<'_>| ());
-    let metrics = KernelMetrics::register(&Registry::new())?;
-    let (kernel_log, Started { mode, probes }) = KernelLog::start(kernel_options(args), sink, metrics)?;
-    kernel_log.stop()?;
+    let opened = KernelMetrics::register(&Registry::new())
+        .map_err(Box::<dyn Error>::from)
+        .and_then(|metrics| Ok(KernelLog::start(options.clone(), sink, metrics)?));
+    let (probes, way) = match opened {
+        Ok((kernel_log, Started { mode, probes })) => {
+            let stopped = kernel_log.stop().map_or_else(|error| format!(" ({})", chain(&error)), |()| String::new());
+            (probes, format!("{}{stopped}", mode.as_str()))
+        }
+        Err(error) => {
+            let probes =
+                Probes::load(options.ring_size, false).map_or_else(|none| none, |(p, ..)| p.reports().to_vec());
+            (probes, format!("none: {}", chain(&*error)))
+        }
+    };
     let mut table = format!("{:<14} {:<26} {:<12} WHY\n", "PROBE", "TRACEPOINT", "STATE");
-    for report in probes {
-        writeln!(table, "{:<14} {:<26} {:<12} {}", report.probe.name, report.probe, report.state, report.why)?;
+    for ProbeReport { probe, state, why } in probes {
+        let row = format!("{:<14} {probe:<26} {state:<12} {why}", probe.name);
+        table.push_str(row.trim_end());
+        table.push('\n');
     }
-    writeln!(table, "\nkernel log: {}", mode.as_str())?;
-    Ok(table)
+    format!("{table}\nkernel log: {way}\n")
 }
 
 fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
@@ -229,6 +239,7 @@ impl Signals {
 
 fn start_log(args: &Args) {
     let level = match args.verbosity {
+        ..=0 if args.command.is_some() => "off",
         ..=0 => "info",
         1 => "info,npd_agent=debug",
         _ => "trace",
@@ -249,14 +260,19 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
-/// The one place where an error and its causes are printed.
+/// The one place where what ended the agent is printed.
 fn fatal(error: &dyn Error) -> ExitCode {
+    tracing::error!("{}", chain(error));
+    FATAL.into()
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    tracing::error!("{text}");
-    FATAL.into()
+    text
 }

@@ -428,7 +428,6 @@ impl Driver {
         }
         self.dropped = 0;
         for report in &self.reports {
-            log_probe(report);
             self.metrics.set_probe(report);
         }
     }
@@ -505,6 +504,9 @@ impl Driver {
     }
 
     fn announce(&mut self) {
+        for report in &self.reports {
+            log_probe(report);
+        }
         self.enter(self.mode, "");
     }
 }

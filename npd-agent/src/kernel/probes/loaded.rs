@@ -67,7 +67,10 @@ impl Probes {
             .override_global("BLOCK_COMPLETE_ERROR_AT", &error_at, true)
             .override_global("AYA_LOG_LEVEL", &level, false)
             .load(OBJECT);
-        let mut ebpf = loaded.map_err(|error| all(ProbeState::of_error(&error), &chain(&error)))?;
+        let mut ebpf = loaded.map_err(|error| {
+            let state = ProbeState::of_error(&error);
+            all(state, &because(state, "CAP_BPF", &error))
+        })?;
         let maps = (|| {
             let Map::RingBuf(records) = ebpf.take_map("RECORDS")? else { return None };
             let seen = PerCpuArray::try_from(ebpf.take_map("SEEN")?).ok()?;
@@ -162,7 +165,10 @@ impl Probes {
                 Ok(()) => probe.report(ProbeState::Active, "the kernel lets no program read its memory: doorbell only"),
                 Err(_) => probe.report(ProbeState::Broken, chain(&error)),
             },
-            Err(error) => probe.report(ProbeState::of_error(&error), chain(&error)),
+            Err(error) => {
+                let state = ProbeState::of_error(&error);
+                probe.report(state, because(state, "CAP_PERFMON", &error))
+            }
         }
     }
 
@@ -189,7 +195,10 @@ impl Probes {
         match attached {
             Ok(()) if tracepoint == probe.tracepoint => probe.report(ProbeState::Active, ""),
             Ok(()) => probe.report(ProbeState::Active, format!("through {}:{tracepoint}", probe.group)),
-            Err(error) => probe.report(ProbeState::of_error(&*error), chain(&*error)),
+            Err(error) => {
+                let state = ProbeState::of_error(&*error);
+                probe.report(state, because(state, "CAP_PERFMON", &*error))
+            }
         }
     }
 }
@@ -200,6 +209,14 @@ fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::progra
 
 fn exists(tracefs: &Path, group: &str, tracepoint: &str) -> bool {
     tracefs.join("events").join(group).join(tracepoint).join("id").exists()
+}
+
+/// Why a probe is in this state; a refusal names the capability that this step asks for.
+fn because(state: ProbeState, capability: &str, error: &(dyn Error + 'static)) -> String {
+    match state {
+        ProbeState::Forbidden => format!("{capability} is missing, or a security module forbids it: {}", chain(error)),
+        _ => chain(error),
+    }
 }
 
 /// An error and its causes in one line.
@@ -214,7 +231,8 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    text
+    // What the verifier says is on lines of its own, and often nothing.
+    text.lines().next().unwrap_or_default().trim_end_matches(". Verifier output: ").to_owned()
 }
 
 // === impl Counters ===
