@@ -68,7 +68,7 @@ fn tell(skipped: &[(String, String)]) -> io::Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "skipped, because this machine cannot do them: {}", skipped.len())?;
+    writeln!(out, "skipped, because it cannot be done here: {}", skipped.len())?;
     for (name, reason) in skipped {
         writeln!(out, "    {name}: {reason}")?;
     }

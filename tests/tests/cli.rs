@@ -156,7 +156,6 @@ fn wrong_values() -> Result<()> {
         ("--kernel-source", "telepathy"),
         ("--kernel-ring-size", "-1"),
         ("--log-format", "xml"),
-        ("--k8s-exporter-heartbeat-period", "5"),
     ];
     for (flag, value) in cases {
         let argument = format!("{flag}={value}");

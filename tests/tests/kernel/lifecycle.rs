@@ -37,8 +37,8 @@ fn stop(signal: Signal) -> Result<()> {
     let agent = Agent::with(&kernel_monitor())?;
     agent.fence()?;
     let stopped = agent.stop_with(signal)?;
+    ensure!(stopped.took < PROMPT, "it took {:?} and ended with {}", stopped.took, stopped.code);
     ensure!(stopped.code == 0, "the code is {}", stopped.code);
-    ensure!(stopped.took < PROMPT, "it took {:?}", stopped.took);
     Ok(())
 }
 
@@ -49,8 +49,8 @@ fn half_a_request() -> Result<()> {
     // Answered only after the half request above has been accepted.
     agent.metrics()?;
     let stopped = agent.stop_with(Signal::TERM)?;
+    ensure!(stopped.took < PROMPT, "it took {:?} and ended with {}", stopped.took, stopped.code);
     ensure!(stopped.code == 0, "the code is {}", stopped.code);
-    ensure!(stopped.took < PROMPT, "it took {:?}", stopped.took);
     Ok(())
 }
 
