@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 const USAGE: u8 = 2;
 /// What everything else that keeps the agent from working exits with.
 const FATAL: u8 = 255;
+/// How long a scrape that is under way may go on.
+const SERVER_DEADLINE: Duration = Duration::from_millis(300);
 /// How long the end may take before it is forced.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -133,7 +135,10 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
         let last = tokio::task::spawn_blocking(move || kernel_log.stop()).await?;
         detector.await?;
         stop.cancel();
-        server.await??;
+        // A client that does not end its request does not hold up the end.
+        if let Ok(served) = tokio::time::timeout(SERVER_DEADLINE, server).await {
+            served??;
+        }
         last.map_err(Box::<dyn Error>::from)
     };
     tokio::select! {

@@ -418,6 +418,7 @@ impl Driver {
             match Probes::load(self.options.ring_size, self.options.probe_diagnostics) {
                 Ok((probes, ring, counters)) => {
                     self.reports = probes.reports().to_vec();
+                    self.router.opened = Now::read().mono;
                     self.ring = Some(ring);
                     self.metrics.set_counters(Some(counters));
                     self.probes = Some(probes);

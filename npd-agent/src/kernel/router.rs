@@ -32,6 +32,8 @@ pub(super) struct Router {
     host: Proc,
     /// The clocks at the start of the current cycle.
     pub(super) now: Now,
+    /// Since when the probes, if there are any, see everything.
+    pub(super) opened: Monotonic,
     /// By how much the probes' clock is ahead of /dev/kmsg's, in nanoseconds.
     pub(super) clock_lead: i64,
     /// The layouts of the active probes' records; empty without probes.
@@ -55,6 +57,7 @@ impl Router {
             metrics,
             host: Proc::default(),
             now: Now::read(),
+            opened: Now::read().mono,
             clock_lead: 0,
             layouts: BTreeMap::new(),
             nonce: None,
@@ -136,7 +139,8 @@ impl Router {
     fn line_with_twin(&mut self, text: &[u8], time: Monotonic, mut record: Record<'_>, details: Option<&Fields>) {
         let mut fields = match self.twins.line(text, time) {
             Verdict::Report(fields) => {
-                record.known = fields.is_empty() && self.repeats_a_hang(text);
+                // An event's fields name the task; without one the line is all there is.
+                record.known = fields.get("comm").is_none() && self.repeats_a_hang(text);
                 fields
             }
             Verdict::Known => {
@@ -178,7 +182,8 @@ impl Output for Router {
             fields: details.unwrap_or(&none),
             known: false,
         };
-        let recent = self.now.mono.since(time) < TWIN_AGE_MAX;
+        // What was printed before there were probes has no twin, however recent.
+        let recent = time >= self.opened && self.now.mono.since(time) < TWIN_AGE_MAX;
         if recent && self.twins.is_candidate(text) {
             self.line_with_twin(text, self.now.mono, record, details);
         } else {

@@ -129,6 +129,20 @@ impl Identity {
         None
     }
 
+    /// What the line itself says, as fields.
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::default();
+        match self {
+            Self::HungTask { pid } | Self::OomVictim { pid, .. } => fields.add("pid", pid.to_string()),
+            Self::BlockError { device, sector } => {
+                fields.add("dev", &**device);
+                fields.add("sector", sector.to_string());
+            }
+            Self::Ext4Error { device, .. } | Self::Shutdown { device } => fields.add("dev", &**device),
+        }
+        fields
+    }
+
     fn is_twin_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::OomVictim { pid, .. }, Self::OomVictim { pid: other, .. }) => pid == other,
@@ -202,8 +216,9 @@ impl Twins {
         if self.lines.len() == REMEMBERED_MAX {
             self.lines.pop_front();
         }
+        let fields = identity.fields();
         self.lines.push_back((identity, now));
-        Verdict::Report(Fields::default())
+        Verdict::Report(fields)
     }
 
     /// An event came; `known` when it repeats what was reported before.
@@ -290,10 +305,6 @@ mod tests {
         event(Identity::HungTask { pid: 77 })
     }
 
-    fn plain() -> Verdict {
-        Verdict::Report(Fields::default())
-    }
-
     #[test]
     fn lines_of_all_kernels_are_recognised() {
         for (line, identity) in [
@@ -353,7 +364,7 @@ mod tests {
         let error = || event(Identity::BlockError { device: "sda".into(), sector: 8 });
         let line = b"I/O error, dev sda, sector 8 op 0x0:(READ)";
         for _ in 0..2 {
-            assert_eq!(twins.line(line, at(0)), plain());
+            assert_eq!(twins.line(line, at(0)), Verdict::Report(error().identity.fields()));
         }
         for _ in 0..5 {
             twins.event(error(), false, at(0));
@@ -374,7 +385,7 @@ mod tests {
     #[test]
     fn a_line_is_forgotten_in_time() {
         let mut twins = Twins::new();
-        assert_eq!(twins.line(HUNG.as_bytes(), at(0)), plain());
+        assert!(matches!(twins.line(HUNG.as_bytes(), at(0)), Verdict::Report(_)));
         twins.event(hung(), false, at(3000));
         assert_eq!(twins.expired(at(4000)), Some(hung()));
     }

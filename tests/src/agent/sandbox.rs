@@ -4,15 +4,30 @@
 //! programs instead of code between fork and exec. Each replaces itself by the next, so that the process that the
 //! test knows is the agent in the end.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+/// Nobody, with CAP_BPF, CAP_PERFMON and CAP_SYSLOG.
+const LEAST_PRIVILEGE: [&str; 8] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    "--inh-caps=-all,+bpf,+perfmon,+syslog",
+    "--ambient-caps=+bpf,+perfmon,+syslog",
+    "--bounding-set=-all,+bpf,+perfmon,+syslog",
+    "--",
+];
+
 /// What is taken away; nothing by default.
 #[derive(Clone, Debug, Default)]
 pub struct Sandbox {
     without: Vec<Withheld>,
+    least: bool,
 }
 
 /// Something that an agent may have to do without.
@@ -38,7 +53,13 @@ impl Sandbox {
     /// Takes these away.
     #[must_use]
     pub fn without(withheld: impl Into<Vec<Withheld>>) -> Self {
-        Self { without: withheld.into() }
+        Self { without: withheld.into(), least: false }
+    }
+
+    /// An agent that is not root and has the three capabilities it lives by, and nothing else.
+    #[must_use]
+    pub fn least_privilege() -> Self {
+        Self { without: Vec::new(), least: true }
     }
 
     /// The command that runs a program inside. `folder` belongs to the test.
@@ -56,6 +77,18 @@ impl Sandbox {
         capabilities.dedup();
         if !capabilities.is_empty() {
             words.extend(["setpriv".to_owned(), "--bounding-set".to_owned(), capabilities.join(","), "--".to_owned()]);
+        }
+        let mut program = program.to_owned();
+        if self.least {
+            // The build's folders may be closed to anyone but root.
+            let copy = folder.join("npd-agent");
+            fs::copy(&program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
+            for path in [folder, &copy] {
+                fs::set_permissions(path, Permissions::from_mode(0o755))
+                    .with_context(|| format!("cannot open {} to all", path.display()))?;
+            }
+            program = copy;
+            words.extend(LEAST_PRIVILEGE.map(ToOwned::to_owned));
         }
         words.push(program.to_str().with_context(|| format!("{} is no UTF-8", program.display()))?.to_owned());
         let mut command = Command::new(&words[0]);

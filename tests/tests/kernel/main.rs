@@ -23,6 +23,7 @@ mod hung_task;
 mod lifecycle;
 mod lines;
 mod lookback;
+mod recovery;
 mod storage;
 mod victims;
 
@@ -37,6 +38,7 @@ fn main() -> Result<ExitCode> {
     storage::add(&mut suite);
     flood::add(&mut suite);
     degrees::add(&mut suite);
+    recovery::add(&mut suite);
     lifecycle::add(&mut suite);
 
     // Without the rights every test says itself that it is skipped.
