@@ -44,9 +44,8 @@ enum Verb {
     Test(test::Args),
     /// For the doubtful: measures latency, cost and losses of the release build on this machine
     Bench {
-        /// Only the measurements whose names contain this
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        filter: Vec<OsString>,
+        /// Only these sections, of rules, flood, latency and idle
+        sections: Vec<OsString>,
     },
 }
 
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
         Verb::Build(args) => build::build(args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => return test::test(&args),
-        Verb::Bench { filter } => bench::bench(&filter),
+        Verb::Bench { sections } => bench::bench(&sections),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
