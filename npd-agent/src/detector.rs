@@ -1,38 +1,31 @@
-//! The problem detector: from monitors to exporters, one status after the other.
+//! The problem detector: from monitors to exporters.
+//!
+//! There is no queue here: the thread that finds a problem hands it to the exporters, which is the quickest way out.
+//! An exporter that is slow by nature, such as one that talks to a server, has a queue of its own, with its own bound.
 
-use tokio::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
 
 use crate::{exporter::Exporter, problem::Status};
 
-/// How many statuses may wait for the exporters. A source that is faster waits; the ring and /dev/kmsg hold
-/// what comes meanwhile.
-const WAITING_MAX: usize = 1024;
-
-/// Where monitors send their statuses.
-pub type StatusSender = mpsc::Sender<Status>;
-
-/// The way of statuses to the exporters.
+/// The way of statuses to the exporters; shared by all monitors.
 pub struct Detector {
-    statuses: mpsc::Receiver<Status>,
-    exporters: Vec<Box<dyn Exporter>>,
+    exporters: Mutex<Vec<Box<dyn Exporter>>>,
 }
 
 // === impl Detector ===
 
 impl Detector {
-    /// A detector and the way in.
+    /// A detector with these exporters.
     #[must_use]
-    pub fn new(exporters: Vec<Box<dyn Exporter>>) -> (Self, StatusSender) {
-        let (sender, statuses) = mpsc::channel(WAITING_MAX);
-        (Self { statuses, exporters }, sender)
+    pub fn new(exporters: Vec<Box<dyn Exporter>>) -> Self {
+        Self { exporters: Mutex::new(exporters) }
     }
 
-    /// Hands on statuses until all senders are gone and everything sent was handed on.
-    pub async fn run(mut self) {
-        while let Some(status) = self.statuses.recv().await {
-            for exporter in &mut self.exporters {
-                exporter.export(&status);
-            }
+    /// Hands a status to each exporter in turn.
+    pub fn report(&self, status: &Status) {
+        // An exporter that panicked has left nothing half done that another could see.
+        for exporter in self.exporters.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            exporter.export(status);
         }
     }
 }

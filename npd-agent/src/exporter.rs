@@ -5,8 +5,8 @@ pub mod prometheus;
 
 use crate::problem::Status;
 
-/// A way out. `export` is called on the detector's task for each status in turn and must not block: whatever is
-/// slow queues, within bounds, on its own.
+/// A way out. `export` is called on the thread that found the problem, for one status after the other, and must not
+/// block: whatever is slow queues, within bounds, on its own.
 pub trait Exporter: Send {
     /// Takes a status.
     fn export(&mut self, status: &Status);

@@ -5,6 +5,7 @@ use std::{
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use clap::Parser as _;
 use npd_agent::{
     cli::{self, Args, Command, LogFormat},
     config,
-    detector::{Detector, StatusSender},
+    detector::Detector,
     exporter::{Exporter, log::LogExporter, prometheus as page, prometheus::PrometheusExporter},
     kernel::{
         log::{KernelLog, KernelLogOptions, KernelSource, Started},
@@ -104,17 +105,15 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
     let listener = page::bind(address)
         .await
         .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
-    let (detector, statuses) = Detector::new(exporters);
+    let detector = Arc::new(Detector::new(exporters));
 
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
-    let detector = tokio::spawn(detector.run());
     let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
     let metrics = KernelMetrics::register(&registry)?;
-    // What the kernel log holds of the past goes through the detector, so it must run already.
     let options = kernel_options(args);
     let (alive, mut ended) = tokio::sync::oneshot::channel::<()>();
-    let sink = listen(monitors, statuses, alive);
+    let sink = listen(monitors, detector, alive);
     let opened = tokio::task::spawn_blocking(move || KernelLog::start(options, Box::new(sink), metrics));
     let (kernel_log, _started) = opened.await??;
 
@@ -131,9 +130,8 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
         _ = &mut ended => true,
     };
     let end = async {
-        // In the order of the flow: the source, then what is on its way, then the page.
+        // In the order of the flow: the source with all that it has read, then the page.
         let last = tokio::task::spawn_blocking(move || kernel_log.stop()).await?;
-        detector.await?;
         stop.cancel();
         // A client that does not end its request does not hold up the end.
         if let Ok(served) = tokio::time::timeout(SERVER_DEADLINE, server).await {
@@ -152,23 +150,16 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
 /// The monitors as the sink of the kernel log: each gets each record. `alive` is dropped with the sink.
 fn listen(
     mut monitors: Vec<SystemLog>,
-    statuses: StatusSender,
+    detector: Arc<Detector>,
     alive: tokio::sync::oneshot::Sender<()>,
 ) -> impl FnMut(&Record<'_>) + Send {
     for monitor in &monitors {
-        // Nothing is on its way yet, so there is room; without a detector there is nobody to tell.
-        if statuses.try_send(monitor.initial_status()).is_err() {
-            tracing::error!("the detector is gone");
-        }
+        detector.report(&monitor.initial_status());
     }
     move |record| {
         let _alive = &alive;
         for monitor in &mut monitors {
-            monitor.record(record, &mut |status| {
-                if statuses.blocking_send(status).is_err() {
-                    tracing::error!("the detector is gone");
-                }
-            });
+            monitor.record(record, &mut |status| detector.report(&status));
         }
     }
 }

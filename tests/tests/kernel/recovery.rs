@@ -84,7 +84,7 @@ fn detach_probes(agent: &Agent) -> Result<()> {
     let output = gdb.output().context("cannot start gdb")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
-        text.matches("$").count() >= links,
+        text.matches('$').count() >= links,
         "gdb cannot let go of the probes:\n{text}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -2,7 +2,8 @@
 //!
 //! `npd-bench [rules] [flood] [latency] [idle]`: all sections when none is named. Everything that is compared comes
 //! from the same run: the shipped rules against each regex in turn, the probes against `/dev/kmsg` alone. Figures are
-//! medians of several rounds. The exit code is 1 when a goal is missed.
+//! medians of several rounds. A goal that is missed is shown as missed; the exit code is 1 when something could not
+//! be measured.
 
 mod flood;
 mod idle;
@@ -46,7 +47,7 @@ fn main() -> Result<ExitCode> {
         }
     }
     write!(io::stdout(), "{table}").context("nobody reads the table")?;
-    Ok(if table.all_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if table.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// tracefs for the probes; a console that does not print what we write, which would cost a millisecond a line.

