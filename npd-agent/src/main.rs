@@ -237,7 +237,7 @@ fn start_log(args: &Args) {
     let level = match args.verbosity {
         ..=0 if args.command.is_some() => "off",
         ..=0 => "info",
-        1 => "info,npd_agent=debug",
+        1 => "info,npd_agent=debug,npd_ebpf=debug",
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

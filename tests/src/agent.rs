@@ -246,6 +246,12 @@ impl Agent {
         })
     }
 
+    /// All lines of its log so far.
+    #[must_use]
+    pub fn log_lines(&self) -> Vec<Line> {
+        self.log.lines()
+    }
+
     /// The modes of the kernel log it has announced so far.
     #[must_use]
     pub fn kernel_log_modes(&self) -> Vec<String> {

@@ -17,6 +17,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.test("flood, kmsg: records and losses add up to the kernel's own numbers", adds_up);
     suite.test("flood, auto: records and losses add up to the kernel's own numbers, even with a tiny ring", tiny_ring);
     suite.test("flood, auto: an agent that was stopped meanwhile accounts for every record", stopped_meanwhile);
+    suite.test("flood, auto: the probes say that the ring is full when they are asked to, and only then", diagnostics);
 }
 
 fn start(source: &str, monitor: &Monitor) -> Result<Setup> {
@@ -116,6 +117,28 @@ fn stopped_meanwhile() -> Result<()> {
     let lost = after.lost - before.lost;
     expect_sum(start, before, end, after)?;
     ensure!(lost > 0.5, "nothing is counted as lost, which cannot be");
+    Ok(())
+}
+
+/// Of the 2000 lines a ring of 64 KiB holds a third while the agent is stopped, and /dev/kmsg the rest.
+fn diagnostics() -> Result<()> {
+    need::probes()?;
+    let spoken = |verbosity: &str| -> Result<usize> {
+        let setup = start("auto", &Monitor::kernel("flood-monitor"))?.arg("--kernel-ring-size=65536");
+        let agent = setup.arg(verbosity).start()?;
+        let (_, before) = quiet(&agent)?;
+        agent.signal(Signal::STOP)?;
+        let written = Flood { lines: 2000, every: 1000, tag: nonce() }.write();
+        agent.signal(Signal::CONT)?;
+        written?;
+        let (_, after) = quiet(&agent)?;
+        ensure!((after.lost - before.lost).abs() < 0.5, "{} lines are lost", after.lost - before.lost);
+        let dropped = agent.metrics()?.value("npd_kernel_probe_dropped_total", &[("probe", "printk")]);
+        ensure!(dropped.is_some_and(|dropped| dropped > 0.5), "the ring was not full: {dropped:?}");
+        Ok(agent.log_lines().iter().filter(|line| line.message().contains("the ring is full")).count())
+    };
+    ensure!(spoken("--v=0")? == 0, "the probes speak unasked");
+    ensure!(spoken("--v=1")? > 0, "the probes say nothing");
     Ok(())
 }
 
