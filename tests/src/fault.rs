@@ -15,3 +15,4 @@ pub mod program;
 pub mod setting;
 pub mod tracefs;
 pub mod victim;
+pub mod xfs;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use bytes::Bytes;
 use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -115,7 +116,7 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
     let mut page = Vec::new();
     // Writing to a Vec cannot fail, and the registry has refused what does not encode.
     match TextEncoder::new().encode(&registry.gather(), &mut page) {
-        Ok(()) => ([(CONTENT_TYPE, TEXT)], page).into_response(),
+        Ok(()) => ([(CONTENT_TYPE, TEXT)], Bytes::from(page)).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");
             axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()

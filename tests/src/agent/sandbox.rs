@@ -43,6 +43,8 @@ pub enum Withheld {
     Tracefs,
     /// `/sys/kernel/btf`.
     Btf,
+    /// The tracepoint `block:block_rq_error`, as on kernels before 5.18.
+    BlockError,
     /// The file `/dev/kmsg`, as in a container that was not given it.
     Kmsg,
 }
@@ -106,7 +108,7 @@ impl Withheld {
             Self::Perfmon => &["-perfmon", "-sys_admin"],
             Self::Syslog => &["-syslog", "-sys_admin"],
             Self::Tracefs => &["-sys_admin"],
-            Self::Btf | Self::Kmsg => &[],
+            Self::Btf | Self::BlockError | Self::Kmsg => &[],
         }
     }
 
@@ -118,6 +120,7 @@ impl Withheld {
                  if [ -d $d ]; then mount -t tmpfs -o ro none $d; fi; done; ",
             ),
             Self::Btf => Some("mount -t tmpfs -o ro none /sys/kernel/btf; "),
+            Self::BlockError => Some("mount -t tmpfs -o ro none /sys/kernel/tracing/events/block/block_rq_error; "),
             Self::Kmsg => Some(
                 "mount -t tmpfs -o mode=755 none /dev; \
                  mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; \

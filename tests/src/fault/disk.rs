@@ -47,6 +47,13 @@ impl Disk {
         Ok(disk)
     }
 
+    /// A disk with an XFS on it, which does not come smaller.
+    pub fn with_xfs() -> Result<Self> {
+        let disk = Self::new(320 << 20)?;
+        run("mkfs.xfs", ["-q".as_ref(), "-f".as_ref(), disk.image().as_os_str()])?;
+        Ok(disk)
+    }
+
     /// The file behind the device.
     #[must_use]
     pub fn image(&self) -> PathBuf {
@@ -74,10 +81,15 @@ impl Disk {
 
     /// Mounts the ext4 on it. `options` are ext4's own, such as `errors=continue`.
     pub fn mount(self, options: &str) -> Result<Mounted> {
+        self.mount_as("ext4", options)
+    }
+
+    /// Mounts what is on it.
+    pub fn mount_as(self, kind: &str, options: &str) -> Result<Mounted> {
         let path = self.folder.path().join("mnt");
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let options = std::ffi::CString::new(options).context("a NUL in the mount options")?;
-        rustix::mount::mount(&self.device, &path, "ext4", MountFlags::empty(), Some(options.as_c_str()))
+        rustix::mount::mount(&self.device, &path, kind, MountFlags::empty(), Some(options.as_c_str()))
             .with_context(|| format!("cannot mount {} with {options:?}", self.device.display()))?;
         Ok(Mounted { disk: self, path })
     }

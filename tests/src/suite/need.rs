@@ -42,11 +42,20 @@ pub fn probes() -> Result<()> {
 
 /// Loop devices, and the programs to put an ext4 on them.
 pub fn ext4() -> Result<()> {
+    file_system("ext4")
+}
+
+/// Loop devices, and the programs to put an XFS on them.
+pub fn xfs() -> Result<()> {
+    file_system("xfs")
+}
+
+fn file_system(kind: &str) -> Result<()> {
     root()?;
     loop_devices()?;
-    tool("mkfs.ext4")?;
-    if !fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?.contains("ext4") {
-        return Err(skip("needs ext4 in the kernel"));
+    tool(&format!("mkfs.{kind}"))?;
+    if !fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?.contains(kind) {
+        return Err(skip(format!("needs {kind} in the kernel")));
     }
     Ok(())
 }

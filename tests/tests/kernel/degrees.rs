@@ -4,13 +4,14 @@
 use anyhow::{Context, Result, ensure};
 use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::agent::{Agent, Setup};
+use npd_tests::fault::block::CutDisk;
 use npd_tests::fault::memory_cgroup;
 use npd_tests::fault::setting::Setting;
 use npd_tests::monitor::Monitor;
 use npd_tests::suite::{Suite, need, skip};
 use npd_tests::{kmsg, nonce};
 
-use super::expect_count;
+use super::{expect_count, kernel_monitor};
 
 pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim: &str, run: fn() -> Result<()>| {
@@ -27,6 +28,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("--kernel-source=kmsg loads no probe", kmsg_asked_for);
     test("without tracefs printk's probe works still", no_tracefs);
     test("without BTF the kernel log is seen through the probe still", no_btf);
+    test("without block_rq_error block errors are found at the requests' completion, each once", no_block_error);
     test("when /dev/kmsg cannot be read the mode is probe", unreadable_kmsg);
     test("when /dev/kmsg is missing the mode is probe", missing_kmsg);
     test("in mode probe a line that the kernel prints in pieces is whole", pieces_without_kmsg);
@@ -114,6 +116,22 @@ fn no_tracefs() -> Result<()> {
 fn no_btf() -> Result<()> {
     let agent = start(Sandbox::without([Withheld::Btf]), &["probe+kmsg", "doorbell"])?;
     printk_is_active(&agent)
+}
+
+fn no_block_error() -> Result<()> {
+    need::loop_devices()?;
+    let sandbox = Sandbox::without([Withheld::BlockError]);
+    let agent = Setup::new()?.monitor(&kernel_monitor())?.sandbox(sandbox).start()?;
+    let through = |line: &npd_tests::agent::log::Line| line.text("why") == Some("through block:block_rq_complete");
+    ensure!(agent.log_lines().iter().any(through), "the fallback is not in use");
+    let disk = CutDisk::new()?;
+    disk.fail(0..40)?;
+    agent.wait_for_reports("IOError", 40)?;
+    agent.fence()?;
+    agent.fence()?;
+    let mut reports = agent.reported("IOError");
+    reports.retain(|problem| problem.field("dev") == Some(disk.name()));
+    expect_count("40 errors", &reports, 40)
 }
 
 /// Makes `CAP_SYSLOG` matter.

@@ -5,6 +5,7 @@ use npd_tests::agent::problem::Problem;
 use npd_tests::agent::{Agent, Setup};
 use npd_tests::fault::block::CutDisk;
 use npd_tests::fault::ext4::Ext4;
+use npd_tests::fault::xfs::Xfs;
 use npd_tests::kmsg::Reader;
 use npd_tests::monitor::Monitor;
 use npd_tests::nonce;
@@ -20,6 +21,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.test("ext4: an error with errors=continue is reported once", errors_continue);
     suite.test("ext4: an error with errors=remount-ro makes the condition ReadonlyFilesystem True, once", remount);
     suite.test("ext4: a shutdown is reported once", shutdown);
+    suite.test("xfs: a shutdown makes the condition XfsShutdown True, once", xfs_shutdown);
 }
 
 /// The reports of a reason that speak of a device.
@@ -147,4 +149,25 @@ fn shutdown() -> Result<()> {
     agent.fence()?;
     agent.fence()?;
     expect_count("one shutdown", &reports_of(&agent, "Ext4Shutdown", ext4.name()), 1)
+}
+
+fn xfs_shutdown() -> Result<()> {
+    need::xfs()?;
+    need::probes()?;
+    let monitor = Monitor::kernel("kernel-monitor")
+        .condition("XfsShutdown", "XfsHasNotShutDown", "XFS has not shutdown")
+        .permanent("XfsShutdown", "XfsHasShutdown", r"XFS .* Shutting down filesystem.?")
+        .rule("XfsLine", r"XFS .* Shutting down filesystem.?");
+    let agent = Agent::with(&monitor)?;
+    let xfs = Xfs::new()?;
+    xfs.shut_down()?;
+    agent.wait_for_reports("XfsHasShutdown", 1)?;
+    agent.fence()?;
+    agent.fence()?;
+    expect_count("one shutdown", &reports_of(&agent, "XfsLine", xfs.name()), 1)?;
+    let reports = agent.reported("XfsHasShutdown");
+    expect_count("one change", &reports, 1)?;
+    ensure!(reports[0].condition.as_deref() == Some("XfsShutdown"), "condition {:?}", reports[0].condition);
+    ensure!(reports[0].field("dev") == Some(xfs.name()), "the field dev is missing in {:?}", reports[0]);
+    Ok(())
 }
