@@ -22,6 +22,8 @@ use crate::{
 
 /// How often it is looked whether a hang is over.
 const HUNG_CHECK: Duration = Duration::from_secs(1);
+/// A flood that is lost is told of once in so long, not once a batch.
+const LOSS_LINES: Duration = Duration::from_secs(1);
 /// What is older than this has no twin to come.
 const TWIN_AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,8 @@ pub(super) struct Router {
     twins: Twins,
     hung: HungTasks,
     next_hung_check: Monotonic,
+    unsaid_losses: u64,
+    next_loss_line: Monotonic,
     from_probe: u64,
     from_kmsg: u64,
     suppressed: u64,
@@ -64,6 +68,8 @@ impl Router {
             twins: Twins::new(),
             hung: HungTasks::default(),
             next_hung_check: Monotonic::default(),
+            unsaid_losses: 0,
+            next_loss_line: Monotonic::default(),
             from_probe: 0,
             from_kmsg: 0,
             suppressed: 0,
@@ -96,6 +102,11 @@ impl Router {
             }
             self.metrics.hung_tasks.set(i64::try_from(self.hung.len()).unwrap_or(i64::MAX));
         }
+        if self.unsaid_losses > 0 && self.next_loss_line <= self.now.mono {
+            self.next_loss_line = self.now.mono.after(LOSS_LINES);
+            let records = std::mem::take(&mut self.unsaid_losses);
+            tracing::warn!(records, "kernel log records lost: neither the ring nor /dev/kmsg had them any more");
+        }
         self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
         self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));
         let suppressed = self.twins.suppressed();
@@ -106,7 +117,8 @@ impl Router {
     /// When [`Self::rest`] has something to do.
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         let hung = (!self.hung.is_empty()).then_some(self.next_hung_check);
-        self.twins.deadline().into_iter().chain(hung).min()
+        let losses = (self.unsaid_losses > 0).then_some(self.next_loss_line);
+        [self.twins.deadline(), hung, losses].into_iter().flatten().min()
     }
 
     fn hung_interval(&self) -> Duration {
@@ -193,7 +205,7 @@ impl Output for Router {
 
     fn lost(&mut self, records: u64) {
         self.metrics.lost.inc_by(records);
-        tracing::warn!(records, "kernel log records lost: neither the ring nor /dev/kmsg had them any more");
+        self.unsaid_losses += records;
     }
 }
 
