@@ -1,198 +1,194 @@
-//! Arranges literals for Teddy, so that it seldom stops at a place where none of them is.
+//! Finds literals by four bytes of each.
 //!
-//! Teddy puts its strings into buckets and compares the first four bytes of all strings of a bucket at once, as sets
-//! of low and high half bytes for each of the four. A bucket of unlike strings therefore stops nearly everywhere,
-//! and each stop costs as much as 100 bytes of undisturbed search. Two choices are free: from which byte on a literal
-//! is looked for, and which literals share a bucket. Both are made here by a small local search that keeps the
-//! expected number of stops low. A bad choice costs time, never a match.
+//! Every fourth place of a line is enough: a literal of seven bytes or more covers one of these places with four of
+//! its bytes, wherever it stands. Only these grams are looked up in the line, in a bit set; a hit leads to a bucket
+//! with the literals that have the gram, and these are compared. Shorter literals need more places or shorter grams.
+//!
+//! Which seven bytes of a literal are looked for is free. Taken are those whose grams are rare in logs, or are looked
+//! for anyhow because of another literal. A bad choice costs time, never a match.
+
+use std::{collections::HashSet, ops::ControlFlow};
 
 use super::literals;
 
-/// How many bytes Teddy compares before it looks closer.
-pub(super) const PRINT: usize = 4;
+/// The bytes of a gram. More tell more but need longer literals.
+pub(super) const GRAM: usize = 4;
 
-/// So many strings get 16 buckets, fewer get 8 (on x86-64 with AVX2).
-const FEW: usize = 32;
+/// Literals of so many bytes are found at every fourth place.
+pub(super) const LONG: usize = GRAM + 3;
 
-/// Of each literal the most telling parts are tried.
-const STARTS: usize = 12;
+/// A set of grams, with errors: with few grams it seldom contains one that was not added.
+#[derive(Clone, Debug)]
+pub(super) struct GramSet([u64; 1 << SET_BITS]);
 
-/// A literal is not cut shorter than to these bits of surprise.
-const KEPT_BITS: u32 = 48;
-
-/// Words of everyday kernel and system logs. A literal is rather not looked for by their letters.
-const WORDS: &str = " device driver controller registered registers unregister loaded unloaded enabled disabled \
-    enabling disabling detected available supported supports using used initialized initializing starting \
-    started stopped stopping finished running reached listening on target service session socket closed accepted \
-    network interface address addresses port link is up down speed full duplex bridge entered blocking \
-    forwarding state promiscuous mode memory reserved resource resources mapped mapping region range window \
-    bytes size pages page cache entries order table hash kernel system filesystem filesystems file mounted \
-    mounting unmounting mount data block blocks queue sector logical physical attached host disk partition cdrom \
-    version firmware revision command line boot init setup clocksource clock timer timers time watchdog tick \
-    thread threads task process processor processors group online offline power management thermal event events \
-    interrupt interrupts request requests response default maximum limit count info warning error errors failed \
-    failure fatal unable could not found ignored invalid unknown missing with from the for and more than after \
-    before already reset resetting timeout retry while during ";
-
-/// How often four bytes of such a word occur, in bits.
-const WORD_BITS: u32 = 9;
-
-/// After so many rounds the arrangement hardly changes.
-const ROUNDS: usize = 2;
-
-/// What a bucket stops at.
-#[derive(Clone, Copy, Default)]
-struct Prints {
-    /// For each of the first bytes of its strings: which low and which high half bytes occur.
-    sets: [(u16, u16); PRINT],
-    /// How often the first bytes of its strings themselves occur.
-    own: f32,
+/// Literals and the grams that they are found by.
+#[derive(Clone, Debug)]
+pub(super) struct Buckets {
+    /// How many bytes a gram has.
+    width: usize,
+    /// At each so many-th place of a line a gram is looked up.
+    stride: usize,
+    set: Box<GramSet>,
+    /// With the key to give back.
+    literals: Vec<(Box<[u8]>, usize)>,
+    /// Where in `entries` each bucket starts, and where the last one ends.
+    starts: Vec<usize>,
+    entries: Vec<Entry>,
 }
 
-/// How often bytes occur, summed up over sets of half bytes.
-struct Rates {
-    /// By high half byte; then for the lower and the upper eight low half bytes, by set.
-    rows: Vec<[[f32; 256]; 2]>,
+#[derive(Clone, Debug)]
+struct Entry {
+    gram: u32,
+    literal: usize,
+    /// Where in the literal the gram stands.
+    at: usize,
 }
 
-/// A part of a literal that can stand for it: all from some byte on.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    string: &'a [u8],
-    /// How often its first bytes occur.
-    rate: f32,
+/// 16 KiB of bits: 700 grams, from about 180 literals, are 1 in 190.
+const SET_BITS: u32 = 11;
+
+const BUCKET_BITS: u32 = 9;
+
+/// Each further gram takes a bit of the set.
+const BIT_RATE: f32 = 1.0 / (64 << SET_BITS) as f32;
+
+/// Some bytes as a number.
+fn gram(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |gram, byte| gram << 8 | u32::from(*byte))
 }
 
-/// The strings to look for instead of `literals`, in the order in which to hand them to Teddy.
-pub(super) fn arrange<'a>(literals: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let count = if literals.len() > FEW { 16 } else { 8 };
-    let rates = Rates::new();
-    let mut sorted = literals.to_vec();
-    // The short ones have the least choice.
-    sorted.sort_by_key(|literal| literal.len());
-    let choices: Vec<Vec<Part<'a>>> = sorted.iter().map(|literal| telling_parts(literal)).collect();
+const fn hash(gram: u32) -> u32 {
+    gram.wrapping_mul(0x9e37_79b1)
+}
 
-    let mut places: Vec<Option<(usize, Part<'a>)>> = vec![None; choices.len()];
-    for _ in 0..ROUNDS {
-        for (index, choice) in choices.iter().enumerate() {
-            places[index] = None;
-            places[index] = best_place(choice, &places, count, &rates);
-        }
+fn bucket(gram: u32) -> usize {
+    (hash(gram) >> (u32::BITS - BUCKET_BITS)) as usize
+}
+
+/// The first of the `stride` neighbouring grams that are found least often besides those of `chosen`.
+fn rarest(literal: &[u8], width: usize, stride: usize, chosen: &HashSet<u32>) -> usize {
+    let rates: Vec<f32> = literal
+        .windows(width)
+        .map(|bytes| {
+            let bits = literals::surprise_of(bytes) as f32;
+            if chosen.contains(&gram(bytes)) { 0.0 } else { (-bits).exp2() + BIT_RATE }
+        })
+        .collect();
+    let sums = rates.windows(stride).map(|rates| rates.iter().sum::<f32>()).enumerate();
+    sums.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(at, _)| at)
+}
+
+// === impl GramSet ===
+
+impl GramSet {
+    /// The set of no gram.
+    pub(super) const fn new() -> Self {
+        Self([0; 1 << SET_BITS])
     }
 
-    let mut arranged = Vec::with_capacity(places.len());
-    let mut filled = vec![0; count];
-    for (bucket, part) in places.into_iter().flatten() {
-        // Teddy deals its strings to the buckets in turn.
-        arranged.push((filled[bucket] * count + bucket, part.string));
-        filled[bucket] += 1;
+    /// Adds a gram.
+    pub(super) const fn insert(&mut self, gram: u32) {
+        let (word, bit) = Self::place(gram);
+        self.0[word] |= 1 << bit;
     }
-    arranged.sort_by_key(|(turn, _)| *turn);
-    arranged.into_iter().map(|(_, string)| string).collect()
+
+    /// Whether the gram was added, or one like it.
+    #[inline]
+    pub(super) const fn contains(&self, gram: u32) -> bool {
+        let (word, bit) = Self::place(gram);
+        self.0[word] >> bit & 1 == 1
+    }
+
+    const fn place(gram: u32) -> (usize, u32) {
+        let hash = hash(gram);
+        ((hash >> (u32::BITS - SET_BITS)) as usize, hash >> (u32::BITS - SET_BITS - 6) & 63)
+    }
 }
 
-/// The part and the bucket that add the fewest stops.
-fn best_place<'a>(
-    choice: &[Part<'a>],
-    places: &[Option<(usize, Part<'a>)>],
-    count: usize,
-    rates: &Rates,
-) -> Option<(usize, Part<'a>)> {
-    let mut prints = vec![Prints::default(); count];
-    let mut room: Vec<usize> = (0..count).map(|bucket| capacity(bucket, count, places.len())).collect();
-    for (bucket, part) in places.iter().flatten() {
-        prints[*bucket].add(part);
-        room[*bucket] = room[*bucket].saturating_sub(1);
-    }
-    // Whatever the figures say, no literal is lost.
-    let mut best = choice.first().map(|part| (0, *part));
-    let mut least = f32::INFINITY;
-    for bucket in (0..count).filter(|bucket| room[*bucket] > 0) {
-        let before = rates.of(&prints[bucket]);
-        for part in choice {
-            let mut with = prints[bucket];
-            with.add(part);
-            let added = rates.of(&with) - before;
-            if added < least {
-                least = added;
-                best = Some((bucket, *part));
+// === impl Buckets ===
+
+impl Buckets {
+    /// Looks for literals, each with a key to give back; `None` when there are none. None may be empty.
+    pub(super) fn new(literals: &[(&[u8], usize)]) -> Option<Self> {
+        let mut sorted = literals.to_vec();
+        // The short ones have the least choice.
+        sorted.sort_by_key(|(literal, _)| literal.len());
+        let shortest = sorted.first()?.0.len();
+        let width = shortest.min(GRAM);
+        let stride = shortest.min(LONG) - width + 1;
+
+        let mut chosen = HashSet::new();
+        let mut entries = Vec::new();
+        for (index, (literal, _)) in sorted.iter().enumerate() {
+            let from = rarest(literal, width, stride, &chosen);
+            for at in from..from + stride {
+                let gram = gram(&literal[at..at + width]);
+                chosen.insert(gram);
+                entries.push(Entry { gram, literal: index, at });
             }
         }
-    }
-    best
-}
-
-/// How many of `strings`, dealt in turn, fall into a bucket.
-fn capacity(bucket: usize, buckets: usize, strings: usize) -> usize {
-    strings / buckets + usize::from(bucket < strings % buckets)
-}
-
-fn rate(bits: u32) -> f32 {
-    (-(bits as f32)).exp2()
-}
-
-/// The parts of a literal that may be looked for, those with the rarest first bytes.
-fn telling_parts(literal: &[u8]) -> Vec<Part<'_>> {
-    let starts = (0..=literal.len().saturating_sub(PRINT))
-        .filter(|from| *from == 0 || literals::surprise_of(&literal[*from..]) >= KEPT_BITS);
-    let mut parts: Vec<Part<'_>> = starts.map(|from| Part::new(&literal[from..])).collect();
-    parts.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    parts.truncate(STARTS);
-    parts
-}
-
-// === impl Part ===
-
-impl<'a> Part<'a> {
-    fn new(string: &'a [u8]) -> Self {
-        let print = &string[..string.len().min(PRINT)];
-        let common = WORDS.as_bytes().windows(print.len().max(1)).any(|window| window == print);
-        let bits = if common { WORD_BITS } else { literals::surprise_of(print) };
-        Self { string, rate: rate(bits) }
-    }
-}
-
-// === impl Prints ===
-
-impl Prints {
-    fn add(&mut self, part: &Part<'_>) {
-        for ((low, high), byte) in self.sets.iter_mut().zip(part.string) {
-            *low |= 1 << (byte & 15);
-            *high |= 1 << (byte >> 4);
+        entries.sort_by_key(|entry| bucket(entry.gram));
+        let starts = (0..=1 << BUCKET_BITS).map(|end| entries.partition_point(|entry| bucket(entry.gram) < end));
+        let mut set = Box::new(GramSet::new());
+        for gram in chosen {
+            set.insert(gram);
         }
-        self.own += part.rate;
+        let literals = sorted.iter().map(|(literal, key)| ((*literal).into(), *key)).collect();
+        Some(Self { width, stride, set, literals, starts: starts.collect(), entries })
     }
-}
 
-// === impl Rates ===
+    /// Calls `found` with the key of each literal in `line`, maybe more than once, until it breaks.
+    ///
+    /// This is the hot path.
+    #[inline]
+    pub(super) fn find(&self, line: &[u8], found: &mut dyn FnMut(usize) -> ControlFlow<()>) -> ControlFlow<()> {
+        match (self.width, self.stride) {
+            (GRAM, 4) => self.find_every::<4>(line, found),
+            (GRAM, 3) => self.find_every::<3>(line, found),
+            (GRAM, 2) => self.find_every::<2>(line, found),
+            (GRAM, _) => self.find_every::<1>(line, found),
+            _ => line.windows(self.width).map(gram).enumerate().try_for_each(|(place, gram)| {
+                if self.set.contains(gram) { self.compare(line, place, gram, found) } else { ControlFlow::Continue(()) }
+            }),
+        }
+    }
 
-impl Rates {
-    fn new() -> Self {
-        let mut rows = vec![[[0.0; 256]; 2]; 16];
-        for (high, row) in (0u8..).zip(&mut rows) {
-            for (half, sums) in (0u8..).zip(row) {
-                for (set, sum) in sums.iter_mut().enumerate() {
-                    let members = (0..8).filter(|low| set >> low & 1 == 1);
-                    *sum = members.map(|low| rate(literals::surprise(high << 4 | half << 3 | low))).sum();
-                }
+    /// Looks up whole grams at every `STRIDE`-th place.
+    #[inline]
+    fn find_every<const STRIDE: usize>(
+        &self,
+        line: &[u8],
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut rest = line;
+        while let Some(bytes) = rest.first_chunk() {
+            let gram = u32::from_le_bytes(*bytes);
+            if self.set.contains(gram) {
+                self.compare(line, line.len() - rest.len(), gram, found)?;
+            }
+            rest = rest.get(STRIDE..).unwrap_or_default();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Calls `found` for the literals that stand in `line` with `gram` at `place`.
+    #[cold]
+    fn compare(
+        &self,
+        line: &[u8],
+        place: usize,
+        gram: u32,
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let bucket = bucket(gram);
+        for entry in &self.entries[self.starts[bucket]..self.starts[bucket + 1]] {
+            let (literal, key) = &self.literals[entry.literal];
+            let rest = || line.get(place.checked_sub(entry.at)?..);
+            if entry.gram == gram && rest().is_some_and(|rest| rest.starts_with(literal)) {
+                found(*key)?;
             }
         }
-        Self { rows }
-    }
-
-    /// How likely a bucket stops at a place of a line.
-    fn of(&self, prints: &Prints) -> f32 {
-        // Strings shorter than a print leave the last bytes open.
-        let sets = prints.sets.iter().filter(|(low, _)| *low != 0);
-        let mixed: f32 = sets.map(|(low, high)| self.byte(*low, *high)).product();
-        // The bytes of a line are not independent: words come more often than their letters let expect.
-        if prints.own > 0.0 { mixed + prints.own } else { 0.0 }
-    }
-
-    fn byte(&self, low: u16, high: u16) -> f32 {
-        let [lower, upper] = low.to_le_bytes().map(usize::from);
-        let rows = self.rows.iter().enumerate().filter(|(row, _)| high >> row & 1 == 1);
-        rows.map(|(_, [first, second])| first[lower] + second[upper]).sum()
+        ControlFlow::Continue(())
     }
 }
 
@@ -200,51 +196,62 @@ impl Rates {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_literal_keeps_a_part_of_itself() {
-        let literals: Vec<String> = (0..100).map(|n| format!("driver{n}: something rather long {n}")).collect();
-        let literals: Vec<&[u8]> = literals.iter().map(String::as_bytes).collect();
-        let mut arranged = arrange(&literals);
-        assert_eq!(arranged.len(), literals.len());
-        arranged.retain(|part| literals.iter().any(|literal| literal.ends_with(part)));
-        assert_eq!(arranged.len(), literals.len());
+    fn buckets(literals: &[&str]) -> Buckets {
+        let keyed: Vec<_> = literals.iter().enumerate().map(|(key, literal)| (literal.as_bytes(), key)).collect();
+        Buckets::new(&keyed).unwrap()
+    }
+
+    fn found(buckets: &Buckets, line: &str) -> Vec<usize> {
+        let mut keys = Vec::new();
+        let end = buckets.find(line.as_bytes(), &mut |key| {
+            keys.push(key);
+            ControlFlow::Continue(())
+        });
+        assert!(end.is_continue());
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     #[test]
-    fn short_literals_stay_whole() {
-        assert_eq!(arrange(&[b"Xid", b"a", b"EDAC "]).into_iter().map(<[u8]>::len).sum::<usize>(), 9);
-        assert!(arrange(&[]).is_empty());
-    }
-
-    #[test]
-    fn alike_literals_share_a_bucket() {
-        let literals: Vec<String> = (0..16).map(|n| format!("{}{n:02}", ["abcd", "XYZW"][n % 2])).collect();
-        let literals: Vec<&[u8]> = literals.iter().map(String::as_bytes).collect();
-        let arranged = arrange(&literals);
-        let expected = |bucket: usize| arranged[bucket].first();
-        for (turn, part) in arranged.iter().enumerate() {
-            assert_eq!(part.first(), expected(turn % 8), "{turn}");
+    fn literals_of_every_length_are_found_at_every_place() {
+        let literal = "abcdefghijklmnopqrstuvwxyz";
+        for length in 1..literal.len() {
+            let buckets = buckets(&[&literal[..length], literal]);
+            for place in 0..40 {
+                let line = format!("{}{}{}", "-".repeat(place), &literal[..length], "-".repeat(place % 5));
+                assert_eq!(found(&buckets, &line), [0], "{line}");
+                assert_eq!(found(&buckets, &line[..place + length - 1]), [0; 0], "{line}");
+            }
         }
     }
 
     #[test]
-    fn the_rate_of_a_set_is_the_sum_of_its_bytes() {
-        let set = |string: &[u8]| {
-            let mut prints = Prints::default();
-            for byte in string.chunks(1) {
-                prints.add(&Part::new(byte));
-            }
-            let (low, high) = prints.sets[0];
-            Rates::new().byte(low, high)
-        };
-        assert!((set(b"e") - 1.0 / 16.0).abs() < 1e-6);
-        // e, t, d and u share their half bytes.
-        assert!((set(b"et") - (2.0 / 16.0 + 1.0 / 32.0 + 1.0 / 64.0)).abs() < 1e-6);
+    fn literals_within_literals_are_found_too() {
+        let buckets = buckets(&["kernel panic", "panic at the", "el panic at", "kernel panic at the disco"]);
+        assert_eq!(found(&buckets, "a kernel panic at the disco"), [0, 1, 2, 3]);
+        assert_eq!(found(&buckets, "a kernel panic"), [0]);
+    }
+
+    #[test]
+    fn only_short_literals_need_more_places() {
+        assert_eq!(buckets(&["seven b", "and many more"]).stride, 4);
+        assert_eq!((buckets(&["six by", "and many more"]).stride, buckets(&["four"]).stride), (3, 1));
+        assert_eq!((buckets(&["Xid"]).width, buckets(&["Xi"]).width), (3, 2));
+        assert!(Buckets::new(&[]).is_none());
+    }
+
+    #[test]
+    fn alike_literals_share_grams() {
+        let literals: Vec<String> = (0..100).map(|n| format!("driver{n}: xyzzyx on port {n}")).collect();
+        let buckets = buckets(&literals.iter().map(String::as_str).collect::<Vec<_>>());
+        let grams: HashSet<u32> = buckets.entries.iter().map(|entry| entry.gram).collect();
+        assert_eq!(grams.len(), 4);
     }
 
     #[test]
     fn literals_are_not_looked_for_by_everyday_words() {
-        let [part] = arrange(&[b"file system corrupt, xid 7 at"])[..] else { panic!("one literal, one part") };
-        assert!(!part.starts_with(b"file") && !part.starts_with(b"syst"), "{part:?}");
+        let buckets = buckets(&["filesystem corrupt, xid 7 at"]);
+        assert!(buckets.entries.iter().all(|entry| entry.at >= "filesys".len()), "{buckets:?}");
     }
 }

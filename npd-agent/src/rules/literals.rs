@@ -7,6 +7,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
+use super::buckets::{GRAM, GramSet, LONG};
+
 /// The literals of one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Required {
@@ -42,12 +44,48 @@ const MAX_LEN: usize = 96;
 const MAX_REPEAT: u32 = 16;
 /// Bits of surprise beyond which a string is as good as any other.
 const ENOUGH_BITS: u32 = 56;
-/// A string shorter than Teddy's four bytes makes it stop more often at all the others.
-const SHORT: usize = 4;
-/// As many bits a short string counts less.
-const SHORT_BITS: u32 = 10;
+/// As many bits a string counts less for each byte that it is shorter than `LONG`: then the search for it and the
+/// others needs more places of the line.
+const SHORT_BITS: u32 = 2;
 /// A set that is expected at more than one position in 2^8 saves less than it costs.
 const LEAST_BITS: u32 = 8;
+
+/// Words of everyday kernel and system logs: they tell less than their letters.
+const WORDS: &[u8] = b" device driver controller registered registers unregister loaded unloaded enabled disabled \
+    enabling disabling detected available supported support supports using used initialized initializing starting \
+    started stopped stopping finished running reached listening on target service session socket closed accepted \
+    network interface address addresses port link is up down speed full duplex bridge entered blocking \
+    forwarding state promiscuous mode memory reserved resource resources mapped mapping region range window \
+    bytes size pages page cache entries order table hash kernel system filesystem filesystems file mounted \
+    mounting unmounting Mounting Unmounting mount data block blocks queue sector logical physical attached host disk \
+    partition cdrom version firmware revision command line boot init setup clocksource clock timer timers time \
+    watchdog tick thread threads task process processor processors group online offline power management thermal \
+    event events interrupt interrupts request requests response default maximum limit count info warning error \
+    errors failed failure fatal unable could not found ignored invalid unknown missing with from the for and more \
+    than after before already reset resetting timeout retry while during client server operation status protocol \
+    journal journald flush control mounted monitor track check correct corrected recovery recovered recover \
+    continuing over exceeded cause because allocate allocated allocation lowering suppressed adding waiting pending \
+    ending creating writing reading written read write cached local remote parent parameter parameters this that \
+    will would have has been into only also when same set get new old free empty full queued locked unlocked \
+    Hardware Error Intel Corporation CHANGE DEV NETDEV CPU CONFIG reserved usable RAM Linux Detected Device \
+    number connect disconnect disconnected product manufacturer security assignment audit: type= name= pid= comm= \
+    systemd[1]: EXT4-fs ( XFS ( BTRFS info (device BTRFS: device F2FS-fs ( FAT-fs ( device-mapper: nvme nvme0: \
+    usb 1-1: pci 0000:00: ACPI: IPv6: TCP: NET: PCI: CPU BIOS SCSI sd 0:0:0:0: [sda] ata1: ata1.00: scsi host0: \
+    eth0: NIC Link is Up Full Duplex, ";
+
+/// The grams of `WORDS`.
+static COMMON: GramSet = {
+    let mut set = GramSet::new();
+    let mut rest = WORDS;
+    while let Some((gram, _)) = rest.split_first_chunk::<GRAM>() {
+        set.insert(u32::from_le_bytes(*gram));
+        rest = rest.split_at(1).1;
+    }
+    set
+};
+
+/// How often a gram of `WORDS` occurs, and how much a further byte of the same word tells, in bits.
+const WORD_BITS: (u32, u32) = (9, 2);
 
 /// The best required literals of `hir`, if it has any that are worth looking for.
 pub(super) fn required(hir: &Hir) -> Option<Required> {
@@ -74,7 +112,7 @@ pub(super) fn may_match_newline(hir: &Hir) -> bool {
 }
 
 /// How rare a byte is in log lines, in bits of surprise: a coarse rank, taken from kernel logs.
-pub(super) fn surprise(byte: u8) -> u32 {
+fn surprise(byte: u8) -> u32 {
     match byte {
         b' ' | b'0' => 3,
         b'e' | b'o' | b't' | b'a' | b's' | b'r' | b'i' | b'n' => 4,
@@ -86,9 +124,21 @@ pub(super) fn surprise(byte: u8) -> u32 {
     }
 }
 
-/// How rare a string is in log lines, in bits, as if its bytes had nothing to do with each other.
+/// How rare a string is in log lines, in bits, as if its bytes and everyday words had nothing to do with each other.
 pub(super) fn surprise_of(string: &[u8]) -> u32 {
-    string.iter().map(|byte| surprise(*byte)).sum()
+    // The bits of as many bytes from the start, for the latest `GRAM` lengths.
+    let mut before = [0; GRAM];
+    for (at, byte) in string.iter().enumerate() {
+        let last = before[GRAM - 1];
+        let mut bits = last + surprise(*byte);
+        if let Some(gram) = string[..=at].last_chunk()
+            && COMMON.contains(u32::from_le_bytes(*gram))
+        {
+            bits = bits.min(before[0] + WORD_BITS.0).min(last + WORD_BITS.1);
+        }
+        before = [before[1], before[2], before[3], bits];
+    }
+    before[GRAM - 1]
 }
 
 /// What of `hir` must stand in the last line of a match: everything after the last part that can match a newline.
@@ -119,7 +169,7 @@ fn best(hir: &Hir) -> Option<Candidate> {
         HirKind::Capture(capture) => best(&capture.sub),
         HirKind::Concat(parts) => best_of_sequence(parts),
         HirKind::Repetition(repetition) if repetition.min > 0 => better(best_exact(hir), best(&repetition.sub)),
-        HirKind::Alternation(branches) => better(best_exact(hir), best_of_branches(branches)),
+        HirKind::Alternation(branches) => better(best_exact(hir), best_of_branches(&[], branches)),
         _ => best_exact(hir),
     }
 }
@@ -128,10 +178,11 @@ fn best_exact(hir: &Hir) -> Option<Candidate> {
     Candidate::new(&exact(hir)?)
 }
 
-fn best_of_branches(branches: &[Hir]) -> Option<Candidate> {
+/// The best set for one of `branches`, each right after `head`.
+fn best_of_branches(head: &[u8], branches: &[Hir]) -> Option<Candidate> {
     let mut strings: Vec<Vec<u8>> = Vec::new();
     for branch in branches {
-        strings.extend(best(branch)?.strings);
+        strings.extend(better(best(branch), best_start(head, branch))?.strings);
         if strings.len() > MAX_BRANCHES {
             return None;
         }
@@ -139,14 +190,40 @@ fn best_of_branches(branches: &[Hir]) -> Option<Candidate> {
     Candidate::new(&strings)
 }
 
+/// `head` with as much of the start of `hir` as can be spelt out.
+fn best_start(head: &[u8], hir: &Hir) -> Option<Candidate> {
+    let parts = if let HirKind::Concat(parts) = hir.kind() { parts.as_slice() } else { std::slice::from_ref(hir) };
+    let mut run = vec![head.to_vec()];
+    for part in parts {
+        let Some(longer) = exact(part).and_then(|exact| product(&run, &exact)) else { break };
+        run = longer;
+    }
+    Candidate::new(&run)
+}
+
+/// The best of a part of a sequence; `head` is what is spelt out right before it.
+fn best_after(head: &[u8], hir: &Hir) -> Option<Candidate> {
+    match hir.kind() {
+        HirKind::Capture(capture) => best_after(head, &capture.sub),
+        HirKind::Alternation(branches) => best_of_branches(head, branches),
+        _ => best(hir),
+    }
+}
+
 /// The best of what each part requires and of every run of parts that can be spelt out.
 fn best_of_sequence(parts: &[Hir]) -> Option<Candidate> {
     let exacts: Vec<_> = parts.iter().map(exact).collect();
     let mut winner: Option<Candidate> = None;
+    let mut head = Vec::new();
     for (from, part) in parts.iter().enumerate() {
-        if exacts[from].is_none() {
-            winner = better(winner, best(part));
+        let Some(own) = &exacts[from] else {
+            winner = better(winner, best_after(&head, part));
+            head.clear();
             continue;
+        };
+        match own.as_slice() {
+            [only] => head.extend_from_slice(only),
+            _ => head.clear(),
         }
         let mut run = vec![Vec::new()];
         for exact in exacts[from..].iter().map_while(Option::as_ref) {
@@ -250,13 +327,12 @@ fn cut(string: &[u8]) -> &[u8] {
         }
     }
     pieces.push(rest);
-    pieces.into_iter().max_by_key(|piece| surprise_of(piece)).unwrap_or_default()
+    pieces.into_iter().max_by_key(|piece| worth(piece)).unwrap_or_default()
 }
 
 /// How much a string is worth looking for, in bits.
 fn worth(string: &[u8]) -> u32 {
-    let malus = if string.len() < SHORT { SHORT_BITS } else { 0 };
-    surprise_of(string).saturating_sub(malus)
+    surprise_of(string).saturating_sub(LONG.saturating_sub(string.len()) as u32 * SHORT_BITS)
 }
 
 // === impl Candidate ===
@@ -304,10 +380,23 @@ mod tests {
 
     #[test]
     fn every_branch_gives_its_literal() {
-        assert_eq!(of("nvme[0-9]+: I/O .* timeout|sd[a-z]: rejecting .*"), Some(newest(&[" timeout", ": rejecting "])));
+        assert_eq!(of("nvme[0-9]+: I/O .* timeout|sd[a-z]: rejecting .*"), Some(newest(&[": I/O ", ": rejecting "])));
         assert_eq!(of("(?:soft|hard): L"), Some(newest(&["hard: L", "soft: L"])));
         assert_eq!(of("(?:soft|hard) LOCKUP DETECTED"), Some(newest(&[" LOCKUP DETECTED"])));
         assert_eq!(of("oops: .*|[a-z]+"), None);
+    }
+
+    #[test]
+    fn what_stands_before_an_alternation_belongs_to_its_branches() {
+        let pattern = r"BUG: (?:Bad .*|(using) [a-z]+|[a-z]+ leaked)";
+        assert_eq!(of(pattern), Some(newest(&[" leaked", "BUG: Bad ", "BUG: using "])));
+    }
+
+    #[test]
+    fn everyday_words_tell_less_than_their_letters() {
+        assert!(surprise_of(b" filesystem") < surprise_of(b"xyzzy"));
+        assert_eq!(surprise_of(b"Xid"), 9 + 4 + 5);
+        assert_eq!(of("error loading .* xyzzy"), Some(newest(&[" xyzzy"])));
     }
 
     #[test]
