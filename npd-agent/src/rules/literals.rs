@@ -67,7 +67,7 @@ const WORDS: &[u8] = b" device driver controller registered registers unregister
     continuing over exceeded cause because allocate allocated allocation lowering suppressed adding waiting pending \
     ending creating writing reading written read write cached local remote parent parameter parameters this that \
     will would have has been into only also when same set get new old free empty full queued locked unlocked \
-    Hardware Error Intel Corporation CPU CONFIG reserved usable RAM Linux Detected Device \
+    Hardware Error Intel Corporation NETDEV CPU CONFIG reserved usable RAM Linux Detected Device \
     number connect disconnect disconnected product manufacturer security assignment audit: type= name= pid= comm= \
     systemd[1]: EXT4-fs ( XFS ( BTRFS info (device BTRFS: device F2FS-fs ( FAT-fs ( device-mapper: nvme nvme0: \
     usb 1-1: pci 0000:00: ACPI: IPv6: TCP: NET: PCI: CPU BIOS SCSI sd 0:0:0:0: [sda] ata1: ata1.00: scsi host0: \
