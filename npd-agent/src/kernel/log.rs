@@ -4,45 +4,28 @@
 //! tells it to: a line is written to /dev/kmsg and must come back through the probe. The thread sleeps in epoll on
 //! both streams. Each is enough to wake it: the ring within microseconds, /dev/kmsg at the next timer tick.
 
+mod driver;
+
 use std::{
-    collections::BTreeMap,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, mpsc},
     thread::JoinHandle,
-    time::Duration,
 };
 
-use npd_common::Kind;
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll},
+    event::{EventfdFlags, eventfd},
     io::Errno,
 };
 
+use self::driver::Driver;
 use super::{
-    calibration::Calibration,
-    kmsg::{self, Kmsg, KmsgError},
+    kmsg::KmsgError,
     metrics::KernelMetrics,
-    piece::Sequencer,
-    probes::{PROBES, ProbeReport, ProbeState, Probes, ProbesRing},
-    router::Router,
-    tail::{Cycle, KmsgLog, Tail, Trust},
+    probes::{ProbeReport, ProbeState},
 };
-use crate::{
-    record::RecordSink,
-    time::{Monotonic, Now},
-};
-
-/// How often tracepoints are looked for that came with a module.
-const NEW_TRACEPOINTS: Duration = Duration::from_mins(1);
-/// How soon a probe that failed is tried again; doubled after each failure.
-const RETEST_FIRST: Duration = Duration::from_secs(10);
-const RETEST_MAX: Duration = Duration::from_mins(10);
-/// Two batches closer than this, of at least [`BUSY_PIECES`] lines each, make the thread pause before it looks
-/// again: waking up for each line of a flood would cost more than all the rest.
-const BUSY: Duration = Duration::from_millis(1);
-const BUSY_PIECES: usize = 4;
+use crate::record::RecordSink;
 
 /// Which way the user wants the kernel log read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,23 +119,6 @@ pub struct KernelLog {
     stop: Arc<OwnedFd>,
 }
 
-/// The thread's state.
-struct Driver {
-    options: KernelLogOptions,
-    metrics: KernelMetrics,
-    probes: Option<Probes>,
-    reports: Vec<ProbeReport>,
-    ring: Option<ProbesRing>,
-    kmsg: Option<Kmsg>,
-    tail: Tail,
-    router: Router,
-    mode: Mode,
-    epoll: OwnedFd,
-    retest: Option<(Monotonic, Duration)>,
-    next_look: Monotonic,
-    dropped: u64,
-}
-
 // === impl KernelLog ===
 
 impl KernelLog {
@@ -202,336 +168,6 @@ impl KernelLog {
     }
 }
 
-// === impl Driver ===
-
-impl Driver {
-    fn open(
-        options: KernelLogOptions,
-        sink: Box<dyn RecordSink>,
-        metrics: KernelMetrics,
-    ) -> Result<Self, KernelLogError> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-            .map_err(|error| KernelLogError::System { doing: "starting", source: error.into() })?;
-        let router = Router::new(sink, metrics.clone());
-        let mut driver = Self {
-            metrics,
-            probes: None,
-            reports: Vec::new(),
-            ring: None,
-            kmsg: None,
-            tail: Tail::new(Trust::None),
-            router,
-            mode: Mode::Kmsg,
-            epoll,
-            retest: None,
-            next_look: Now::read().mono.after(NEW_TRACEPOINTS),
-            dropped: 0,
-            options,
-        };
-        let kmsg = Kmsg::open(&driver.options.kmsg);
-        driver.load_probes();
-        let printk = driver.printk();
-        let mode = match (kmsg, printk.state == ProbeState::Active) {
-            (Ok(kmsg), active) => {
-                driver.kmsg = Some(kmsg);
-                if active { Mode::Doorbell } else { Mode::Kmsg }
-            }
-            (Err(error), true) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no /dev/kmsg: the past is not read");
-                driver.tail = Tail::without_kmsg(Sequencer::uncalibrated());
-                Mode::Probe
-            }
-            (Err(source), false) if driver.options.source == KernelSource::Kmsg => {
-                return Err(KernelLogError::NoKmsg(source));
-            }
-            (Err(source), false) => return Err(KernelLogError::Nothing { probe: printk.why, source }),
-        };
-        driver.mode = mode;
-        driver.watch()?;
-        driver.test()?;
-        let printk = driver.printk();
-        if driver.options.source == KernelSource::Ebpf && printk.state != ProbeState::Active {
-            return Err(KernelLogError::NoProbe { state: printk.state, why: printk.why });
-        }
-        driver.announce();
-        Ok(driver)
-    }
-
-    fn run(&mut self, stop: &OwnedFd) -> Result<(), KernelLogError> {
-        let system = |doing| move |error: Errno| KernelLogError::System { doing, source: error.into() };
-        epoll::add(&self.epoll, stop, epoll::EventData::new_u64(0), epoll::EventFlags::IN)
-            .map_err(system("watching"))?;
-        let mut last = Monotonic::default();
-        loop {
-            let cycle = self.cycle()?;
-            self.react(cycle)?;
-            let now = self.router.now.mono;
-            let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
-            last = now;
-            let stopped = if busy {
-                let mut fds = [PollFd::new(stop, PollFlags::IN)];
-                let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(BUSY.subsec_nanos()) };
-                match poll(&mut fds, Some(&pause)) {
-                    Ok(_) | Err(Errno::INTR) => fds[0].revents().contains(PollFlags::IN),
-                    Err(error) => return Err(system("pausing")(error)),
-                }
-            } else {
-                self.wait().map_err(system("waiting"))?
-            };
-            if stopped {
-                self.cycle()?;
-                return Ok(());
-            }
-        }
-    }
-
-    /// Sleeps until something comes or is due; `true` when it was the stop.
-    fn wait(&mut self) -> Result<bool, Errno> {
-        let now = Now::read().mono;
-        let retest = self.retest.map(|(at, _)| at);
-        let due = [self.tail.deadline(now), self.router.deadline(), retest, Some(self.next_look)];
-        let due = due.into_iter().flatten().min().unwrap_or(self.next_look);
-        let wait = due.since(now);
-        let timeout = Timespec {
-            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(wait.subsec_nanos()),
-        };
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 3];
-        match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
-            Ok(count) => Ok(events[..count].iter().any(|event| event.data.u64() == 0)),
-            Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn cycle(&mut self) -> Result<Cycle, KernelLogError> {
-        self.router.now = Now::read();
-        self.router.clock_lead = self.tail.clock_lead();
-        let now = self.router.now.mono;
-        let cycle = self
-            .tail
-            .cycle(&mut self.ring, &mut self.kmsg, now, &mut self.router)
-            .map_err(|source| KernelLogError::System { doing: "reading /dev/kmsg", source })?;
-        self.router.rest();
-        if let Some(probes) = &mut self.probes {
-            probes.flush_diagnostics();
-        }
-        Ok(cycle)
-    }
-
-    /// Draws the conclusions from what a cycle found, and does what is due.
-    fn react(&mut self, cycle: Cycle) -> Result<(), KernelLogError> {
-        let now = self.router.now.mono;
-        if let Some(sequencer) = cycle.calibrated {
-            self.tail.set_trust(Trust::Full(sequencer));
-            self.enter(Mode::ProbeAndKmsg, "");
-            self.retest = None;
-        } else if cycle.disagrees && self.mode == Mode::ProbeAndKmsg {
-            self.tail.set_trust(Trust::Doorbell(Calibration::new(None)));
-            self.enter(Mode::Doorbell, "the ring and /dev/kmsg disagree about a sequence number");
-            self.retest_later(now);
-        } else if cycle.silent {
-            let dropped = self.metrics.dropped();
-            if dropped == self.dropped {
-                self.break_printk("it misses lines that /dev/kmsg has");
-                self.retest_later(now);
-            } else {
-                self.dropped = dropped;
-                self.tail.excuse();
-            }
-        }
-        if self.retest.is_some_and(|(at, _)| at <= now) {
-            self.test()?;
-            if self.printk().state != ProbeState::Active {
-                // Perhaps it was detached: everything anew.
-                self.load_probes();
-                self.watch()?;
-                self.test()?;
-            }
-            self.announce();
-        }
-        if self.next_look <= now {
-            self.next_look = now.after(NEW_TRACEPOINTS);
-            self.look_for_tracepoints();
-        }
-        Ok(())
-    }
-
-    /// The self-test: a line is written and must come back through the probe.
-    fn test(&mut self) -> Result<(), KernelLogError> {
-        let now = Now::read().mono;
-        let mut printk = self.printk();
-        if printk.state == ProbeState::Broken && self.ring.is_some() {
-            printk.state = ProbeState::Active;
-        }
-        if printk.state != ProbeState::Active {
-            self.tail.set_trust(Trust::None);
-            self.cycle()?;
-            return Ok(());
-        }
-        let nonce = nonce();
-        self.router.nonce = Some(nonce.clone());
-        let written = kmsg::write_debug(&self.options.kmsg, &nonce);
-        if self.kmsg.is_some() {
-            self.tail.set_trust(Trust::Doorbell(Calibration::new(written.is_ok().then_some(&*nonce))));
-        }
-        let cycle = self.cycle()?;
-        let came = match (&written, cycle.calibrated, self.kmsg.is_some()) {
-            (_, Some(sequencer), _) => {
-                self.tail.set_trust(Trust::Full(sequencer));
-                self.mode = Mode::ProbeAndKmsg;
-                self.retest = None;
-                true
-            }
-            // Through the ring alone: the line itself is the proof.
-            (Ok(()), None, false) => self.router.nonce.is_none(),
-            (Ok(()), None, true) => {
-                self.mode = Mode::Doorbell;
-                !self.reads_text() && cycle.pieces > 0
-            }
-            (Err(error), None, _) => {
-                tracing::info!(%error, "no self-test line can be written: the probe is believed once two lines agree");
-                true
-            }
-        };
-        self.router.nonce = None;
-        if came {
-            self.set_printk(ProbeState::Active, &printk.why);
-        } else if self.kmsg.is_some() {
-            self.break_printk("the self-test line did not come through");
-            self.retest_later(now);
-        } else {
-            self.set_printk(ProbeState::Broken, "the self-test line did not come through");
-        }
-        Ok(())
-    }
-
-    fn load_probes(&mut self) {
-        self.ring = None;
-        self.probes = None;
-        self.router.layouts = BTreeMap::new();
-        self.metrics.set_counters(None);
-        if self.options.source == KernelSource::Kmsg {
-            let why = "not wanted: --kernel-source=kmsg";
-            self.reports = PROBES.map(|probe| probe.report(ProbeState::Unsupported, why)).to_vec();
-        } else {
-            match Probes::load(self.options.ring_size, self.options.probe_diagnostics) {
-                Ok((probes, ring, counters)) => {
-                    self.reports = probes.reports().to_vec();
-                    self.router.opened = Now::read().mono;
-                    self.ring = Some(ring);
-                    self.metrics.set_counters(Some(counters));
-                    self.probes = Some(probes);
-                    self.update_layouts();
-                }
-                Err(reports) => self.reports = reports,
-            }
-        }
-        self.dropped = 0;
-        for report in &self.reports {
-            self.metrics.set_probe(report);
-        }
-    }
-
-    fn look_for_tracepoints(&mut self) {
-        let Some(probes) = &mut self.probes else { return };
-        for report in probes.attach_new() {
-            log_probe(&report);
-            self.metrics.set_probe(&report);
-            if let Some(old) = self.reports.iter_mut().find(|old| old.probe == report.probe) {
-                *old = report;
-            }
-        }
-        self.update_layouts();
-    }
-
-    fn update_layouts(&mut self) {
-        let Some(probes) = &self.probes else { return };
-        let kinds = PROBES.iter().map(|probe| probe.kind as u8);
-        self.router.layouts = kinds.filter_map(|kind| Some((kind, probes.layout(kind)?.clone()))).collect();
-    }
-
-    /// Wakes up for whatever is open. A stream that was closed has left by itself.
-    fn watch(&self) -> Result<(), KernelLogError> {
-        let streams = [self.ring.as_ref().map(|ring| (ring.as_fd(), 1)), self.kmsg.as_ref().map(|k| (k.as_fd(), 2))];
-        for (fd, number) in streams.into_iter().flatten() {
-            match epoll::add(&self.epoll, fd, epoll::EventData::new_u64(number), epoll::EventFlags::IN) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(KernelLogError::System { doing: "watching", source: error.into() }),
-            }
-        }
-        Ok(())
-    }
-
-    fn reads_text(&self) -> bool {
-        self.probes.as_ref().is_some_and(Probes::reads_text)
-    }
-
-    fn printk(&self) -> ProbeReport {
-        let found = self.reports.iter().find(|report| report.probe.kind == Kind::Printk);
-        found.cloned().unwrap_or_else(|| PROBES[0].report(ProbeState::Unsupported, ""))
-    }
-
-    fn set_printk(&mut self, state: ProbeState, why: &str) {
-        if let Some(report) = self.reports.iter_mut().find(|report| report.probe.kind == Kind::Printk)
-            && (report.state != state || report.why != why)
-        {
-            report.state = state;
-            why.clone_into(&mut report.why);
-            log_probe(report);
-            self.metrics.set_probe(report);
-        }
-    }
-
-    fn break_printk(&mut self, why: &str) {
-        self.set_printk(ProbeState::Broken, why);
-        self.tail.set_trust(Trust::None);
-        self.enter(Mode::Kmsg, why);
-    }
-
-    fn retest_later(&mut self, now: Monotonic) {
-        let pause = self.retest.map_or(RETEST_FIRST, |(_, pause)| (pause * 2).min(RETEST_MAX));
-        self.retest = Some((now.after(pause), pause));
-    }
-
-    fn enter(&mut self, mode: Mode, why: &str) {
-        self.mode = mode;
-        self.metrics.set_mode(mode);
-        if why.is_empty() {
-            tracing::info!(mode = mode.as_str(), "kernel log");
-        } else {
-            tracing::warn!(mode = mode.as_str(), why, "kernel log");
-        }
-    }
-
-    fn announce(&mut self) {
-        for report in &self.reports {
-            log_probe(report);
-        }
-        self.enter(self.mode, "");
-    }
-}
-
-fn log_probe(report: &ProbeReport) {
-    let ProbeReport { probe, state, why } = report;
-    let tracepoint = probe.to_string();
-    match state {
-        ProbeState::Active | ProbeState::Unsupported => {
-            tracing::info!(probe = probe.name, tracepoint, state = state.as_str(), why, "kernel probe");
-        }
-        ProbeState::Forbidden | ProbeState::Broken => {
-            tracing::warn!(probe = probe.name, tracepoint, state = state.as_str(), why, "kernel probe");
-        }
-    }
-}
-
-/// A line that nobody else writes.
-fn nonce() -> String {
-    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
-    let now = Now::read();
-    format!("npd-agent self-test {} {}", uuid.trim(), now.mono.nanos())
-}
-
 // === impl Mode ===
 
 impl Mode {
@@ -547,21 +183,5 @@ impl Mode {
             Self::Probe => "probe",
             Self::Kmsg => "kmsg",
         }
-    }
-}
-
-// === impl Kmsg ===
-
-impl KmsgLog for Kmsg {
-    fn read(&mut self) -> io::Result<kmsg::KmsgRead<'_>> {
-        Self::read(self)
-    }
-
-    fn seek_end(&mut self) -> io::Result<()> {
-        Self::seek_end(self)
-    }
-
-    fn seek_oldest(&mut self) -> io::Result<()> {
-        Self::seek_oldest(self)
     }
 }

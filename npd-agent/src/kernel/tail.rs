@@ -149,7 +149,7 @@ impl Tail {
         self.merge.arm();
         while self.drain(ring, None, out, &mut cycle) {
             // Holes are filled before more is taken, or what waits behind them would pile up.
-            self.fill(ring, kmsg, out, &mut cycle)?;
+            self.follow(ring, kmsg, out, &mut cycle)?;
         }
         if let Some(log) = kmsg {
             let follow = matches!(self.trust, Trust::None | Trust::Doorbell(_)) || cycle.pieces <= FOLLOWED;
@@ -166,7 +166,9 @@ impl Tail {
                 self.unproven = true;
             }
         }
-        self.fill(ring, kmsg, out, &mut cycle)?;
+        if self.merge.wants_kmsg() {
+            self.follow(ring, kmsg, out, &mut cycle)?;
+        }
         self.merge.rest(now, out);
         cycle.silent = self.missed >= SILENT_AFTER && matches!(self.trust, Trust::Full(_));
         Ok(cycle)
@@ -215,20 +217,6 @@ impl Tail {
             *missed = 0;
         }
         false
-    }
-
-    /// Searches /dev/kmsg for what the ring did not have.
-    fn fill<R: Ring, K: KmsgLog>(
-        &mut self,
-        ring: &mut Option<R>,
-        kmsg: &mut Option<K>,
-        out: &mut impl Sink,
-        cycle: &mut Cycle,
-    ) -> io::Result<()> {
-        if self.merge.wants_kmsg() {
-            self.follow(ring, kmsg, out, cycle)?;
-        }
-        Ok(())
     }
 
     /// Reads /dev/kmsg to its end.
