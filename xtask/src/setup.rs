@@ -43,6 +43,12 @@ pub(crate) fn setup() -> Result<()> {
     };
     note(&format!("BPF tool chain: {toolchain}"));
     install_test_programs(on_debian);
+    if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
+        // Without it the probes are linted for the host only.
+        if let Err(error) = debian::install_clippy() {
+            note(&format!("no clippy for the probes: {error:#}"));
+        }
+    }
     note(&format!("ready, in {}", step::seconds(begun.elapsed())));
     Ok(())
 }

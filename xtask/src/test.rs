@@ -3,7 +3,7 @@
 //! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
 //! the sum of all test programs' own closing lines and is what CI reads.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -12,7 +12,8 @@ use clap::ValueEnum as _;
 use crate::build;
 use crate::setup;
 use crate::step::{self, Step};
-use crate::workspace::{cargo, host_triple, is_root, program};
+use crate::toolchain::{Compiler, Places, TARGET, Toolchain};
+use crate::workspace::{cargo, host_triple, is_root, program, scratch_dir, target_dir};
 
 /// Which steps.
 #[derive(clap::Args)]
@@ -89,6 +90,7 @@ impl Stage {
                 // The probes too: for the host they compile, and this is the clippy that everybody has.
                 step.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))?;
                 step.done();
+                lint_for_bpf()?;
                 let step = Step::loud("lint without probes");
                 let without =
                     ["clippy", "--package", "npd-agent", "--no-default-features", "--all-targets", "--", "-Dwarnings"];
@@ -117,6 +119,38 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// The probes once more, for the target that they run on.
+fn lint_for_bpf() -> Result<()> {
+    let toolchain = Toolchain::find(&Places::from_env(), &scratch_dir());
+    let Some(toolchain) = toolchain.filter(|toolchain| toolchain.clippy_driver().exists()) else {
+        step::note("the BPF tool chain has no clippy: the probes were linted for the host only");
+        return Ok(());
+    };
+    let step = Step::loud("lint the probes for BPF");
+    let mut command = match &toolchain.compiler {
+        Compiler::Nightly { sysroot } => {
+            let mut command = Command::new(sysroot.join("bin/cargo"));
+            command.args(["check", "-Zbuild-std=core"]);
+            command
+        }
+        Compiler::Precompiled { .. } => {
+            let mut command = cargo();
+            command.arg("check").env("RUSTC_BOOTSTRAP", "1");
+            command
+        }
+    };
+    command
+        // Where the build script of the agent has built them, with the same profile: what they depend on is there.
+        .args(["--package", "npd-ebpf", "--target", TARGET, "--profile", "bpf", "--target-dir"])
+        .arg(target_dir().join("bpf"))
+        .env("RUSTC", toolchain.compiler.rustc())
+        .env("RUSTC_WORKSPACE_WRAPPER", toolchain.clippy_driver())
+        .env("CARGO_ENCODED_RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{}\"\x1f-Dwarnings", std::env::consts::ARCH));
+    step.run(&mut command)?;
+    step.done();
+    Ok(())
 }
 
 // === impl Tally ===

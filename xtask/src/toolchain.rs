@@ -87,6 +87,19 @@ impl Toolchain {
     }
 }
 
+#[allow(dead_code, reason = "the build script includes this file and lints nothing")]
+impl Toolchain {
+    /// Whether it is a distribution's.
+    pub(crate) fn is_precompiled(&self) -> bool {
+        matches!(self.compiler, Compiler::Precompiled { .. })
+    }
+
+    /// Where the clippy of this compiler would be.
+    pub(crate) fn clippy_driver(&self) -> PathBuf {
+        self.compiler.rustc().with_file_name("clippy-driver")
+    }
+}
+
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} + {}", self.compiler, self.linker.display())

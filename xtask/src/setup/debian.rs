@@ -36,6 +36,11 @@ pub(super) fn install_compiler() -> Result<()> {
     install("Debian's Rust compiler for BPF", COMPILER_PACKAGES)
 }
 
+/// Installs the clippy of rustc-web.
+pub(super) fn install_clippy() -> Result<()> {
+    install("clippy for the probes", &["rust-web-clippy"])
+}
+
 /// Installs what compiling bpf-linker for that LLVM needs.
 pub(super) fn install_llvm(major: u32) -> Result<()> {
     install("LLVM", &[&format!("llvm-{major}-dev"), "g++", "libzstd-dev", "zlib1g-dev"])
