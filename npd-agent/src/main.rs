@@ -102,7 +102,7 @@ async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> 
     let exporters: Vec<Box<dyn Exporter>> =
         vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry, &declared)?)];
     let address = SocketAddr::new(args.prometheus_address, port);
-    let listener = page::bind(address)
+    let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
     let detector = Arc::new(Detector::new(exporters));

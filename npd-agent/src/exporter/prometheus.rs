@@ -1,6 +1,6 @@
 //! The Prometheus exporter: node-problem-detector's two problem metrics, and the page they are on.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use bytes::Bytes;
@@ -91,15 +91,6 @@ impl Exporter for PrometheusExporter {
             }
         }
     }
-}
-
-/// Listens at `address`.
-///
-/// # Errors
-///
-/// The system's reason, such as that the port is taken.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
 }
 
 /// Serves `/metrics` until `stop`.

@@ -148,11 +148,11 @@ impl Router {
 
     /// A line that can have a twin: rare.
     #[cold]
-    fn line_with_twin(&mut self, text: &[u8], time: Monotonic, mut record: Record<'_>, details: Option<&Fields>) {
-        let mut fields = match self.twins.line(text, time) {
+    fn line_with_twin(&mut self, mut record: Record<'_>, details: Option<&Fields>) {
+        let mut fields = match self.twins.line(record.text, self.now.mono) {
             Verdict::Report(fields) => {
                 // An event's fields name the task; without one the line is all there is.
-                record.known = fields.get("comm").is_none() && self.repeats_a_hang(text);
+                record.known = fields.get("comm").is_none() && self.repeats_a_hang(record.text);
                 fields
             }
             Verdict::Known => {
@@ -197,7 +197,7 @@ impl Output for Router {
         // What was printed before there were probes has no twin, however recent.
         let recent = time >= self.opened && self.now.mono.since(time) < TWIN_AGE_MAX;
         if recent && self.twins.is_candidate(text) {
-            self.line_with_twin(text, self.now.mono, record, details);
+            self.line_with_twin(record, details);
         } else {
             self.sink.record(&record);
         }

@@ -101,18 +101,6 @@ impl Tail {
         Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false }
     }
 
-    /// The lowest sequence number that is neither delivered nor given up.
-    #[must_use]
-    pub fn next(&self) -> u64 {
-        self.merge.next()
-    }
-
-    /// How the printk probe is used.
-    #[must_use]
-    pub fn trust(&self) -> &Trust {
-        &self.trust
-    }
-
     /// Uses the printk probe in another way from now on.
     pub fn set_trust(&mut self, trust: Trust) {
         self.trust = trust;
