@@ -4,11 +4,11 @@
 //! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
 //! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
 
-use std::{net::IpAddr, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::kernel::log::KernelSource;
+use crate::{kernel::log::KernelSource, replay::Format};
 
 /// What `--help` begins with.
 const ABOUT: &str =
@@ -25,6 +25,9 @@ const EXAMPLES: &str = "Examples:
     curl -s http://127.0.0.1:20257/metrics | grep problem_
   See what the kernel gives:
     npd-agent features
+  Check config files before they are rolled out, and see what rules make of a log:
+    npd-agent check-config config/*.json
+    dmesg | npd-agent replay --config config/kernel-monitor.json
 
 Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for a wrong command line; 255 for everything that keeps \
 the agent from working, such as a config file with errors.";
@@ -61,6 +64,11 @@ pub struct Args {
 
     #[arg(long = "system-log-monitors", hide = true, action = ArgAction::Append)]
     deprecated_system_log_monitors: Vec<CommaList>,
+
+    /// Where to keep what survives a restart: how far each log was read, conditions, counts. Empty: nothing is kept, and
+    /// a restart looks back as far as `lookback` says.
+    #[arg(long, help_heading = "Monitors", default_value = "/var/lib/npd", value_name = "FOLDER")]
+    pub state_dir: OsString,
 
     /// How the kernel log is read.
     #[arg(long, help_heading = "Kernel log", value_enum, default_value_t, value_name = "SOURCE")]
@@ -145,10 +153,53 @@ struct Later {
 }
 
 /// What to do other than run.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Show what this kernel allows: each probe with its state, and how the kernel log would be read.
     Features,
+    /// Check config files of system log monitors: all errors, and what is probably a mistake, each with its place.
+    ///
+    /// Exit status: 0 when all files can be used, also with warnings; 1 when one cannot.
+    CheckConfig {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Show which rules fire on which lines of a log, with the events and conditions they give.
+    ///
+    /// The log is read from its start with the times that its records have. Conditions that only the running node
+    /// can clear (`recheck`) stay. Exit status: 0, however many rules fire; 255 when something cannot be read.
+    Replay(ReplayArgs),
+}
+
+/// What to replay.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReplayArgs {
+    /// A config file of a system log monitor; may be repeated.
+    #[arg(long = "config", required = true, value_name = "FILE")]
+    pub configs: Vec<PathBuf>,
+    /// How the log is written; by default its first line tells.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ReplayFormat>,
+    /// Print one JSON object a match, and nothing else.
+    #[arg(long)]
+    pub json: bool,
+    /// The log; `-` or nothing for standard input.
+    #[arg(value_name = "LOG")]
+    pub log: Option<PathBuf>,
+}
+
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplayFormat {
+    /// As /dev/kmsg gives it: `6,339,5140900,-;text`.
+    Kmsg,
+    /// As dmesg prints it: `[    5.140900] text`.
+    Dmesg,
+    /// One record a line; for a `filelog` config as its log file has them.
+    Plain,
+    /// As `journalctl -o export` prints it.
+    JournalExport,
 }
 
 /// How the kernel log is read.
@@ -161,7 +212,7 @@ pub enum SourceArg {
     Ebpf,
     /// /dev/kmsg alone, as node-problem-detector does.
     Kmsg,
-    /// The journal's kernel records. Not part of this build yet.
+    /// The journal's copy of the kernel log. `auto` falls back to it where nothing else can be read.
     Journald,
 }
 
@@ -197,9 +248,6 @@ pub enum UsageError {
     /// The Kubernetes exporter is on by default.
     #[error("the Kubernetes exporter is not part of this build yet: set --enable-k8s-exporter=false")]
     Kubernetes,
-    /// The journal as the source of the kernel log.
-    #[error("--kernel-source=journald is not part of this build yet; use auto, ebpf or kmsg")]
-    Journald,
     /// Old and new flag at once.
     #[error(
         "--system-log-monitors is deprecated and cannot be used with --config.system-log-monitor; use the latter alone"
@@ -219,9 +267,6 @@ impl Args {
     /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
     pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<PathBuf>, UsageError> {
         self.later.check()?;
-        if self.kernel_source == SourceArg::Journald {
-            return Err(UsageError::Journald);
-        }
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
         let mut configs = paths(&self.system_log_monitors);
         if !self.deprecated_system_log_monitors.is_empty() {
@@ -294,17 +339,24 @@ impl Later {
     }
 }
 
-// === impl SourceArg ===
+impl From<SourceArg> for KernelSource {
+    fn from(source: SourceArg) -> Self {
+        match source {
+            SourceArg::Auto => Self::Auto,
+            SourceArg::Ebpf => Self::Ebpf,
+            SourceArg::Kmsg => Self::Kmsg,
+            SourceArg::Journald => Self::Journald,
+        }
+    }
+}
 
-impl SourceArg {
-    /// The source, if it is built.
-    #[must_use]
-    pub fn source(self) -> Option<KernelSource> {
-        match self {
-            Self::Auto => Some(KernelSource::Auto),
-            Self::Ebpf => Some(KernelSource::Ebpf),
-            Self::Kmsg => Some(KernelSource::Kmsg),
-            Self::Journald => None,
+impl From<ReplayFormat> for Format {
+    fn from(format: ReplayFormat) -> Self {
+        match format {
+            ReplayFormat::Kmsg => Self::Kmsg,
+            ReplayFormat::Dmesg => Self::Dmesg,
+            ReplayFormat::Plain => Self::Plain,
+            ReplayFormat::JournalExport => Self::JournalExport,
         }
     }
 }

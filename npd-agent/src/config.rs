@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::duration::{DurationError, GoDuration, parse_duration};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
-pub use self::system_log::{ConditionDefinition, Effect, LogPlugin, Rule, SystemLogConfig};
+pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
 
 /// The most bytes a file may have.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
@@ -54,15 +54,44 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
     if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors { errors, warnings: loaded.warnings }) }
 }
 
+/// Loads one file that was read already, for a change of it while the agent runs.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_text(path: &Path, text: &[u8]) -> Result<Loaded, ConfigErrors> {
+    let mut warnings = Vec::new();
+    match read_system_log(path, text, &mut warnings) {
+        Ok(config) => Ok(Loaded { system_logs: vec![config], warnings }),
+        Err(errors) => Err(ConfigErrors { errors, warnings }),
+    }
+}
+
+/// Reads the content of a file as [`load`] would.
+pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
+    let failed = |problem| ConfigError { file: path.to_owned(), place: None, problem };
+    read_file(path).map_err(|problem| ConfigErrors { errors: vec![failed(problem)], warnings: Vec::new() })
+}
+
 fn load_system_log(path: &Path, warnings: &mut Vec<Warning>) -> Result<SystemLogConfig, Vec<ConfigError>> {
-    let whole_file = |place, problem| vec![ConfigError { file: path.to_owned(), place, problem }];
-    let text = read_file(path).map_err(|problem| whole_file(None, problem))?;
-    let document = json::parse(&text).map_err(|error| {
-        let place = Place { position: error.position, pointer: String::new() };
-        whole_file(Some(place), Problem::Syntax(error.what))
+    let text = read_text(path).map_err(|found| found.errors)?;
+    read_system_log(path, &text, warnings)
+}
+
+/// Two texts with the same digest are the same, for all that the content of config files can be.
+#[must_use]
+pub fn digest(text: &[u8]) -> u64 {
+    crate::state::checksum(&[text])
+}
+
+fn read_system_log(path: &Path, text: &[u8], warnings: &mut Vec<Warning>) -> Result<SystemLogConfig, Vec<ConfigError>> {
+    let document = json::parse(text).map_err(|error| {
+        let place = Some(Place { position: error.position, pointer: String::new() });
+        vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
     })?;
     let mut findings = report::Findings::default();
-    let config = system_log::read(path, &document, &mut findings);
+    let config = system_log::read(path, &document, &mut findings)
+        .map(|config| SystemLogConfig { digest: digest(text), ..config });
     let (errors, found) = findings.finish(path);
     warnings.extend(found);
     config.ok_or(errors)

@@ -3,11 +3,14 @@
 pub mod log;
 pub mod prometheus;
 
-use crate::problem::Status;
+use crate::{monitor::Declared, problem::Status};
 
 /// A way out. `export` is called on the thread that found the problem, for one status after the other, and must not
 /// block: whatever is slow queues, within bounds, on its own.
 pub trait Exporter: Send {
     /// Takes a status.
     fn export(&mut self, status: &Status);
+
+    /// Learns what a monitor can report, before it reports anything.
+    fn declare(&mut self, _declared: &Declared) {}
 }

@@ -5,6 +5,7 @@ pub mod event;
 pub mod format;
 pub mod host;
 pub mod hung;
+mod hung_memory;
 pub mod kmsg;
 pub mod log;
 pub mod merge;

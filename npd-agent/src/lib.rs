@@ -1,16 +1,28 @@
 //! npd: sees kernel and system problems of a node the moment they happen, and tells the cluster.
 //!
-//! The flow is one way: sources ([`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
+//! The flow is one way: sources ([`source`], [`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
 //! and give statuses ([`problem`]), the [`detector`] hands these to the exporters ([`exporter`]).
 
+pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod detector;
 pub mod exporter;
 pub mod kernel;
 pub mod memory;
+pub mod metrics;
 pub mod monitor;
+pub mod path_watch;
 pub mod problem;
 pub mod record;
+pub mod reload;
+pub mod replay;
 pub mod rules;
+pub mod source;
+pub mod state;
 pub mod time;
+
+#[cfg(test)]
+#[path = "../../tests/src/journald_namespace.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the integration tests use it as a library")]
+mod journald_namespace;

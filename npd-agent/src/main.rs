@@ -1,29 +1,32 @@
-//! The npd agent: arguments, logs, configuration, kernel log, exporters, and an orderly end.
+//! The npd agent: arguments, logs, configuration, exporters, sources and monitors, and an orderly end.
 
 use std::{
     error::Error,
+    ffi::OsStr,
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser as _;
 use npd_agent::{
+    agent::Agent,
     cli::{self, Args, Command, LogFormat},
-    config,
+    config::{self, ConfigErrors, Loaded},
     detector::Detector,
     exporter::{Exporter, log::LogExporter, prometheus as page, prometheus::PrometheusExporter},
     kernel::{
-        log::{KernelLog, KernelLogOptions, KernelSource, Started},
+        log::{KernelLog, KernelLogOptions, Resume},
         metrics::KernelMetrics,
         probes::{ProbeReport, Probes},
     },
     memory,
-    monitor::system_log::{SystemLog, Times},
     record::Record,
-    time::Now,
+    reload::Reload,
+    replay::{self, ReplayOptions},
+    state::StateDir,
 };
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,8 +53,11 @@ fn main() -> ExitCode {
         return say(&format!("v{}\n", env!("CARGO_PKG_VERSION")));
     }
     start_log(&args);
-    if let Some(Command::Features) = args.command {
-        return say(&features(&args));
+    match &args.command {
+        None => {}
+        Some(Command::Features) => return say(&features(&args)),
+        Some(Command::CheckConfig { files }) => return check_config(files),
+        Some(Command::Replay(replay)) => return replay_log(replay),
     }
     let configs = match args.check(|note| tracing::warn!("{note}")) {
         Ok(configs) => configs,
@@ -63,12 +69,7 @@ fn main() -> ExitCode {
     let loaded = match config::load(&configs) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            for warning in &errors.warnings {
-                tracing::warn!("{warning}");
-            }
-            for error in &errors.errors {
-                tracing::error!("{error}");
-            }
+            log_errors(&errors);
             tracing::error!(errors = errors.errors.len(), "the configuration has errors");
             return FATAL.into();
         }
@@ -87,97 +88,115 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args, loaded: config::Loaded) -> Result<(), Box<dyn Error>> {
+async fn run(args: &Args, loaded: Loaded) -> Result<(), Box<dyn Error>> {
     let registry = Registry::new();
     register_build_info(&registry)?;
-    let times = times();
-    let monitors: Vec<SystemLog> = loaded.system_logs.into_iter().map(|config| SystemLog::new(config, times)).collect();
     let port = u16::try_from(args.prometheus_port).unwrap_or(0);
     if port == 0 {
         return Err(
             "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
         );
     }
-    let declared: Vec<_> = monitors.iter().map(SystemLog::declared).collect();
     let exporters: Vec<Box<dyn Exporter>> =
-        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry, &declared)?)];
+        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry)?)];
+    let mut agent = Agent::new(&registry, kernel_options(args), Detector::new(exporters), open_state(&args.state_dir))?;
     let address = SocketAddr::new(args.prometheus_address, port);
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
-    let detector = Arc::new(Detector::new(exporters));
-
     let mut signals = Signals::listen()?;
+    let mut reload = Reload::new(&loaded.system_logs)?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
-    let metrics = KernelMetrics::register(&registry)?;
-    let options = kernel_options(args);
-    let (alive, mut ended) = tokio::sync::oneshot::channel::<()>();
-    let sink = listen(monitors, detector, alive);
-    let opened = tokio::task::spawn_blocking(move || KernelLog::start(options, Box::new(sink), metrics));
-    let (kernel_log, _started) = opened.await??;
+    agent.start(loaded.system_logs).await?;
 
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
     memory::give_back();
     tracing::info!(node, metrics = %format!("http://{address}/metrics"), "ready");
 
-    let failed = tokio::select! {
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopping");
-            false
+    let failed = loop {
+        tokio::select! {
+            name = signals.next() => {
+                tracing::info!(signal = name, "stopping");
+                break false;
+            }
+            changes = reload.changed() => agent.reload(changes)?,
+            () = agent.broken() => break true,
         }
-        // The sender is dropped with the thread's state, whatever ended it.
-        _ = &mut ended => true,
     };
     let end = async {
-        // In the order of the flow: the source with all that it has read, then the page.
-        let last = tokio::task::spawn_blocking(move || kernel_log.stop()).await?;
+        // In the order of the flow: the sources with all that they have read, then the page.
+        agent.stop().await;
         stop.cancel();
         // A client that does not end its request does not hold up the end.
         if let Ok(served) = tokio::time::timeout(SERVER_DEADLINE, server).await {
             served??;
         }
-        last.map_err(Box::<dyn Error>::from)
+        Ok::<(), Box<dyn Error>>(())
     };
     tokio::select! {
         ended = end => ended?,
         () = tokio::time::sleep(SHUTDOWN_DEADLINE) => return Err("stopping took too long".into()),
         name = signals.next() => return Err(format!("aborted by a second signal ({name})").into()),
     }
-    if failed { Err("the kernel log ended by itself".into()) } else { Ok(()) }
+    if failed { Err("a source ended by itself".into()) } else { Ok(()) }
 }
 
-/// The monitors as the sink of the kernel log: each gets each record. `alive` is dropped with the sink.
-fn listen(
-    mut monitors: Vec<SystemLog>,
-    detector: Arc<Detector>,
-    alive: tokio::sync::oneshot::Sender<()>,
-) -> impl FnMut(&Record<'_>) + Send {
-    for monitor in &monitors {
-        detector.report(&monitor.initial_status());
+/// The folder of the state. Without it the agent works all the same, and says so.
+fn open_state(path: &OsStr) -> Option<StateDir> {
+    if path.is_empty() {
+        return None;
     }
-    move |record| {
-        let _alive = &alive;
-        for monitor in &mut monitors {
-            monitor.record(record, &mut |status| detector.report(&status));
+    match StateDir::open(Path::new(path)) {
+        Ok(dir) => Some(dir),
+        Err(error) => {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "nothing is kept: a restart looks back as far as \"lookback\" says");
+            None
         }
     }
 }
 
 fn kernel_options(args: &Args) -> KernelLogOptions {
     KernelLogOptions {
-        source: args.kernel_source.source().unwrap_or(KernelSource::Auto),
+        source: args.kernel_source.into(),
         ring_size: args.kernel_ring_size.0,
         probe_diagnostics: args.verbosity > 0,
         kmsg: "/dev/kmsg".into(),
     }
 }
 
-fn times() -> Times {
-    let now = Now::read();
-    let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let uptime = boottime.tv_sec.saturating_mul(1_000_000_000).saturating_add(boottime.tv_nsec);
-    Times { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
+/// All that is wrong with the files, and all that is odd about them.
+fn check_config(files: &[PathBuf]) -> ExitCode {
+    let (errors, warnings) = match config::load(files) {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(ConfigErrors { errors, warnings }) => (errors, warnings),
+    };
+    let warned = warnings.iter().map(|warning| format!("warning: {warning}"));
+    let failed = errors.iter().map(|error| format!("error: {error}"));
+    let sum = format!("{} files, {} errors, {} warnings", files.len(), errors.len(), warnings.len());
+    let said = say(&(warned.chain(failed).chain([sum]).collect::<Vec<_>>().join("\n") + "\n"));
+    if errors.is_empty() { said } else { ExitCode::from(1) }
+}
+
+fn replay_log(args: &cli::ReplayArgs) -> ExitCode {
+    let options = ReplayOptions {
+        configs: args.configs.clone(),
+        log: args.log.clone(),
+        format: args.format.map(Into::into),
+        json: args.json,
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let warn = |warning: &config::Warning| complain(&format!("warning: {warning}"));
+    match replay::replay(&options, &mut out, warn) {
+        Ok(_) => ExitCode::SUCCESS,
+        // The reader of the results has seen enough.
+        Err(replay::ReplayError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", chain(&error)));
+            FATAL.into()
+        }
+    }
 }
 
 /// The table of `npd-agent features`. It is there to be read where nothing works, so nothing makes it fail.
@@ -186,12 +205,9 @@ fn features(args: &Args) -> String {
     let sink = Box::new(|_: &Record<'_>| ());
     let opened = KernelMetrics::register(&Registry::new())
         .map_err(Box::<dyn Error>::from)
-        .and_then(|metrics| Ok(KernelLog::start(options.clone(), sink, metrics)?));
+        .and_then(|metrics| Ok(KernelLog::open(options.clone(), Resume::default(), sink, metrics)?));
     let (probes, way) = match opened {
-        Ok((kernel_log, Started { mode, probes })) => {
-            let stopped = kernel_log.stop().map_or_else(|error| format!(" ({})", chain(&error)), |()| String::new());
-            (probes, format!("{}{stopped}", mode.as_str()))
-        }
+        Ok(log) => (log.probes().to_vec(), log.mode().as_str().to_owned()),
         Err(error) => {
             let probes =
                 Probes::load(options.ring_size, false).map_or_else(|none| none, |(p, ..)| p.reports().to_vec());
@@ -205,6 +221,15 @@ fn features(args: &Args) -> String {
         table.push('\n');
     }
     format!("{table}\nkernel log: {way}\n")
+}
+
+fn log_errors(errors: &ConfigErrors) {
+    for warning in &errors.warnings {
+        tracing::warn!("{warning}");
+    }
+    for error in &errors.errors {
+        tracing::error!("{error}");
+    }
 }
 
 fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
@@ -254,6 +279,12 @@ fn say(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fatal(&error),
     }
+}
+
+/// Says what a command other than running has to say beside its results.
+fn complain(line: &str) {
+    // Where nobody listens there is nobody to tell.
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// The one place where what ended the agent is printed.

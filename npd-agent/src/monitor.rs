@@ -1,7 +1,9 @@
 //! What watches the node and turns what it sees into statuses.
 
 pub mod quote;
+pub mod recheck;
 pub mod system_log;
+pub mod system_logs;
 
 use std::sync::Arc;
 

@@ -3,9 +3,9 @@
 //! The shapes and their JSON names are node-problem-detector's. A [`Status`] is what a monitor hands to the
 //! exporters; nothing in here knows where it came from or where it goes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
@@ -34,6 +34,12 @@ pub struct Event {
     pub reason: Arc<str>,
     /// What a person reads.
     pub message: String,
+    /// How many happenings it tells of; more than one when repeats were folded.
+    #[serde(skip_serializing_if = "is_one")]
+    pub count: u64,
+    /// Whether it may have been reported before: the agent was killed just when it reported this.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// The type of the condition whose change this event tells, if it tells one.
     #[serde(skip)]
     pub condition: Option<Arc<str>>,
@@ -69,7 +75,7 @@ pub struct Condition {
 }
 
 /// Whether a condition holds. `True` means that the node has the problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConditionStatus {
     /// The node has the problem.
     True,
@@ -81,7 +87,12 @@ pub enum ConditionStatus {
 
 /// Structured facts beside a text: a short list of `name=value`, names unique, in the order they were learnt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(&'static str, String)>);
+pub struct Fields(Vec<(Cow<'static, str>, String)>);
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(count: &u64) -> bool {
+    *count == 1
+}
 
 // === impl ConditionStatus ===
 
@@ -119,9 +130,16 @@ impl Severity {
 // === impl Fields ===
 
 impl Fields {
+    /// Nothing.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Adds a fact; the first value of a name stays.
-    pub fn add(&mut self, name: &'static str, value: impl Into<String>) {
-        if self.get(name).is_none() {
+    pub fn add(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        let name = name.into();
+        if self.get(&name).is_none() {
             self.0.push((name, value.into()));
         }
     }
@@ -129,7 +147,7 @@ impl Fields {
     /// The value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// Whether nothing is known beyond the text.
@@ -139,8 +157,8 @@ impl Fields {
     }
 
     /// All facts, in the order they were learnt.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(n, v)| (*n, v.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (&**n, v.as_str()))
     }
 
     /// Adds those facts of `other` whose names are new.

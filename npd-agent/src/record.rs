@@ -1,6 +1,13 @@
 //! One record of a log, on its way from a source to the monitors.
 
-use crate::{kernel::kmsg::Priority, problem::Fields, time::Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kernel::kmsg::Priority,
+    problem::Fields,
+    source::{file_tail::FilePosition, journal::Cursor},
+    time::{Monotonic, Timestamp},
+};
 
 /// A record, borrowed from where it was read: nothing is copied for the many that are nobody's problem.
 #[derive(Clone, Copy, Debug)]
@@ -15,16 +22,61 @@ pub struct Record<'a> {
     pub fields: &'a Fields,
     /// Whether its problem was reported before, so that it is context and no news.
     pub known: bool,
+    /// Where it stands in its source.
+    pub place: Place<'a>,
+}
+
+/// Where a record stands in its source: what has to be remembered to go on behind it.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// Nowhere: it is not in a log that could be read again, such as what a probe alone has seen.
+    Nowhere,
+    /// In the kernel log, under this sequence number.
+    Kernel(u64),
+    /// In a file; the position behind it.
+    File(&'a FilePosition),
+    /// In the journal.
+    Journal(&'a Cursor),
+}
+
+/// A [`Place`] to keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Position {
+    /// The sequence number of the last record of the kernel log; of this boot only.
+    Kernel(u64),
+    /// The position behind the last line.
+    File(FilePosition),
+    /// The cursor of the last entry of the journal.
+    Journal(Cursor),
 }
 
 /// Where the records of a source go. It is called on the source's own thread and must not block for long.
 pub trait RecordSink: Send {
     /// Takes the next record.
     fn record(&mut self, record: &Record<'_>);
+
+    /// There is no further record for now.
+    fn rest(&mut self, _now: Monotonic) {}
 }
 
 impl<F: FnMut(&Record<'_>) + Send> RecordSink for F {
     fn record(&mut self, record: &Record<'_>) {
         self(record);
+    }
+}
+
+// === impl Place ===
+
+impl Place<'_> {
+    /// The place as a position to keep; nothing when there is none.
+    #[must_use]
+    pub fn position(self) -> Option<Position> {
+        match self {
+            Self::Nowhere => None,
+            Self::Kernel(seq) => Some(Position::Kernel(seq)),
+            Self::File(position) => Some(Position::File(*position)),
+            Self::Journal(cursor) => Some(Position::Journal(*cursor)),
+        }
     }
 }

@@ -24,8 +24,13 @@ mod literals;
 mod matcher;
 mod pattern;
 mod prefilter;
+mod template;
 
-pub use self::pattern::{Pattern, PatternError};
+pub(crate) use self::{line_buffer::decode, pattern::SIZE_LIMIT};
+pub use self::{
+    pattern::{Pattern, PatternError},
+    template::{Template, TemplateError},
+};
 
 use self::{
     captures::Captures,
@@ -131,6 +136,22 @@ impl Rules {
             self.search(line, at, concerned, hit);
         }
         self.keep(line, at);
+    }
+
+    /// Whether a line with this text, or with a part of it, can hit anything or has to be kept. It may say yes too
+    /// often, never no.
+    #[inline]
+    #[must_use]
+    pub fn may_concern(&self, text: &[u8]) -> bool {
+        self.earlier.keeps_any()
+            || self.count < self.open_until
+            || !self.ungated.is_empty()
+            || self.prefilter.may_concern(text)
+    }
+
+    /// The lines that later matches may start in, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], Timestamp)> {
+        self.earlier.iter()
     }
 
     /// Appends one line that is not to hit anything itself; later matches may start in it.

@@ -2,7 +2,9 @@
 //!
 //! Both are plain integers so that the pure parts take `now` as an argument and cost nothing on the hot path.
 
-use serde::Serialize;
+use std::str::FromStr as _;
+
+use serde::{Deserialize, Serialize};
 
 /// A moment of wall time: nanoseconds since 1970-01-01T00:00:00Z. Good until the year 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +57,13 @@ impl std::fmt::Display for Timestamp {
         // Every i64 of nanoseconds lies within jiff's range.
         let at = jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_err(|_| std::fmt::Error)?;
         at.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let at = jiff::Timestamp::from_str(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?;
+        i64::try_from(at.as_nanosecond()).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -27,10 +28,10 @@ use crate::monitor::{FENCE, Monitor};
 use crate::poll::{self, SOON};
 use crate::{binary, kmsg, nonce};
 
-/// An agent to be started.
-#[derive(Debug)]
+/// An agent to be started. Clones share the folder with their config files and their state.
+#[derive(Clone, Debug)]
 pub struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     monitors: Vec<PathBuf>,
     arguments: Vec<OsString>,
     sandbox: Sandbox,
@@ -44,7 +45,7 @@ pub struct Agent {
     /// What it has logged so far.
     pub log: Log,
     port: Option<u16>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// How an agent ended.
@@ -61,9 +62,9 @@ pub struct Stopped {
 // === impl Setup ===
 
 impl Setup {
-    /// What every test of a running agent wants: no Kubernetes, logs as JSON, metrics on a free port.
+    /// What every test of a running agent wants: no Kubernetes, logs as JSON, metrics on a free port, nothing kept.
     pub fn new() -> Result<Self> {
-        let mut setup = Self::bare()?.arg("--enable-k8s-exporter=false").arg("--log-format=json");
+        let mut setup = Self::bare()?.arg("--enable-k8s-exporter=false").arg("--log-format=json").arg("--state-dir=");
         let port = free_port()?;
         setup.port = Some(port);
         Ok(setup.arg(format!("--prometheus-port={port}")))
@@ -72,7 +73,9 @@ impl Setup {
     /// No argument at all.
     pub fn bare() -> Result<Self> {
         Ok(Self {
-            folder: tempfile::Builder::new().prefix("npd-test-").tempdir().context("cannot make a temporary folder")?,
+            folder: Arc::new(
+                tempfile::Builder::new().prefix("npd-test-").tempdir().context("cannot make a temporary folder")?,
+            ),
             monitors: Vec::new(),
             arguments: Vec::new(),
             sandbox: Sandbox::default(),
@@ -105,6 +108,14 @@ impl Setup {
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
         self
+    }
+
+    /// Has the agent keep its state, in its own folder.
+    #[must_use]
+    pub fn stateful(self) -> Self {
+        let mut argument = OsString::from("--state-dir=");
+        argument.push(self.folder.path().join("state"));
+        self.arg(argument)
     }
 
     /// Takes something away from the agent.

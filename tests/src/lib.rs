@@ -7,9 +7,11 @@
 pub mod agent;
 pub mod binary;
 pub mod fault;
+pub mod journald_namespace;
 pub mod kmsg;
 pub mod monitor;
 pub mod poll;
+pub mod schema;
 pub mod suite;
 
 /// A word that no other test, test run or foreign message uses: lower-case letters and digits only.

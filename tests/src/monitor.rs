@@ -1,5 +1,7 @@
 //! System log monitors for the tests, written as node-problem-detector's config files.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 /// The reason of the rule that every [`Monitor`] has beside its own: what [`Agent::fence`](crate::agent::Agent::fence)
@@ -25,6 +27,37 @@ impl Monitor {
                 "source": source, "conditions": [], "rules": [fence],
             }),
         }
+    }
+
+    /// A monitor of a log file with lines such as `2026-11-24T09:00:00.5Z node app: text`.
+    #[must_use]
+    pub fn file(source: &str, path: &Path) -> Self {
+        let plugin = json!({
+            "timestamp": "^\\S+", "timestampFormat": "2006-01-02T15:04:05.999999999Z07:00", "message": "^\\S+ \\S+ app: (.*)",
+        });
+        Self {
+            config: json!({
+                "plugin": "filelog", "logPath": path, "lookback": "1h", "source": source, "pluginConfig": plugin,
+                "conditions": [], "rules": [],
+            }),
+        }
+    }
+
+    /// A monitor of a journal in a folder of its own.
+    #[must_use]
+    pub fn journal(source: &str, folder: &Path, identifier: &str) -> Self {
+        Self {
+            config: json!({
+                "plugin": "journald", "logPath": folder, "lookback": "1h", "source": source,
+                "pluginConfig": { "source": identifier }, "conditions": [], "rules": [],
+            }),
+        }
+    }
+
+    /// Adds a rule with any keys.
+    #[must_use]
+    pub fn with_rule(self, rule: Value) -> Self {
+        self.add("rules", rule)
     }
 
     /// Sets one top-level key.

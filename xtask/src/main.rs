@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod codegen;
 mod run;
 mod setup;
 mod step;
@@ -42,9 +43,11 @@ enum Verb {
     Run(run::Args),
     /// For contributors and CI: formatting, lints, unit and property tests, then the real kernel
     Test(test::Args),
+    /// For contributors: writes what is generated from the code, such as the schema of the config files
+    Codegen,
     /// For the doubtful: measures latency, cost and losses of the release build on this machine
     Bench {
-        /// Only these sections, of rules, flood, latency and idle
+        /// Only these sections, of rules, flood, latency, idle and replay
         sections: Vec<OsString>,
     },
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Build(args) => build::build(args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => return test::test(&args),
+        Verb::Codegen => codegen::codegen(),
         Verb::Bench { sections } => bench::bench(&sections),
     };
     match done {

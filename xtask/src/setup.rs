@@ -24,10 +24,11 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("debugfs", "e2fsprogs"),
     ("fsfreeze", "util-linux"),
     ("gdb", "gdb"),
+    ("journalctl", "systemd"),
     ("losetup", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
-    ("mkfs.xfs", "xfsprogs"),
+    ("nsenter", "util-linux"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];

@@ -68,8 +68,8 @@ pub(super) struct Element<'d, T> {
 pub(super) struct Map<'d> {
     /// Where the object stands; nothing when there is none.
     pub(super) at: Option<Value<'d>>,
-    /// What it maps.
-    pub(super) entries: HashMap<&'d str, &'d str>,
+    /// What it maps, and where each value stands.
+    pub(super) entries: HashMap<&'d str, (&'d str, Value<'d>)>,
 }
 
 /// Hands each member of an object to `field` under its name among `keys`, and reports unknown and duplicate keys.
@@ -294,7 +294,7 @@ impl<'d> Decode<'d> for Map<'d> {
             // Unlike a field, an entry starts anew each time: null makes it the empty string.
             let mut entry = Field::<&str>::Absent;
             entry.decode(member.value, findings);
-            self.entries.insert(member.key, entry.get().unwrap_or_default());
+            self.entries.insert(member.key, (entry.get().unwrap_or_default(), member.value));
         }
         true
     }

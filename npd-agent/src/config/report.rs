@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use self::words::{Chain, Excerpt, Listed, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
 use super::duration::DurationError;
 use super::json::{Kind, Member, Position, Value};
-use crate::rules::PatternError;
+use crate::rules::{PatternError, TemplateError};
 
 /// Everything that is wrong with the configuration files; npd does not start with any of it.
 ///
@@ -95,14 +95,6 @@ pub enum Problem {
         /// Those there are.
         allowed: &'static [&'static str],
     },
-    /// A plugin of node-problem-detector's that is still to come.
-    #[error("plugin {} is not part of this build yet, allowed is {}", Quoted(.plugin), Listed(.allowed))]
-    PluginNotBuilt {
-        /// The plugin.
-        plugin: String,
-        /// Those there are.
-        allowed: &'static [&'static str],
-    },
     /// The file belongs to another monitor.
     #[error("plugin {} belongs to a {flag} file, allowed is {}", Quoted(.plugin), Listed(.allowed))]
     PluginElsewhere {
@@ -159,6 +151,51 @@ pub enum Problem {
     /// Not a regular expression.
     #[error("{}", Chain(.0))]
     Pattern(PatternError),
+    /// A value outside of what is possible.
+    #[error("{} is not possible, allowed is {allowed}", Excerpt(.value))]
+    Value {
+        /// What was given.
+        value: String,
+        /// What could be.
+        allowed: String,
+    },
+    /// A log file without a name.
+    #[error("\"logPath\" is missing, plugin \"filelog\" needs the path of the log file")]
+    NoLogPath,
+    /// Every entry of the journal.
+    #[error("\"pluginConfig\" says no \"source\", \"unit\" or \"transport\", plugin \"journald\" needs one of them")]
+    NoJournalSource,
+    /// A time that cannot be read, or not be found.
+    #[error("\"{missing}\" is missing, \"timestamp\" and \"timestampFormat\" need each other")]
+    HalfTimestamp {
+        /// The missing half.
+        missing: &'static str,
+    },
+    /// A layout without any field.
+    #[error("{} is no time layout, allowed are Go's, which show Mon Jan 2 15:04:05 MST 2006 as the log would", Quoted(.0))]
+    Layout(String),
+    /// An event is over at once.
+    #[error("a temporary rule has nothing to clear, \"{0}\" is for permanent rules")]
+    TemporaryRecovery(&'static str),
+    /// Not a message template.
+    #[error("{0}, allowed are ${{name}} and $$")]
+    Template(TemplateError),
+    /// A name that is neither a group nor a field.
+    #[error("{} is neither a named group of the pattern nor a field of the record, {known}", Quoted(.name))]
+    UnknownName {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Declared,
+    },
+    /// Nobody to ask about.
+    #[error("recheck \"{what}\" needs to know which: give the pattern a group (?P<{subject}>…)")]
+    RecheckSubject {
+        /// The question.
+        what: &'static str,
+        /// The name of the group.
+        subject: &'static str,
+    },
 }
 
 /// What can be odd.
@@ -221,6 +258,12 @@ pub enum Notice {
         /// Where it was declared before.
         first: Position,
     },
+    /// A condition changes once; there is nothing to fold.
+    #[error("a permanent rule's repeats change nothing, \"foldWithin\" has no effect here")]
+    PermanentFold,
+    /// Nothing tells how old a line is.
+    #[error("lines without \"timestamp\" have no age, \"lookback\" has no effect and the file is read from its end")]
+    LookbackWithoutTime,
     /// A condition that cannot become true.
     #[error("no rule sets condition {}, it will always be False", Quoted(.0))]
     ConditionUnused(String),
@@ -294,6 +337,11 @@ impl Problem {
             other => other.to_string(),
         };
         Self::Mismatch { want, got }
+    }
+
+    /// `value` is outside of `allowed`.
+    pub(super) fn value(value: impl fmt::Display, allowed: impl Into<String>) -> Self {
+        Self::Value { value: value.to_string(), allowed: allowed.into() }
     }
 }
 

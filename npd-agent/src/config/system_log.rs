@@ -3,22 +3,35 @@
 //! What node-problem-detector takes is taken and means the same, with these exceptions, each an error:
 //! a permanent rule whose condition is not declared (there it matches and never does anything), a `null` rule (there
 //! it matches every line) or condition, a condition without a type, one condition declared twice with different
-//! words (there the second hides the first, which is never seen true), and a buffer of more than
-//! [`MAX_BUFFER_SIZE`] lines.
+//! words (there the second hides the first, which is never seen true), a buffer of more than
+//! [`MAX_BUFFER_SIZE`] lines, and a `pluginConfig` with which no line could ever be read.
+//!
+//! Beyond node-problem-detector a rule may say when its problem is over (`clearPattern`, `clearAfter`, `recheck`), how
+//! often it has to match (`threshold`), what it tells apart (`by`), what it says (`message`) and how long repeats of one
+//! message are folded (`foldWithin`). A file without these keys means what it means there.
 
+mod conditions;
+mod input;
 mod raw;
+mod rule;
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use self::raw::{RawCondition, RawRule, RawSystemLog};
-use super::decode::{Decode, Element, Field};
+pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
+
+use self::conditions::Conditions;
+use self::raw::RawSystemLog;
+use self::rule::RuleContext;
+use super::decode::{Decode, Field};
 use super::duration::{GoDuration, parse_duration};
-use super::json::{Document, Position, Value};
-use super::report::{Declared, Findings, Notice, Problem};
-use crate::rules::Pattern;
+use super::json::{Document, Value};
+use super::report::{Findings, Problem};
+use crate::rules::{Pattern, Template};
+use crate::source::journal::JournalFilter;
+use crate::source::line_format::LineFormat;
 
 /// Lines a monitor may keep for patterns over several lines: a record of the kernel log has up to 8 KiB, so this
 /// bounds a monitor at 8 MiB.
@@ -33,7 +46,7 @@ pub struct SystemLogConfig {
     /// The file it comes from, as named on the command line.
     pub path: PathBuf,
     /// Where the lines come from.
-    pub plugin: LogPlugin,
+    pub input: LogInput,
     /// The monitor's name: the component of its events. May be empty.
     pub source: Arc<str>,
     /// How far before the start to read. Negative: only lines from that much later on.
@@ -48,13 +61,29 @@ pub struct SystemLogConfig {
     pub rules: Vec<Rule>,
     /// Whether problems are counted in metrics.
     pub metrics_reporting: bool,
+    /// Of the file's text, to know a change of it.
+    pub digest: u64,
 }
 
 /// Where a system log monitor gets its lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogPlugin {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogInput {
     /// `kmsg`: the kernel log.
     KernelLog,
+    /// `filelog`: a log file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// How its lines are read.
+        format: Arc<LineFormat>,
+    },
+    /// `journald`: systemd's journal.
+    Journal {
+        /// Its folder; nothing for the system's.
+        folder: Option<PathBuf>,
+        /// Which of its entries.
+        filter: JournalFilter,
+    },
 }
 
 /// A condition and how it looks while the node is well.
@@ -79,7 +108,63 @@ pub struct Rule {
     pub pattern: Pattern,
     /// What is added to the message, after `; `. Never empty.
     pub suffix: Option<String>,
+    /// The message, in the place of the matched lines.
+    pub message: Option<Template>,
+    /// The groups or fields by which occurrences are told apart. Never more than [`MAX_BY`].
+    pub by: Vec<Arc<str>>,
+    /// How often it has to match before it counts.
+    pub threshold: Option<Threshold>,
+    /// When the problem is over. Of a temporary rule: never.
+    pub recovery: Recovery,
+    /// For how long repeats of one message are folded into one event.
+    pub fold_within: Option<Duration>,
 }
+
+/// How often a rule has to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threshold {
+    /// So many matches, 2 to [`MAX_COUNT`],
+    pub count: usize,
+    /// within so long.
+    pub window: Duration,
+}
+
+/// When a permanent rule's problem is over. Nothing at all means never, as in node-problem-detector.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery {
+    /// When a line matches this.
+    pub pattern: Option<Pattern>,
+    /// When the rule has not matched for so long.
+    pub after: Option<Duration>,
+    /// When the node itself says so.
+    pub recheck: Option<Recheck>,
+}
+
+/// What the node is asked about, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recheck {
+    /// The question.
+    pub what: RecheckKind,
+    /// The time between two questions.
+    pub every: Duration,
+}
+
+/// What the node can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecheckKind {
+    /// `mount`: whether the file systems of the block device `dev` are still read-only or shut down.
+    Mount,
+    /// `task`: whether the task `pid` still hangs.
+    Task,
+    /// `interface`: whether the network interface `interface` is still down.
+    Interface,
+}
+
+/// Groups or fields a rule may tell occurrences apart by.
+pub const MAX_BY: usize = 4;
+
+/// Matches a threshold may ask for: each is remembered.
+pub const MAX_COUNT: i64 = 1000;
 
 /// What a match of a [`Rule`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +185,7 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     if !raw.decode(root, findings) {
         return None;
     }
-    let plugin = check_plugin(&raw.plugin, root, findings);
-    if plugin.is_some() {
-        check_unused(&raw, root, findings);
-    }
+    let input = input::check(&raw, root, findings);
     let metrics_reporting = match raw.metrics_reporting.0 {
         Field::Present { value, .. } => value,
         Field::Absent | Field::Refused => true,
@@ -111,15 +193,17 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     let lookback = check_duration(&raw.lookback, root, findings);
     let delay = check_duration(&raw.delay, root, findings);
     let buffer_size = check_buffer_size(&raw.buffer_size, root, findings);
+    let fold_within = rule::check_span(&raw.fold_within, root, findings);
     let conditions = Conditions::check(&raw, findings);
-    let context = RuleContext { conditions: &conditions, metrics_reporting, buffer_size };
-    let rules = raw.rules.elements().iter().filter_map(|rule| check_rule(rule, &context, findings)).collect();
+    let context =
+        RuleContext { conditions: &conditions, metrics_reporting, buffer_size, fold_within, input: input.as_ref() };
+    let rules = raw.rules.elements().iter().filter_map(|rule| rule::check(rule, &context, findings)).collect();
     if !raw.rules.is_refused() {
         conditions.report_unused(&raw, findings);
     }
     let config = SystemLogConfig {
         path: path.to_owned(),
-        plugin: plugin?,
+        input: input?,
         source: raw.source.get()?.into(),
         lookback,
         delay,
@@ -127,39 +211,9 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
         conditions: conditions.definitions,
         rules,
         metrics_reporting,
+        digest: 0,
     };
     (!findings.is_fatal()).then_some(config)
-}
-
-fn check_plugin<'d>(field: &Field<'d, &'d str>, root: Value<'d>, findings: &mut Findings) -> Option<LogPlugin> {
-    let name = field.get()?;
-    let plugin = LogPlugin::from_name(name);
-    if plugin.is_none() {
-        let (plugin, allowed) = (name.to_owned(), LogPlugin::NAMES);
-        let problem = match name {
-            "" => Problem::PluginMissing(allowed),
-            "filelog" | "journald" => Problem::PluginNotBuilt { plugin, allowed },
-            "custom" => Problem::PluginElsewhere { plugin, flag: "--config.custom-plugin-monitor", allowed },
-            _ => Problem::PluginUnknown { plugin, allowed },
-        };
-        findings.error(field.at(root), problem);
-    }
-    plugin
-}
-
-/// Says which settings the kernel log does not look at.
-fn check_unused<'d>(raw: &RawSystemLog<'d>, root: Value<'d>, findings: &mut Findings) {
-    let mut unused = |key, at| findings.notice(at, Notice::NoEffect { key, plugin: "kmsg" });
-    // "/dev/kmsg" is what it reads in any case, and what node-problem-detector's own files say.
-    if raw.log_path.get().is_some_and(|path| !matches!(path, "" | "/dev/kmsg")) {
-        unused("logPath", raw.log_path.at(root));
-    }
-    if let Some(first) = raw.skip_list.elements().first() {
-        unused("skipList", first.at);
-    }
-    if let Some(at) = raw.plugin_config.at.filter(|_| !raw.plugin_config.entries.is_empty()) {
-        unused("pluginConfig", at);
-    }
 }
 
 /// Absent and empty mean zero, for a lookback as for a delay.
@@ -186,184 +240,70 @@ fn check_buffer_size<'d>(field: &Field<'d, i64>, root: Value<'d>, findings: &mut
     }
 }
 
-/// What a rule is checked against.
-struct RuleContext<'a, 'd> {
-    conditions: &'a Conditions<'d>,
-    metrics_reporting: bool,
-    buffer_size: NonZeroUsize,
-}
+// === impl LogInput ===
 
-fn check_rule<'d>(
-    element: &Element<'d, RawRule<'d>>,
-    context: &RuleContext<'_, 'd>,
-    findings: &mut Findings,
-) -> Option<Rule> {
-    let (rule, at) = (&element.value, element.at);
-    if element.null {
-        findings.error(at, Problem::Null("a rule"));
-    }
-    if element.null || element.refused {
-        return None;
-    }
-    let effect = check_effect(rule, at, context.conditions, findings);
-    if context.metrics_reporting {
-        check_label(&rule.reason, at, findings);
-        if matches!(effect, Some(Effect::Permanent { .. })) {
-            check_label(&rule.condition, at, findings);
-        }
-    }
-    if rule.reason.get() == Some("") {
-        findings.notice(rule.reason.at(at), Notice::NoReason);
-    }
-    let pattern = check_pattern(&rule.pattern, at, context.buffer_size, findings);
-    Some(Rule {
-        effect: effect?,
-        reason: rule.reason.get()?.into(),
-        pattern: pattern?,
-        suffix: Some(rule.suffix.get()?).filter(|suffix| !suffix.is_empty()).map(str::to_owned),
-    })
-}
-
-fn check_pattern<'d>(
-    field: &Field<'d, &'d str>,
-    owner: Value<'d>,
-    buffer_size: NonZeroUsize,
-    findings: &mut Findings,
-) -> Option<Pattern> {
-    let (source, at) = (field.get()?, field.at(owner));
-    if source.is_empty() {
-        findings.notice(at, Notice::MatchesEveryLine);
-    }
-    match Pattern::parse(source) {
-        Ok(pattern) => {
-            if !pattern.can_match(buffer_size) {
-                findings.notice(at, Notice::NeverMatches { lines: buffer_size });
-            }
-            Some(pattern)
-        }
-        Err(error) => {
-            findings.error(at, Problem::Pattern(error));
-            None
-        }
-    }
-}
-
-/// Only "temporary" is temporary; whatever else is permanent.
-fn check_effect<'d>(
-    rule: &RawRule<'d>,
-    at: Value<'d>,
-    conditions: &Conditions<'d>,
-    findings: &mut Findings,
-) -> Option<Effect> {
-    let (kind, condition) = (rule.kind.get()?, rule.condition.get()?);
-    if kind == "temporary" {
-        if !condition.is_empty() {
-            findings.notice(rule.condition.at(at), Notice::TemporaryCondition(condition.to_owned()));
-        }
-        return Some(Effect::Temporary);
-    }
-    if kind != "permanent" {
-        findings.notice(rule.kind.at(at), Notice::RuleType(kind.to_owned()));
-    }
-    let index = conditions.by_kind.get(condition).map(|declared| declared.index);
-    if index.is_none() && conditions.complete {
-        let (rule_type, condition) = (kind.to_owned(), condition.to_owned());
-        let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
-        let problem = Problem::ConditionUndeclared { rule: rule_type, condition, declared };
-        findings.error(rule.condition.at(at), problem);
-    }
-    index.map(|condition| Effect::Permanent { condition })
-}
-
-/// node-problem-detector's metrics library refuses other labels when it starts.
-fn check_label<'d>(field: &Field<'d, &'d str>, owner: Value<'d>, findings: &mut Findings) {
-    let label = field.get().unwrap_or_default();
-    if label.len() > 255 || !label.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        findings.error(field.at(owner), Problem::Label(label.to_owned()));
-    }
-}
-
-/// The conditions a file declares.
-struct Conditions<'d> {
-    definitions: Vec<ConditionDefinition>,
-    by_kind: HashMap<&'d str, Declaration>,
-    /// False when an error hides what is declared, so that nothing can be said about what is not.
-    complete: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Declaration {
-    index: usize,
-    position: Position,
-}
-
-// === impl Conditions ===
-
-impl<'d> Conditions<'d> {
-    fn check(raw: &RawSystemLog<'d>, findings: &mut Findings) -> Self {
-        let complete = !raw.conditions.is_refused();
-        let mut conditions = Self { definitions: Vec::new(), by_kind: HashMap::new(), complete };
-        for element in raw.conditions.elements() {
-            conditions.add(element, findings);
-        }
-        conditions
-    }
-
-    fn add(&mut self, element: &Element<'d, RawCondition<'d>>, findings: &mut Findings) {
-        let (condition, at) = (&element.value, element.at);
-        if element.null {
-            findings.error(at, Problem::Null("a condition"));
-        }
-        let Some(kind) = condition.kind.get().filter(|_| !element.null && !element.refused) else {
-            self.complete = false;
-            return;
-        };
-        if kind.is_empty() {
-            findings.error(condition.kind.at(at), Problem::ConditionUntyped);
-            return;
-        }
-        let definition = ConditionDefinition {
-            kind: kind.into(),
-            reason: condition.reason.get().unwrap_or_default().into(),
-            message: condition.message.get().unwrap_or_default().to_owned(),
-        };
-        if let Some(Declaration { index, position: first }) = self.by_kind.get(kind).copied() {
-            let kind = kind.to_owned();
-            if self.definitions[index] == definition {
-                findings.notice(at, Notice::ConditionRepeated { kind, first });
-            } else {
-                findings.error(at, Problem::ConditionTwice { kind, first });
-            }
-            return;
-        }
-        self.by_kind.insert(kind, Declaration { index: self.definitions.len(), position: at.position() });
-        self.definitions.push(definition);
-    }
-
-    /// Says which conditions no rule names.
-    fn report_unused(&self, raw: &RawSystemLog<'d>, findings: &mut Findings) {
-        let permanent = raw.rules.elements().iter().filter(|rule| rule.value.kind.get() != Some("temporary"));
-        let named: std::collections::HashSet<_> = permanent.filter_map(|rule| rule.value.condition.get()).collect();
-        for element in raw.conditions.elements() {
-            let kind = element.value.kind.get().unwrap_or_default();
-            let here = self.by_kind.get(kind).is_some_and(|first| first.position == element.at.position());
-            if here && !named.contains(kind) {
-                findings.notice(element.at, Notice::ConditionUnused(kind.to_owned()));
-            }
-        }
-    }
-}
-
-// === impl LogPlugin ===
-
-impl LogPlugin {
+impl LogInput {
     /// The names a file can use.
-    pub const NAMES: &'static [&'static str] = &["kmsg"];
+    pub const NAMES: &'static [&'static str] = &["kmsg", "filelog", "journald"];
 
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "kmsg" => Some(Self::KernelLog),
-            _ => None,
+    /// The name as the file has it.
+    #[must_use]
+    pub fn plugin(&self) -> &'static str {
+        match self {
+            Self::KernelLog => "kmsg",
+            Self::File { .. } => "filelog",
+            Self::Journal { .. } => "journald",
+        }
+    }
+
+    /// What it is called in logs, metrics and the state folder: `kmsg`, `filelog:/var/log/kern.log`, `journald:kubelet`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::KernelLog => "kmsg".to_owned(),
+            Self::File { path, .. } => format!("filelog:{}", path.display()),
+            Self::Journal { filter, .. } => {
+                let lists = [&filter.identifiers, &filter.units, &filter.transports];
+                let first = lists.into_iter().find(|list| !list.is_empty());
+                format!("journald:{}", first.map(|list| list.join("+")).unwrap_or_default())
+            }
+        }
+    }
+}
+
+// === impl Recovery ===
+
+impl Recovery {
+    /// Whether the problem is never over.
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        self.pattern.is_none() && self.after.is_none() && self.recheck.is_none()
+    }
+}
+
+// === impl RecheckKind ===
+
+impl RecheckKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Mount, Self::Task, Self::Interface];
+
+    /// The word in a file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::Task => "task",
+            Self::Interface => "interface",
+        }
+    }
+
+    /// The group or field that names whom it is asked about.
+    #[must_use]
+    pub fn subject(self) -> &'static str {
+        match self {
+            Self::Mount => "dev",
+            Self::Task => "pid",
+            Self::Interface => "interface",
         }
     }
 }

@@ -86,7 +86,10 @@ fn warnings_come_with_the_errors_they_may_explain() {
     let files = Files::new();
     let path = files.add("a", r#"{"plugn": "kmsg"}"#);
     let errors = load(&[path]).unwrap_err();
-    assert_eq!(files.strip(&errors.errors[0]), r#"a:1:1: "plugin" is missing, allowed is "kmsg""#);
+    assert_eq!(
+        files.strip(&errors.errors[0]),
+        r#"a:1:1: "plugin" is missing, allowed is "kmsg", "filelog", "journald""#
+    );
     let warning = r#"a:1:2: /plugn: unknown key "plugn" is ignored, did you mean "plugin"?"#;
     assert_eq!(files.strip(&errors.warnings[0]), warning);
 }

@@ -13,6 +13,8 @@ impl Exporter for LogExporter {
             let condition = event.condition.as_deref();
             let state = condition.and_then(|kind| status.conditions.iter().find(|c| &*c.kind == kind));
             let state = state.map(|condition| condition.status.as_str());
+            let count = (event.count > 1).then_some(event.count);
+            let again = event.again.then_some(true);
             let fields = (!event.fields.is_empty()).then(|| event.fields.to_string());
             macro_rules! line {
                 ($level:ident) => {
@@ -23,6 +25,8 @@ impl Exporter for LogExporter {
                         at = %event.timestamp,
                         condition,
                         status = state,
+                        count,
+                        again,
                         fields,
                         text = event.message,
                         "problem"

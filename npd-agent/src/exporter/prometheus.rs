@@ -29,15 +29,12 @@ pub struct PrometheusExporter {
 // === impl PrometheusExporter ===
 
 impl PrometheusExporter {
-    /// Registers `problem_counter` and `problem_gauge`, with a zero for everything that the monitors declare.
+    /// Registers `problem_counter` and `problem_gauge`.
     ///
     /// # Errors
     ///
     /// When the registry has metrics of these names already.
-    pub fn register<'a>(
-        registry: &Registry,
-        declared: impl IntoIterator<Item = &'a Declared>,
-    ) -> prometheus::Result<Self> {
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = IntCounterVec::new(
             Opts::new("problem_counter", "Number of times a specific type of problem have occurred."),
             &["reason"],
@@ -48,19 +45,21 @@ impl PrometheusExporter {
         )?;
         registry.register(Box::new(counter.clone()))?;
         registry.register(Box::new(gauge.clone()))?;
-        for declared in declared {
-            for reason in &declared.reasons {
-                counter.with_label_values(&[&**reason]);
-            }
-            for (kind, reason) in &declared.conditions {
-                gauge.with_label_values(&[&**kind, &**reason]);
-            }
-        }
         Ok(Self { counter, gauge, last_reason: BTreeMap::new() })
     }
 }
 
 impl Exporter for PrometheusExporter {
+    /// Everything that can be reported is there with a zero from the start.
+    fn declare(&mut self, declared: &Declared) {
+        for reason in &declared.reasons {
+            self.counter.with_label_values(&[&**reason]);
+        }
+        for (kind, reason) in &declared.conditions {
+            self.gauge.with_label_values(&[&**kind, &**reason]);
+        }
+    }
+
     fn export(&mut self, status: &Status) {
         if !status.metrics {
             return;
@@ -68,7 +67,7 @@ impl Exporter for PrometheusExporter {
         for event in &status.events {
             // Getting better is no problem.
             if event.severity == Severity::Warn {
-                self.counter.with_label_values(&[&*event.reason]).inc();
+                self.counter.with_label_values(&[&*event.reason]).inc_by(event.count);
             }
         }
         for condition in &status.conditions {
@@ -131,6 +130,8 @@ mod tests {
                 timestamp: Timestamp::default(),
                 reason: reason.into(),
                 message: String::new(),
+                count: 1,
+                again: false,
                 condition: None,
                 fields: Fields::default(),
             }],
@@ -160,7 +161,8 @@ mod tests {
             reasons: ["DockerHung", "AufsHung", "TaskHung"].map(Into::into).to_vec(),
             conditions: ["DockerHung", "AufsHung"].map(|reason| ("KernelDeadlock".into(), reason.into())).to_vec(),
         };
-        let mut exporter = PrometheusExporter::register(&registry, [&declared]).unwrap();
+        let mut exporter = PrometheusExporter::register(&registry).unwrap();
+        exporter.declare(&declared);
         assert_eq!(
             page(&registry),
             "problem_counter{reason=\"AufsHung\"} 0\nproblem_counter{reason=\"DockerHung\"} 0\nproblem_counter{reason=\"TaskHung\"} 0\n\
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn a_monitor_without_metrics_is_not_counted() {
         let registry = Registry::new();
-        let mut exporter = PrometheusExporter::register(&registry, []).unwrap();
+        let mut exporter = PrometheusExporter::register(&registry).unwrap();
         exporter.export(&Status { metrics: false, ..status("A", None, Severity::Warn) });
         assert_eq!(page(&registry), "");
         exporter.export(&status("A", None, Severity::Warn));

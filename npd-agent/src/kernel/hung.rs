@@ -101,6 +101,18 @@ impl HungTasks {
         over.map(|(pid, hang)| Recovered { pid, comm: hang.comm, lasted: now.since(hang.since) }).collect()
     }
 
+    /// The hangs with their tasks' states, of those that have one.
+    pub fn known(&self) -> impl Iterator<Item = (u32, &str, TaskState)> {
+        self.tasks.iter().filter_map(|(pid, hang)| Some((*pid, hang.comm.as_str(), hang.state?)))
+    }
+
+    /// Knows a hang from before.
+    pub fn remember(&mut self, pid: u32, comm: String, state: TaskState, now: Monotonic) {
+        if self.tasks.len() < FOLLOWED_MAX {
+            self.tasks.insert(pid, Hang { comm, state: Some(state), since: now, last: now });
+        }
+    }
+
     /// How many tasks hang.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -46,6 +46,14 @@ pub struct Priority {
     pub facility: u16,
 }
 
+impl Priority {
+    /// A level and a facility.
+    #[must_use]
+    pub const fn new(facility: u8, level: u8) -> Self {
+        Self { level, facility: facility as u16 }
+    }
+}
+
 /// An open /dev/kmsg.
 #[derive(Debug)]
 pub struct Kmsg {

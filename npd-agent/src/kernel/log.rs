@@ -1,4 +1,5 @@
 //! The kernel log of the process: one ring, one /dev/kmsg, one thread, however many monitors listen.
+//! It runs on the thread that opens it.
 //!
 //! How it looks at the kernel is a [`Mode`], chosen by a self-test at the start and again whenever what it sees
 //! tells it to: a line is written to /dev/kmsg and must come back through the probe. The thread sleeps in epoll on
@@ -6,18 +7,7 @@
 
 mod driver;
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    path::PathBuf,
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
-};
-
-use rustix::{
-    event::{EventfdFlags, eventfd},
-    io::Errno,
-};
+use std::{io, path::PathBuf};
 
 use self::driver::Driver;
 use super::{
@@ -25,7 +15,7 @@ use super::{
     metrics::KernelMetrics,
     probes::{ProbeReport, ProbeState},
 };
-use crate::record::RecordSink;
+use crate::{record::RecordSink, source::Stop, state::StateFile};
 
 /// Which way the user wants the kernel log read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +27,8 @@ pub enum KernelSource {
     Ebpf,
     /// /dev/kmsg alone.
     Kmsg,
+    /// The journal's copy of it.
+    Journald,
 }
 
 /// The way the kernel log is read.
@@ -50,6 +42,8 @@ pub enum Mode {
     Probe,
     /// /dev/kmsg alone.
     Kmsg,
+    /// The journal's copy of the kernel log.
+    Journald,
 }
 
 /// What to open.
@@ -103,68 +97,48 @@ pub enum KernelLogError {
     },
 }
 
-/// What the start found.
-#[derive(Clone, Debug)]
-pub struct Started {
-    /// The way the kernel log is read.
-    pub mode: Mode,
-    /// How each probe does.
-    pub probes: Vec<ProbeReport>,
+/// The open kernel log.
+pub struct KernelLog {
+    driver: Driver,
 }
 
-/// The running kernel log.
-#[derive(Debug)]
-pub struct KernelLog {
-    thread: JoinHandle<Result<(), KernelLogError>>,
-    stop: Arc<OwnedFd>,
+/// Where an earlier run of the agent stopped.
+#[derive(Debug, Default)]
+pub struct Resume {
+    /// The newest record that was taken: what is missing after it is lost.
+    pub newest: Option<u64>,
+    /// The tasks that were known to hang.
+    pub hung: Option<StateFile>,
 }
 
 // === impl KernelLog ===
 
 impl KernelLog {
-    /// Opens the kernel log, tests it, gives what it still holds of the past to `sink`, and goes on in a thread of
-    /// its own.
-    pub fn start(
+    /// Opens the kernel log, tests it, and gives what it still holds of the past to `sink`.
+    pub fn open(
         options: KernelLogOptions,
+        resume: Resume,
         sink: Box<dyn RecordSink>,
         metrics: KernelMetrics,
-    ) -> Result<(Self, Started), KernelLogError> {
-        let system = |doing| move |error: Errno| KernelLogError::System { doing, source: error.into() };
-        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system("starting"))?);
-        let (tell, started) = mpsc::sync_channel(1);
-        let stopped = Arc::clone(&stop);
-        let run = move || {
-            let mut driver = match Driver::open(options, sink, metrics) {
-                Ok(driver) => driver,
-                Err(error) => {
-                    // The starter waits for exactly this.
-                    drop(tell.send(Err(error)));
-                    return Ok(());
-                }
-            };
-            drop(tell.send(Ok(Started { mode: driver.mode, probes: driver.reports.clone() })));
-            driver.run(&stopped)
-        };
-        let thread = std::thread::Builder::new()
-            .name("kernel-log".into())
-            .spawn(run)
-            .map_err(|source| KernelLogError::System { doing: "starting", source })?;
-        match started.recv() {
-            Ok(Ok(started)) => Ok((Self { thread, stop }, started)),
-            Ok(Err(error)) => Err(error),
-            Err(mpsc::RecvError) => {
-                Err(KernelLogError::System { doing: "starting", source: io::Error::other("its thread panicked") })
-            }
-        }
+    ) -> Result<Self, KernelLogError> {
+        Ok(Self { driver: Driver::open(options, resume, sink, metrics)? })
     }
 
-    /// Takes what is there, ends the thread and gives its last word.
-    pub fn stop(self) -> Result<(), KernelLogError> {
-        rustix::io::write(&*self.stop, &1_u64.to_ne_bytes())
-            .map_err(|error| KernelLogError::System { doing: "stopping", source: error.into() })?;
-        self.thread.join().unwrap_or_else(|_| {
-            Err(KernelLogError::System { doing: "running", source: io::Error::other("it panicked") })
-        })
+    /// The way it is read.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.driver.mode
+    }
+
+    /// How each probe does.
+    #[must_use]
+    pub fn probes(&self) -> &[ProbeReport] {
+        &self.driver.reports
+    }
+
+    /// Reads until `stop`, and then what is there.
+    pub fn run(&mut self, stop: &Stop) -> Result<(), KernelLogError> {
+        self.driver.run(stop)
     }
 }
 
@@ -172,7 +146,7 @@ impl KernelLog {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 4] = [Self::ProbeAndKmsg, Self::Doorbell, Self::Probe, Self::Kmsg];
+    pub const ALL: [Self; 5] = [Self::ProbeAndKmsg, Self::Doorbell, Self::Probe, Self::Kmsg, Self::Journald];
 
     /// The word in logs and metrics.
     #[must_use]
@@ -182,6 +156,7 @@ impl Mode {
             Self::Doorbell => "doorbell",
             Self::Probe => "probe",
             Self::Kmsg => "kmsg",
+            Self::Journald => "journald",
         }
     }
 }

@@ -80,7 +80,7 @@ impl KernelMetrics {
         Ok(metrics)
     }
 
-    pub(super) fn set_mode(&self, now: Mode) {
+    pub(crate) fn set_mode(&self, now: Mode) {
         for mode in Mode::ALL {
             self.mode.with_label_values(&[mode.as_str()]).set(i64::from(mode == now));
         }

@@ -9,6 +9,7 @@ use super::{
     format::Layout,
     host::{Host, Proc},
     hung::{Episode, HungTasks, TaskState},
+    hung_memory::HungMemory,
     merge::{Line, Output},
     metrics::KernelMetrics,
     tail::Sink,
@@ -16,7 +17,8 @@ use super::{
 };
 use crate::{
     problem::Fields,
-    record::{Record, RecordSink},
+    record::{Place, Record, RecordSink},
+    state::StateFile,
     time::{Monotonic, Now},
 };
 
@@ -44,6 +46,7 @@ pub(super) struct Router {
     pub(super) nonce: Option<String>,
     twins: Twins,
     hung: HungTasks,
+    memory: HungMemory,
     next_hung_check: Monotonic,
     unsaid_losses: u64,
     next_loss_line: Monotonic,
@@ -55,7 +58,8 @@ pub(super) struct Router {
 // === impl Router ===
 
 impl Router {
-    pub(super) fn new(sink: Box<dyn RecordSink>, metrics: KernelMetrics) -> Self {
+    pub(super) fn new(sink: Box<dyn RecordSink>, metrics: KernelMetrics, hung: Option<StateFile>) -> Self {
+        let mut memory = HungMemory::new(hung);
         Self {
             sink,
             metrics,
@@ -66,7 +70,8 @@ impl Router {
             layouts: BTreeMap::new(),
             nonce: None,
             twins: Twins::new(),
-            hung: HungTasks::default(),
+            hung: memory.recall(Now::read().mono),
+            memory,
             next_hung_check: Monotonic::default(),
             unsaid_losses: 0,
             next_loss_line: Monotonic::default(),
@@ -86,6 +91,7 @@ impl Router {
                 priority: None,
                 fields: &event.fields,
                 known: false,
+                place: Place::Nowhere,
             };
             self.sink.record(&record);
         }
@@ -101,12 +107,14 @@ impl Router {
                 );
             }
             self.metrics.hung_tasks.set(i64::try_from(self.hung.len()).unwrap_or(i64::MAX));
+            self.memory.keep(&self.hung);
         }
         if self.unsaid_losses > 0 && self.next_loss_line <= self.now.mono {
             self.next_loss_line = self.now.mono.after(LOSS_LINES);
             let records = std::mem::take(&mut self.unsaid_losses);
             tracing::warn!(records, "kernel log records lost: neither the ring nor /dev/kmsg had them any more");
         }
+        self.sink.rest(self.now.mono);
         self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
         self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));
         let suppressed = self.twins.suppressed();
@@ -133,6 +141,7 @@ impl Router {
         if self.hung.len() == 1 {
             self.next_hung_check = self.now.mono.after(HUNG_CHECK);
         }
+        self.memory.keep(&self.hung);
         episode == Episode::Known
     }
 
@@ -193,6 +202,7 @@ impl Output for Router {
             priority: line.kmsg.as_ref().map(|details| details.priority),
             fields: details.unwrap_or(&none),
             known: false,
+            place: Place::Kernel(line.seq),
         };
         // What was printed before there were probes has no twin, however recent.
         let recent = time >= self.opened && self.now.mono.since(time) < TWIN_AGE_MAX;

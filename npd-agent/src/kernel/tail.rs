@@ -82,6 +82,8 @@ pub struct Tail {
     missed: u32,
     /// Whether it is known where the sequence starts.
     anchored: bool,
+    /// The record after the newest one that an earlier run of the agent has taken.
+    expected: Option<u64>,
 }
 
 // === impl Tail ===
@@ -91,14 +93,19 @@ impl Tail {
     #[must_use]
     pub fn new(trust: Trust) -> Self {
         let merge = Merge::new(0, true);
-        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false }
+        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
     /// Starts with the next line of the ring, without /dev/kmsg.
     #[must_use]
     pub fn without_kmsg(sequencer: Sequencer) -> Self {
         let (merge, trust) = (Merge::new(0, false), Trust::Full(sequencer));
-        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false }
+        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
+    }
+
+    /// An earlier run of the agent has taken everything before this record: what is gone since is lost.
+    pub fn expect(&mut self, seq: u64) {
+        self.expected = Some(seq);
     }
 
     /// Uses the printk probe in another way from now on.
@@ -225,6 +232,11 @@ impl Tail {
             if !self.anchored {
                 self.merge.start_at(record.seq);
                 self.anchored = true;
+                if let Some(gone) = self.expected.and_then(|expected| record.seq.checked_sub(expected))
+                    && gone > 0
+                {
+                    out.lost(gone);
+                }
             }
             if record.seq >= self.merge.next() {
                 // Its event, and that of everything before it, is in the ring by now or never.

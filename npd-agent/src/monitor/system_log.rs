@@ -1,17 +1,40 @@
 //! The system log monitor: records in, statuses out, by the rules of one config file.
 //!
-//! The semantics are node-problem-detector's. A temporary rule gives an event at each match. A permanent rule sets
-//! its condition True, with an event when the condition was not True or had another reason; a log monitor's
-//! condition stays True until the process ends. It does no I/O and reads no clock.
+//! The semantics are node-problem-detector's. A temporary rule gives an event at each match. A permanent rule holds
+//! its condition True, with an event when that is news. Rules that say more than node-problem-detector's can — when a
+//! problem is over, how often a rule has to match, what is told apart — are followed here too.
+//!
+//! It does no I/O and reads no clock: it is told the time with each record and whenever [`SystemLog::deadline`] has
+//! come, and what only the node knows is asked for by [`SystemLog::checks`]. So a log that is replayed gives what the
+//! same log gave when it was written.
+
+mod check;
+mod condition;
+mod counter;
+mod fold;
+mod state;
 
 use std::sync::Arc;
 
+pub use self::{
+    check::{Answer, Check, Verdict},
+    state::SystemLogState,
+};
+
+use self::{
+    condition::{Change, ConditionState},
+    counter::Counter,
+    fold::{Folded, Folds, Repeats},
+};
 use super::{Declared, quote::quote};
 use crate::{
-    config::system_log::{ConditionDefinition, Effect, SystemLogConfig},
-    problem::{Condition, ConditionStatus, Event, Severity, Status},
+    config::{
+        GoDuration,
+        system_log::{Effect, Recovery, SystemLogConfig, Threshold},
+    },
+    problem::{Event, Fields, Severity, Status},
     record::Record,
-    rules::{Hit, Rules},
+    rules::{Hit, Pattern, Rules, Template},
     time::Timestamp,
 };
 
@@ -20,10 +43,17 @@ use crate::{
 pub struct SystemLog {
     source: Arc<str>,
     metrics: bool,
+    /// Records from before are nobody's business.
     start: Timestamp,
+    /// The boot plus `delay`: no state makes older records count.
+    earliest: Timestamp,
+    /// The patterns of all rules, then those that clear.
     rules: Rules,
     actions: Vec<Action>,
-    conditions: Vec<Condition>,
+    /// Of each pattern that clears: its rule.
+    clears: Vec<usize>,
+    conditions: Vec<ConditionState>,
+    folds: Folds,
 }
 
 /// What a rule does when its pattern matches.
@@ -31,8 +61,18 @@ pub struct SystemLog {
 struct Action {
     effect: Effect,
     reason: Arc<str>,
+    pattern: Arc<str>,
     suffix: Option<String>,
+    message: Option<Template>,
+    by: Vec<Arc<str>>,
+    fold_within: Option<std::time::Duration>,
+    threshold: Option<Threshold>,
+    counter: Option<Counter>,
+    recovery: Recovery,
 }
+
+/// By what occurrences of one rule are told apart: the values of its `by`, in their order.
+type Key = Vec<String>;
 
 /// When the node was started, and what time it is.
 #[derive(Clone, Copy, Debug)]
@@ -43,33 +83,83 @@ pub struct Times {
     pub boot: Timestamp,
 }
 
+/// What a monitor makes of its records.
+pub trait Findings {
+    /// A rule has matched, whatever comes of it.
+    fn matched(&mut self, _rule: &Matched<'_>) {}
+    /// There is something to report.
+    fn status(&mut self, status: Status);
+    /// A problem was folded into one that was reported before.
+    fn suppressed(&mut self, _reason: &str) {}
+}
+
+/// A rule that has matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched<'a> {
+    /// Its place in its file.
+    pub rule: usize,
+    /// The time of the first record of the match.
+    pub timestamp: Timestamp,
+    /// What the rule says of it.
+    pub message: &'a str,
+}
+
+impl<F: FnMut(Status)> Findings for F {
+    fn status(&mut self, status: Status) {
+        self(status);
+    }
+}
+
 // === impl SystemLog ===
 
 impl SystemLog {
     /// Builds the monitor of a checked config.
     #[must_use]
     pub fn new(config: SystemLogConfig, times: Times) -> Self {
-        let mut patterns = Vec::new();
+        let mut patterns: Vec<Pattern> = config.rules.iter().map(|rule| rule.pattern.clone()).collect();
+        let mut clears = Vec::new();
         let mut actions = Vec::new();
-        for rule in config.rules {
-            patterns.push(rule.pattern);
-            actions.push(Action { effect: rule.effect, reason: rule.reason, suffix: rule.suffix });
+        for (index, rule) in config.rules.into_iter().enumerate() {
+            if let Some(pattern) = &rule.recovery.pattern {
+                patterns.push(pattern.clone());
+                clears.push(index);
+            }
+            actions.push(Action {
+                effect: rule.effect,
+                reason: rule.reason,
+                pattern: rule.pattern.source().into(),
+                suffix: rule.suffix,
+                message: rule.message,
+                by: rule.by,
+                fold_within: rule.fold_within,
+                threshold: rule.threshold,
+                counter: rule.threshold.map(Counter::new),
+                recovery: rule.recovery,
+            });
         }
-        let healthy = |definition: ConditionDefinition| Condition {
-            kind: definition.kind,
-            status: ConditionStatus::False,
-            transition: times.now,
-            reason: definition.reason,
-            message: definition.message,
-        };
         Self {
             source: config.source,
             metrics: config.metrics_reporting,
             start: start(times, config.lookback.nanos(), config.delay.nanos()),
+            earliest: times.boot.shift(config.delay.nanos()),
             rules: Rules::new(patterns, config.buffer_size),
             actions,
-            conditions: config.conditions.into_iter().map(healthy).collect(),
+            clears,
+            conditions: config.conditions.into_iter().map(|c| ConditionState::new(c, times.now)).collect(),
+            folds: Folds::default(),
         }
+    }
+
+    /// The monitor's name.
+    #[must_use]
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// From when on records count; a source need not read what is older.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.start
     }
 
     /// What it can report.
@@ -81,42 +171,181 @@ impl SystemLog {
         let conditions = self.actions.iter().filter_map(|action| match action.effect {
             Effect::Temporary => None,
             Effect::Permanent { condition } => {
-                Some((self.conditions.get(condition)?.kind.clone(), action.reason.clone()))
+                Some((self.conditions.get(condition)?.now.kind.clone(), action.reason.clone()))
             }
         });
         Declared { reasons: self.actions.iter().map(|a| a.reason.clone()).collect(), conditions: conditions.collect() }
     }
 
-    /// The status it starts with: all conditions False, no events.
+    /// The status it has without anything having happened: its conditions, no events.
     #[must_use]
     pub fn initial_status(&self) -> Status {
         self.status(Vec::new())
     }
 
-    /// Takes the next record; `emit` gets a status for each rule that has something to say about it.
-    pub fn record(&mut self, record: &Record<'_>, emit: &mut dyn FnMut(Status)) {
+    /// Whether anything would become of a record with this text, or of one that has it as a part of its text.
+    ///
+    /// It may say yes too often, never no.
+    #[inline]
+    #[must_use]
+    pub fn may_concern(&self, text: &[u8]) -> bool {
+        self.rules.may_concern(text)
+    }
+
+    /// Takes the next record; `true` when a pattern matched. What is due by then has to be done before, by
+    /// [`Self::advance`].
+    #[inline]
+    pub fn record(&mut self, record: &Record<'_>, out: &mut dyn Findings) -> bool {
         if record.at < self.start {
-            return;
+            return false;
         }
         if record.known {
             self.rules.push_unmatched(record.text, record.at);
-            return;
+            return false;
         }
-        let Self { rules, actions, conditions, .. } = self;
-        let mut events = Vec::new();
-        rules.push(record.text, record.at, &mut |hit| {
-            if let Some(event) = actions.get(hit.rule).and_then(|action| action.apply(hit, record, conditions)) {
-                // Each rule's status shows the conditions as the rule left them.
-                events.push((event, conditions.clone()));
+        // Nearly always empty, and then it takes no memory.
+        let mut hits = Vec::new();
+        self.rules.push(record.text, record.at, &mut |hit| hits.push(hit));
+        let matched = !hits.is_empty();
+        for hit in hits {
+            self.hit(&hit, record, out);
+        }
+        matched
+    }
+
+    /// When [`Self::advance`] has something to do, or [`Self::checks`] something to ask.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let conditions = self.conditions.iter().filter_map(|condition| condition.deadline(&self.actions));
+        conditions.chain(self.folds.deadline()).min()
+    }
+
+    /// Does what is due by `now`.
+    pub fn advance(&mut self, now: Timestamp, out: &mut dyn Findings) {
+        while let Some(repeats) = self.folds.next_due(now) {
+            let status = self.repeats(repeats);
+            out.status(status);
+        }
+        for index in 0..self.conditions.len() {
+            while let Some(change) = self.conditions[index].expire(&self.actions, now) {
+                self.report_change(index, change, Fields::default(), out);
             }
-        });
-        for (event, conditions) in events {
-            emit(Status { source: self.source.clone(), events: vec![event], conditions, metrics: self.metrics });
         }
     }
 
+    /// What the node has to be asked by `now`.
+    #[must_use]
+    pub fn checks(&self, now: Timestamp) -> Vec<Check> {
+        let conditions = self.conditions.iter().enumerate();
+        conditions.flat_map(|(index, condition)| condition.checks(index, &self.actions, now)).collect()
+    }
+
+    /// Takes the node's answer.
+    pub fn answer(&mut self, check: &Check, answer: Answer, now: Timestamp, out: &mut dyn Findings) {
+        let Some(condition) = self.conditions.get_mut(check.condition) else { return };
+        if let Some(change) = condition.answer(check, answer, &self.actions, now) {
+            self.report_change(check.condition, change, Fields::default(), out);
+        }
+    }
+
+    fn hit(&mut self, hit: &Hit, record: &Record<'_>, out: &mut dyn Findings) {
+        if let Some(rule) = hit.rule.checked_sub(self.actions.len()) {
+            if let Some(rule) = self.clears.get(rule).copied() {
+                self.clear(rule, hit, record, out);
+            }
+            return;
+        }
+        let Some(action) = self.actions.get_mut(hit.rule) else { return };
+        let key = action.key(hit, record);
+        let mut message = action.message(hit, record);
+        out.matched(&Matched { rule: hit.rule, timestamp: hit.timestamp, message: &message });
+        if let (Some(counter), Some(threshold)) = (&mut action.counter, action.threshold) {
+            if !counter.add(&key, record.at) {
+                if let Effect::Permanent { condition } = action.effect
+                    && let Some(state) = self.conditions.get_mut(condition)
+                {
+                    state.touch(hit.rule, &key, hit.timestamp);
+                }
+                return;
+            }
+            if action.message.is_none() {
+                let window = go(threshold.window);
+                message = format!("{message} ({} matches within {window})", threshold.count);
+            }
+        }
+        let mut fields = record.fields.clone();
+        for (name, value) in &hit.captures {
+            fields.add(name.to_string(), value.clone());
+        }
+        let index = hit.rule;
+        match action.effect {
+            Effect::Temporary => {
+                if let Some(counter) = &mut action.counter {
+                    counter.restart(&key);
+                }
+                let folded = match action.fold_within {
+                    Some(window) => self.folds.add(index, &message, hit.timestamp, window),
+                    None => Folded::News,
+                };
+                match folded {
+                    Folded::Repeat => out.suppressed(&action.reason),
+                    Folded::News => {
+                        let event = event(action.reason.clone(), hit.timestamp, message, fields);
+                        out.status(self.status(vec![event]));
+                    }
+                }
+            }
+            Effect::Permanent { condition } => {
+                let Some(state) = self.conditions.get_mut(condition) else { return };
+                if let Some(change) = state.activate(index, key, action, hit, message) {
+                    self.report_change(condition, change, fields, out);
+                }
+            }
+        }
+    }
+
+    /// A line says that the problem of `rule` is over: for the occurrence it names, or for all if it names none.
+    fn clear(&mut self, rule: usize, hit: &Hit, record: &Record<'_>, out: &mut dyn Findings) {
+        let Some(action) = self.actions.get_mut(rule) else { return };
+        let named: Vec<Option<String>> = action
+            .by
+            .iter()
+            .map(|name| hit.captures.iter().find(|(group, _)| group == name).map(|(_, value)| value.clone()))
+            .collect();
+        if let Some(counter) = &mut action.counter {
+            counter.forget(&named);
+        }
+        let Effect::Permanent { condition } = action.effect else { return };
+        let Some(state) = self.conditions.get_mut(condition) else { return };
+        if let Some(change) = state.clear(rule, &named, &self.actions, hit.timestamp) {
+            self.report_change(condition, change, record.fields.clone(), out);
+        }
+    }
+
+    fn report_change(&self, condition: usize, change: Change, fields: Fields, out: &mut dyn Findings) {
+        let Some(state) = self.conditions.get(condition) else { return };
+        let now = &state.now;
+        let (reason, quoted) = (&now.reason, quote(&now.message));
+        let text = format!("Node condition {} is now: {}, reason: {reason}, message: {quoted}", now.kind, now.status);
+        let mut event = event(reason.clone(), change.at, text, fields);
+        if !change.worse {
+            event.severity = Severity::Info;
+        }
+        event.condition = Some(now.kind.clone());
+        out.status(self.status(vec![event]));
+    }
+
+    fn repeats(&self, repeats: Repeats) -> Status {
+        let Repeats { rule, message, count, last, window } = repeats;
+        let reason = self.actions.get(rule).map_or_else(|| Arc::from(""), |action| action.reason.clone());
+        let text = format!("{message} ({count} more within {})", go(window));
+        let event = Event { count, ..event(reason, last, text, Fields::default()) };
+        self.status(vec![event])
+    }
+
     fn status(&self, events: Vec<Event>) -> Status {
-        Status { source: self.source.clone(), events, conditions: self.conditions.clone(), metrics: self.metrics }
+        let conditions = self.conditions.iter().map(|condition| condition.now.clone()).collect();
+        Status { source: self.source.clone(), events, conditions, metrics: self.metrics }
     }
 }
 
@@ -125,39 +354,61 @@ fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
     times.boot.shift(delay).max(times.now.shift(lookback.saturating_neg()))
 }
 
+fn event(reason: Arc<str>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
+    Event { severity: Severity::Warn, timestamp, reason, message, count: 1, again: false, condition: None, fields }
+}
+
+/// A span in nanoseconds, as a [`Timestamp`] is moved by.
+fn nanos(span: std::time::Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A span as a config file has it.
+fn go(span: std::time::Duration) -> GoDuration {
+    GoDuration::from_nanos(nanos(span))
+}
+
 // === impl Action ===
 
 impl Action {
-    fn apply(&self, hit: Hit, record: &Record<'_>, conditions: &mut [Condition]) -> Option<Event> {
-        let mut message = hit.message;
-        if let Some(suffix) = &self.suffix {
-            message = format!("{message}; {suffix}");
-        }
-        let event = |message, condition| Event {
-            severity: Severity::Warn,
-            timestamp: hit.timestamp,
-            reason: self.reason.clone(),
-            message,
-            condition,
-            fields: record.fields.clone(),
+    fn message(&self, hit: &Hit, record: &Record<'_>) -> String {
+        let Some(template) = &self.message else {
+            return match &self.suffix {
+                Some(suffix) => format!("{}; {suffix}", hit.message),
+                None => hit.message.clone(),
+            };
         };
-        let Effect::Permanent { condition } = self.effect else { return Some(event(message, None)) };
-        let condition = conditions.get_mut(condition)?;
-        if condition.status == ConditionStatus::True && condition.reason == self.reason {
-            return None;
+        let threshold = self.threshold.map(|t| (t.count.to_string(), go(t.window).to_string()));
+        let message = template.render(|name| match (name, &threshold) {
+            ("count", Some((count, _))) => Some(count),
+            ("window", Some((_, window))) => Some(window),
+            _ => value(name, hit, record),
+        });
+        match &self.suffix {
+            Some(suffix) => format!("{message}; {suffix}"),
+            None => message,
         }
-        condition.status = ConditionStatus::True;
-        condition.reason = self.reason.clone();
-        condition.transition = hit.timestamp;
-        let text = format!(
-            "Node condition {} is now: True, reason: {}, message: {}",
-            condition.kind,
-            self.reason,
-            quote(&message)
-        );
-        condition.message = message;
-        Some(event(text, Some(condition.kind.clone())))
     }
+
+    fn key(&self, hit: &Hit, record: &Record<'_>) -> Key {
+        self.by.iter().map(|name| value(name, hit, record).unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Whether it sets the condition with this index.
+    fn is_of(&self, index: usize) -> bool {
+        matches!(self.effect, Effect::Permanent { condition } if condition == index)
+    }
+
+    /// Whether a problem of this rule is never over by itself.
+    fn latches(&self) -> bool {
+        self.recovery.is_never() && self.threshold.is_none()
+    }
+}
+
+/// What a name stands for: a group of the match, else a field of the record.
+fn value<'v>(name: &str, hit: &'v Hit, record: &'v Record<'_>) -> Option<&'v str> {
+    let group = hit.captures.iter().find(|(group, _)| &**group == name);
+    group.map(|(_, value)| value.as_str()).or_else(|| record.fields.get(name))
 }
 
 #[cfg(test)]

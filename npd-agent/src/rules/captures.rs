@@ -63,6 +63,11 @@ impl Captures {
         Ok(Some(Self { machine, names }))
     }
 
+    /// The groups' names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// The groups of the match that is the last `len` bytes of `text`; a group that took no part is left out.
     pub(super) fn read(&self, text: &str, len: usize) -> Vec<(Arc<str>, String)> {
         let mut groups = self.machine.create_captures();

@@ -36,7 +36,7 @@ pub(super) struct Text<'a> {
 const KEPT_BYTES: usize = 16 << 10;
 
 /// `bytes` as text: each byte outside of valid UTF-8 is one U+FFFD.
-pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
@@ -71,6 +71,16 @@ impl LineBuffer {
         slot.bytes.clear();
         slot.bytes.extend_from_slice(line);
         slot.at = at;
+    }
+
+    /// Whether lines are kept at all.
+    pub(super) fn keeps_any(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// The lines, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Timestamp)> {
+        (1..=self.lines.len()).rev().filter_map(|back| self.get(back)).map(|line| (&*line.bytes, line.at))
     }
 
     /// The line that came `back` lines before the one that is matched now; 1 is the one just before.

@@ -39,10 +39,13 @@ pub enum PatternError {
     /// It is valid but cannot be run backwards.
     #[error("the pattern cannot be compiled")]
     Unsupported(#[source] Box<hybrid::BuildError>),
+    /// It is valid but cannot be compiled for a part of a line.
+    #[error("the pattern cannot be compiled")]
+    Part(#[source] Box<regex_automata::meta::BuildError>),
 }
 
 /// A compiled pattern must not be larger than this many bytes.
-pub(super) const SIZE_LIMIT: usize = 10 << 20;
+pub(crate) const SIZE_LIMIT: usize = 10 << 20;
 
 // === impl Pattern ===
 
@@ -67,6 +70,11 @@ impl Pattern {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The names of its groups.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.captures.iter().flat_map(|captures| captures.names())
     }
 
     /// Whether it can match in a buffer of so many lines.

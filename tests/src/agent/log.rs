@@ -131,6 +131,18 @@ impl Line {
         self.json.get(field)?.as_str()
     }
 
+    /// A field that is a whole number.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<u64> {
+        self.json.get(field)?.as_u64()
+    }
+
+    /// Whether a field is there and true.
+    #[must_use]
+    pub fn is_true(&self, field: &str) -> bool {
+        self.json.get(field).and_then(Value::as_bool).unwrap_or(false)
+    }
+
     /// Whether the line is one JSON object, as `--log-format=json` promises.
     #[must_use]
     pub fn is_json(&self) -> bool {

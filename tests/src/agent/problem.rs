@@ -25,6 +25,10 @@ pub struct Problem {
     pub condition: Option<String>,
     /// The status that it changed to.
     pub status: Option<String>,
+    /// How many happenings it tells of.
+    pub count: u64,
+    /// Whether the agent says that it may have reported it before.
+    pub again: bool,
     fields: String,
 }
 
@@ -47,6 +51,8 @@ impl Problem {
             text: text("text").unwrap_or_default(),
             condition: text("condition"),
             status: text("status"),
+            count: line.number("count").unwrap_or(1),
+            again: line.is_true("again"),
             fields: text("fields").unwrap_or_default(),
         })
     }

@@ -28,6 +28,7 @@ const LEAST_PRIVILEGE: [&str; 8] = [
 pub struct Sandbox {
     without: Vec<Withheld>,
     least: bool,
+    beside: Option<u32>,
 }
 
 /// Something that an agent may have to do without.
@@ -55,18 +56,28 @@ impl Sandbox {
     /// Takes these away.
     #[must_use]
     pub fn without(withheld: impl Into<Vec<Withheld>>) -> Self {
-        Self { without: withheld.into(), least: false }
+        Self { without: withheld.into(), ..Self::default() }
     }
 
     /// An agent that is not root and has the three capabilities it lives by, and nothing else.
     #[must_use]
     pub fn least_privilege() -> Self {
-        Self { without: Vec::new(), least: true }
+        Self { least: true, ..Self::default() }
+    }
+
+    /// Puts the agent among the mounts of another process.
+    #[must_use]
+    pub fn beside(mut self, process: u32) -> Self {
+        self.beside = Some(process);
+        self
     }
 
     /// The command that runs a program inside. `folder` belongs to the test.
     pub fn command(&self, program: &Path, folder: &Path) -> Result<Command> {
         let mut words: Vec<String> = Vec::new();
+        if let Some(process) = self.beside {
+            words.extend(["nsenter".to_owned(), "--mount".to_owned(), format!("--target={process}"), "--".to_owned()]);
+        }
         let script: Vec<_> = self.without.iter().filter_map(|withheld| withheld.mounts()).collect();
         if !script.is_empty() {
             // A file system that the test sees as well, such as the agent's own folder, stays where it is.

@@ -7,6 +7,7 @@ use npd_tests::agent::{Agent, Setup};
 use npd_tests::fault::block::CutDisk;
 use npd_tests::fault::memory_cgroup;
 use npd_tests::fault::setting::Setting;
+use npd_tests::journald_namespace::{self, JournaldNamespace};
 use npd_tests::monitor::Monitor;
 use npd_tests::suite::{Suite, need, skip};
 use npd_tests::{kmsg, nonce};
@@ -34,6 +35,8 @@ pub(crate) fn add(suite: &mut Suite) {
     test("in mode probe a line that the kernel prints in pieces is whole", pieces_without_kmsg);
     test("with neither probes nor /dev/kmsg the agent ends and says why in one line", nothing);
     test("--kernel-source=ebpf does not start without CAP_BPF", ebpf_or_nothing);
+    test("with neither probes nor /dev/kmsg the journal's copy of the kernel log is read", || journal("auto"));
+    test("--kernel-source=journald reads the journal's copy of the kernel log", || journal("journald"));
 }
 
 /// Starts an agent, checks its mode in the log and the metrics, and that a line is reported once.
@@ -196,5 +199,19 @@ fn ebpf_or_nothing() -> Result<()> {
     let setup = Setup::new()?.monitor(&Monitor::kernel("line-monitor"))?.arg("--kernel-source=ebpf");
     let errors = refusal(setup.sandbox(Sandbox::without([Withheld::Bpf])))?;
     ensure!(errors.len() == 1 && errors[0].contains("CAP_BPF"), "the agent says {errors:?}");
+    Ok(())
+}
+
+fn journal(source: &str) -> Result<()> {
+    if let Some(what) = journald_namespace::missing() {
+        return Err(skip(what));
+    }
+    let journal = JournaldNamespace::start_whole("Storage=volatile\nReadKMsg=yes").context("cannot start journald")?;
+    let sandbox = Sandbox::without([Withheld::Bpf, Withheld::Kmsg]).beside(journal.pid());
+    let setup = Setup::new()?.monitor(&Monitor::kernel("line-monitor"))?.arg(format!("--kernel-source={source}"));
+    let agent = setup.sandbox(sandbox).start()?;
+    agent.fence()?;
+    let mode = agent.metrics()?.value("npd_kernel_log_mode", &[("mode", "journald")]);
+    ensure!(mode == Some(1.0), "the mode journald is {mode:?}");
     Ok(())
 }

@@ -19,11 +19,13 @@ mod conditions;
 mod degrees;
 mod faults;
 mod flood;
+mod healing;
 mod hung_task;
 mod lifecycle;
 mod lines;
 mod lookback;
 mod recovery;
+mod restart;
 mod storage;
 mod victims;
 
@@ -37,8 +39,10 @@ fn main() -> Result<ExitCode> {
     victims::add(&mut suite);
     storage::add(&mut suite);
     flood::add(&mut suite);
+    healing::add(&mut suite);
     degrees::add(&mut suite);
     recovery::add(&mut suite);
+    restart::add(&mut suite);
     lifecycle::add(&mut suite);
 
     // Without the rights every test says itself that it is skipped.

@@ -71,7 +71,7 @@ fn decode(text: &str) -> String {
     if !rules.is_empty() {
         shown.push(format!("rules={}", rules.join(",")));
     }
-    let mut map: Vec<_> = sample.map.entries.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    let mut map: Vec<_> = sample.map.entries.iter().map(|(key, (value, _))| format!("{key}:{value}")).collect();
     map.sort_unstable();
     if !map.is_empty() {
         shown.push(format!("map={}", map.join(",")));

@@ -19,6 +19,7 @@ pub(super) struct RawSystemLog<'d> {
     pub(super) conditions: List<'d, RawCondition<'d>>,
     pub(super) rules: List<'d, RawRule<'d>>,
     pub(super) metrics_reporting: Optional<'d, bool>,
+    pub(super) fold_within: Field<'d, &'d str>,
 }
 
 /// One of `conditions`. Its `status` and `transition` must be well-formed and say nothing.
@@ -37,13 +38,39 @@ pub(super) struct RawRule<'d> {
     pub(super) reason: Field<'d, &'d str>,
     pub(super) pattern: Field<'d, &'d str>,
     pub(super) suffix: Field<'d, &'d str>,
+    pub(super) message: Field<'d, &'d str>,
+    pub(super) by: List<'d, Field<'d, &'d str>>,
+    pub(super) threshold: RawThreshold<'d>,
+    pub(super) clear_pattern: Field<'d, &'d str>,
+    pub(super) clear_after: Field<'d, &'d str>,
+    pub(super) recheck: RawRecheck<'d>,
+    pub(super) fold_within: Field<'d, &'d str>,
+}
+
+/// A rule's `threshold`.
+#[derive(Default)]
+pub(super) struct RawThreshold<'d> {
+    /// Where it stands; nothing when there is none.
+    pub(super) at: Option<Value<'d>>,
+    pub(super) count: Field<'d, i64>,
+    pub(super) window: Field<'d, &'d str>,
+}
+
+/// A rule's `recheck`.
+#[derive(Default)]
+pub(super) struct RawRecheck<'d> {
+    /// Where it stands; nothing when there is none.
+    pub(super) at: Option<Value<'d>>,
+    pub(super) what: Field<'d, &'d str>,
+    pub(super) every: Field<'d, &'d str>,
 }
 
 /// A time that only has to be one.
 #[derive(Clone, Copy, Default)]
 struct Time;
 
-const KEYS: &[&str] = &[
+/// The keys of a file. Those after `metricsReporting` are not node-problem-detector's.
+pub const KEYS: &[&str] = &[
     "plugin",
     "pluginConfig",
     "logPath",
@@ -55,11 +82,33 @@ const KEYS: &[&str] = &[
     "conditions",
     "rules",
     "metricsReporting",
+    "foldWithin",
 ];
 
-const CONDITION_KEYS: &[&str] = &["type", "status", "transition", "reason", "message"];
+/// The keys of a condition.
+pub const CONDITION_KEYS: &[&str] = &["type", "status", "transition", "reason", "message"];
 
-const RULE_KEYS: &[&str] = &["type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix"];
+/// The keys of a rule. Those after `patternGeneratedMessageSuffix` are not node-problem-detector's.
+pub const RULE_KEYS: &[&str] = &[
+    "type",
+    "condition",
+    "reason",
+    "pattern",
+    "patternGeneratedMessageSuffix",
+    "message",
+    "by",
+    "threshold",
+    "clearPattern",
+    "clearAfter",
+    "recheck",
+    "foldWithin",
+];
+
+/// The keys of a rule's `threshold`.
+pub const THRESHOLD_KEYS: &[&str] = &["count", "window"];
+
+/// The keys of a rule's `recheck`.
+pub const RECHECK_KEYS: &[&str] = &["what", "every"];
 
 impl<'d> Decode<'d> for RawSystemLog<'d> {
     fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
@@ -75,6 +124,7 @@ impl<'d> Decode<'d> for RawSystemLog<'d> {
             "conditions" => self.conditions.decode(value, findings),
             "rules" => self.rules.decode(value, findings),
             "metricsReporting" => self.metrics_reporting.decode(value, findings),
+            "foldWithin" => self.fold_within.decode(value, findings),
             _ => true,
         })
     }
@@ -101,6 +151,35 @@ impl<'d> Decode<'d> for RawRule<'d> {
             "reason" => self.reason.decode(value, findings),
             "pattern" => self.pattern.decode(value, findings),
             "patternGeneratedMessageSuffix" => self.suffix.decode(value, findings),
+            "message" => self.message.decode(value, findings),
+            "by" => self.by.decode(value, findings),
+            "threshold" => self.threshold.decode(value, findings),
+            "clearPattern" => self.clear_pattern.decode(value, findings),
+            "clearAfter" => self.clear_after.decode(value, findings),
+            "recheck" => self.recheck.decode(value, findings),
+            "foldWithin" => self.fold_within.decode(value, findings),
+            _ => true,
+        })
+    }
+}
+
+impl<'d> Decode<'d> for RawThreshold<'d> {
+    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
+        self.at = (value.kind() == Kind::Object).then_some(value);
+        object(value, THRESHOLD_KEYS, findings, |key, value, findings| match key {
+            "count" => self.count.decode(value, findings),
+            "window" => self.window.decode(value, findings),
+            _ => true,
+        })
+    }
+}
+
+impl<'d> Decode<'d> for RawRecheck<'d> {
+    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
+        self.at = (value.kind() == Kind::Object).then_some(value);
+        object(value, RECHECK_KEYS, findings, |key, value, findings| match key {
+            "what" => self.what.decode(value, findings),
+            "every" => self.every.decode(value, findings),
             _ => true,
         })
     }

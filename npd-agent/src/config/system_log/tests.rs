@@ -3,6 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::json;
 
+mod inputs;
+mod keys;
+
 /// The configuration and the warnings, or the errors and the warnings, each as one line without the file's name.
 fn check(text: &str) -> (Result<SystemLogConfig, Vec<String>>, Vec<String>) {
     let document = json::parse(text.as_bytes()).unwrap();
@@ -58,7 +61,7 @@ const HUNG: &str = r#"{"type":"permanent","condition":"KernelDeadlock","reason":
 fn what_is_not_given_has_node_problem_detectors_defaults() {
     let config = accept(r#"{"plugin":"kmsg"}"#);
     assert_eq!(config.path, Path::new("f"));
-    assert_eq!(config.plugin, LogPlugin::KernelLog);
+    assert_eq!(config.input, LogInput::KernelLog);
     assert_eq!(&*config.source, "");
     assert_eq!(config.lookback, GoDuration::ZERO);
     assert_eq!(config.delay, GoDuration::ZERO);
@@ -136,23 +139,26 @@ fn node_problem_detector_takes_it_and_so_do_we() {
 #[test]
 fn each_error_of_a_setting_says_where_it_is_and_what_is_allowed() {
     for (text, error) in [
-        ("@null".to_owned(), r#""plugin" is missing, allowed is "kmsg""#),
-        ("@{}".to_owned(), r#""plugin" is missing, allowed is "kmsg""#),
-        (r#"{"plugin":@""}"#.to_owned(), r#"/plugin: "plugin" is missing, allowed is "kmsg""#),
-        (r#"@{"plugin":null}"#.to_owned(), r#""plugin" is missing, allowed is "kmsg""#),
+        ("@null".to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
+        ("@{}".to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
+        (r#"{"plugin":@""}"#.to_owned(), r#"/plugin: "plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
+        (r#"@{"plugin":null}"#.to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
         ("@[]".to_owned(), "is an array, must be an object"),
-        (r#"{"Plugin":@"nope"}"#.to_owned(), r#"/Plugin: unknown plugin "nope", allowed is "kmsg""#),
         (
-            "{\n  \"plugin\": @\"filelog\"\n}".to_owned(),
-            r#"/plugin: plugin "filelog" is not part of this build yet, allowed is "kmsg""#,
+            r#"{"Plugin":@"nope"}"#.to_owned(),
+            r#"/Plugin: unknown plugin "nope", allowed is "kmsg", "filelog", "journald""#,
         ),
         (
-            r#"{"plugin":@"journald"}"#.to_owned(),
-            r#"/plugin: plugin "journald" is not part of this build yet, allowed is "kmsg""#,
+            "@{\n  \"plugin\": \"filelog\"\n}".to_owned(),
+            r#""logPath" is missing, plugin "filelog" needs the path of the log file"#,
+        ),
+        (
+            r#"@{"plugin":"journald"}"#.to_owned(),
+            r#""pluginConfig" says no "source", "unit" or "transport", plugin "journald" needs one of them"#,
         ),
         (
             r#"{"plugin":@"custom"}"#.to_owned(),
-            r#"/plugin: plugin "custom" belongs to a --config.custom-plugin-monitor file, allowed is "kmsg""#,
+            r#"/plugin: plugin "custom" belongs to a --config.custom-plugin-monitor file, allowed is "kmsg", "filelog", "journald""#,
         ),
         (with(r#""source":@5"#), "/source: is the number 5, must be a string"),
         (
@@ -309,7 +315,7 @@ fn what_node_problem_detector_takes_and_never_does_is_a_warning() {
         (with(r#"@"lookBck":"5m""#), r#"/lookBck: unknown key "lookBck" is ignored, did you mean "lookback"?"#),
         (
             with(&format!(r#""rules":[{{{temporary},@"path":1}}]"#)),
-            r#"/rules/0/path: unknown key "path" is ignored, known are "type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix""#,
+            r#"/rules/0/path: unknown key "path" is ignored, known are "type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix", "message", "by", "threshold", "clearPattern", "clearAfter", "recheck", "foldWithin""#,
         ),
         (
             with(&format!(r#""rules":[{{{temporary},@"Pattern":"y"}}]"#)),

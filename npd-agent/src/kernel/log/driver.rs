@@ -23,10 +23,11 @@ use super::{
         router::Router,
         tail::{Cycle, KmsgLog, Tail, Trust},
     },
-    KernelLogError, KernelLogOptions, KernelSource, Mode,
+    KernelLogError, KernelLogOptions, KernelSource, Mode, Resume,
 };
 use crate::{
     record::RecordSink,
+    source::Stop,
     time::{Monotonic, Now},
 };
 
@@ -62,19 +63,24 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn open(
         options: KernelLogOptions,
+        resume: Resume,
         sink: Box<dyn RecordSink>,
         metrics: KernelMetrics,
     ) -> Result<Self, KernelLogError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|error| KernelLogError::System { doing: "starting", source: error.into() })?;
-        let router = Router::new(sink, metrics.clone());
+        let router = Router::new(sink, metrics.clone(), resume.hung);
+        let mut tail = Tail::new(Trust::None);
+        if let Some(newest) = resume.newest {
+            tail.expect(newest.saturating_add(1));
+        }
         let mut driver = Self {
             metrics,
             probes: None,
             reports: Vec::new(),
             ring: None,
             kmsg: None,
-            tail: Tail::new(Trust::None),
+            tail,
             router,
             mode: Mode::Kmsg,
             epoll,
@@ -112,9 +118,9 @@ impl Driver {
         Ok(driver)
     }
 
-    pub(super) fn run(&mut self, stop: &OwnedFd) -> Result<(), KernelLogError> {
+    pub(super) fn run(&mut self, stop: &Stop) -> Result<(), KernelLogError> {
         let system = |doing| move |error: Errno| KernelLogError::System { doing, source: error.into() };
-        epoll::add(&self.epoll, stop, epoll::EventData::new_u64(0), epoll::EventFlags::IN)
+        epoll::add(&self.epoll, stop.as_fd(), epoll::EventData::new_u64(0), epoll::EventFlags::IN)
             .map_err(system("watching"))?;
         let mut last = Monotonic::default();
         loop {
@@ -124,7 +130,7 @@ impl Driver {
             let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
             last = now;
             let stopped = if busy {
-                let mut fds = [PollFd::new(stop, PollFlags::IN)];
+                let mut fds = [PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)];
                 let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(BUSY.subsec_nanos()) };
                 match poll(&mut fds, Some(&pause)) {
                     Ok(_) | Err(Errno::INTR) => fds[0].revents().contains(PollFlags::IN),

@@ -1,6 +1,6 @@
 //! What npd costs and how quick it is, measured on this machine against the goals, as one Markdown table.
 //!
-//! `npd-bench [rules] [flood] [latency] [idle]`: all sections when none is named. Everything that is compared comes
+//! `npd-bench [rules] [flood] [latency] [idle] [replay]`: all sections when none is named. Everything that is compared comes
 //! from the same run: the shipped rules against each regex in turn, the probes against `/dev/kmsg` alone. Figures are
 //! medians of several rounds. A goal that is missed is shown as missed; the exit code is 1 when something could not
 //! be measured.
@@ -8,6 +8,7 @@
 mod flood;
 mod idle;
 mod latency;
+mod replay;
 mod rules;
 mod sample;
 mod table;
@@ -27,8 +28,13 @@ use self::table::{Row, Table};
 /// A part of the table.
 type Section = fn() -> Result<Vec<Row>>;
 
-const SECTIONS: [(&str, Section); 4] =
-    [("rules", rules::measure), ("flood", flood::measure), ("latency", latency::measure), ("idle", idle::measure)];
+const SECTIONS: [(&str, Section); 5] = [
+    ("rules", rules::measure),
+    ("flood", flood::measure),
+    ("latency", latency::measure),
+    ("idle", idle::measure),
+    ("replay", replay::measure),
+];
 
 fn main() -> Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

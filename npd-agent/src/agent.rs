@@ -1,0 +1,333 @@
+//! The agent at work: its sources, monitors and exporters, and the way between them.
+//!
+//! Each config file is one monitor. Those of the kernel log share one source; any other has a source of its own, so that
+//! how far it has been read is known for each by itself.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use prometheus::Registry;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::system_log::{LogInput, SystemLogConfig},
+    detector::Detector,
+    kernel::{log::KernelLogOptions, metrics::KernelMetrics},
+    metrics::AgentMetrics,
+    monitor::{
+        system_log::{SystemLog, SystemLogState, Times},
+        system_logs::SystemLogs,
+    },
+    problem::{Event, Fields, Severity, Status},
+    reload::Changed,
+    source::{
+        LogSource, SourceError,
+        filelog::{Filelog, FilelogOptions},
+        journald::{Journald, JournaldOptions},
+        kernel_log::{self, KernelLogSource},
+        supervisor::{Build, Opened, PAUSE_FIRST, Supervisor, log_failure},
+    },
+    state::StateDir,
+    time::Now,
+};
+
+/// How often it is looked whether a source's thread has ended by itself.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+
+/// The running agent.
+pub struct Agent {
+    kernel_options: KernelLogOptions,
+    kernel_metrics: KernelMetrics,
+    metrics: AgentMetrics,
+    detector: Arc<Detector>,
+    state: Option<Arc<StateDir>>,
+    supervisor: Supervisor,
+    kernel_log: Option<SystemLogs>,
+    units: Vec<Unit>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// One config file and what came of it.
+struct Unit {
+    path: PathBuf,
+    /// The monitor's name.
+    source: Arc<str>,
+    input: LogInput,
+    /// The name of its source.
+    name: String,
+    monitors: SystemLogs,
+}
+
+/// Why the agent cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The system gives no thread or no file descriptor.
+    #[error("cannot start a source")]
+    Start(#[source] io::Error),
+    /// Not one source can be read.
+    #[error("no problem daemon is successfully setup")]
+    Nothing(#[source] SourceError),
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// An agent without monitors.
+    ///
+    /// # Errors
+    ///
+    /// When the registry has metrics of the same names already.
+    pub fn new(
+        registry: &Registry,
+        kernel_options: KernelLogOptions,
+        detector: Detector,
+        state: Option<StateDir>,
+    ) -> prometheus::Result<Self> {
+        let metrics = AgentMetrics::register(registry)?;
+        Ok(Self {
+            kernel_options,
+            kernel_metrics: KernelMetrics::register(registry)?,
+            supervisor: Supervisor::new(metrics.clone()),
+            metrics,
+            detector: Arc::new(detector),
+            state: state.map(Arc::new),
+            kernel_log: None,
+            units: Vec::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Starts all monitors. Sources that cannot be read are tried again for ever, unless none can.
+    pub async fn start(&mut self, configs: Vec<SystemLogConfig>) -> Result<(), AgentError> {
+        let times = times();
+        let (kernel, others): (Vec<_>, Vec<_>) =
+            configs.into_iter().partition(|config| config.input == LogInput::KernelLog);
+        for config in kernel {
+            self.add_to_kernel_log(config, times, None);
+        }
+        let mut attempts = Vec::new();
+        if let Some(opened) = self.start_kernel_log()? {
+            attempts.push((kernel_log::NAME.to_owned(), opened));
+        }
+        for config in others {
+            attempts.push(self.add_with_source(config, times, None)?);
+        }
+        let any = attempts.len();
+        let wait = move || attempts.into_iter().map(|(name, opened)| (name, opened.recv().ok())).collect::<Vec<_>>();
+        let outcomes = tokio::task::spawn_blocking(wait).await.unwrap_or_default();
+        let failed = outcomes.into_iter().filter_map(|(name, outcome)| Some((name, outcome?.err()?)));
+        let mut failed: Vec<_> = failed.collect();
+        if let Some(index) = failed.iter().position(|(_, error)| error.is_refusal()) {
+            return Err(AgentError::Nothing(failed.swap_remove(index).1));
+        }
+        if failed.len() == any
+            && let Some((_, error)) = failed.pop()
+        {
+            return Err(AgentError::Nothing(error));
+        }
+        for (name, error) in &failed {
+            log_failure(name, error, PAUSE_FIRST);
+        }
+        Ok(())
+    }
+
+    /// Takes a changed config file. What belongs to unchanged rules goes on, and so does the source if it is the same.
+    fn replace(&mut self, config: SystemLogConfig) -> Result<(), AgentError> {
+        let Some(index) = self.units.iter().position(|unit| unit.path == config.path) else { return Ok(()) };
+        let times = times();
+        if self.units[index].input == config.input {
+            let (path, source) = (config.path.clone(), config.source.clone());
+            let monitor = SystemLog::new(config, times);
+            self.detector.declare(&monitor.declared());
+            let unit = &mut self.units[index];
+            unit.source = source;
+            unit.monitors.replace(&path, monitor);
+            return Ok(());
+        }
+        let unit = self.units.remove(index);
+        if unit.input != LogInput::KernelLog {
+            self.supervisor.stop(&unit.name);
+        }
+        let state = unit.monitors.remove(&unit.path);
+        if config.input == LogInput::KernelLog {
+            self.add_to_kernel_log(config, times, state);
+            self.start_kernel_log()?;
+        } else {
+            self.add_with_source(config, times, state)?;
+        }
+        Ok(())
+    }
+
+    /// Takes changed config files: one that can be used is used, any other is told of and leaves things as they are.
+    pub fn reload(&mut self, changes: Vec<Changed>) -> Result<(), AgentError> {
+        for Changed { path, outcome } in changes {
+            let file = path.display().to_string();
+            let outcome = match outcome {
+                Ok(loaded) => {
+                    for warning in &loaded.warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    for config in loaded.system_logs {
+                        self.replace(config)?;
+                    }
+                    tracing::info!(file, "config file changed: it is in use");
+                    "used"
+                }
+                Err(errors) => {
+                    for error in &errors.errors {
+                        tracing::error!("{error}");
+                    }
+                    let first = errors.errors.first().map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(file, errors = errors.errors.len(), "config file changed: it cannot be used");
+                    self.complain(&path, &first);
+                    "refused"
+                }
+            };
+            self.metrics.config_valid.with_label_values(&[&*file]).set(i64::from(outcome == "used"));
+            self.metrics.config_reloads.with_label_values(&[&*file, outcome]).inc();
+        }
+        Ok(())
+    }
+
+    /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
+    fn complain(&self, path: &Path, why: &str) {
+        let Some(unit) = self.units.iter().find(|unit| unit.path == path) else { return };
+        let event = Event {
+            severity: Severity::Warn,
+            timestamp: Now::read().wall,
+            reason: "InvalidMonitorConfig".into(),
+            message: format!("the changed config is not used, the one before is: {why}"),
+            count: 1,
+            again: false,
+            condition: None,
+            fields: Fields::default(),
+        };
+        let conditions = unit.monitors.conditions(path);
+        self.detector.report(&Status { source: unit.source.clone(), events: vec![event], conditions, metrics: false });
+    }
+
+    /// Waits until a source's thread ends by itself, which it never should.
+    pub async fn broken(&self) {
+        let mut ticks = tokio::time::interval(WATCH_EVERY);
+        while !self.supervisor.is_broken() {
+            ticks.tick().await;
+        }
+    }
+
+    /// Ends the sources with all that they have read, then the clocks; what is known is kept.
+    pub async fn stop(mut self) {
+        let stopped = tokio::task::spawn_blocking(move || {
+            self.supervisor.stop_all();
+            for unit in &self.units {
+                unit.monitors.finish();
+            }
+            (self.stop, self.tasks)
+        });
+        if let Ok((stop, tasks)) = stopped.await {
+            stop.cancel();
+            tasks.close();
+            tasks.wait().await;
+        }
+    }
+
+    fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: Times, before: Option<SystemLogState>) {
+        let monitors = match &self.kernel_log {
+            Some(monitors) => monitors.clone(),
+            None => self.monitors(kernel_log::NAME),
+        };
+        self.add(config, kernel_log::NAME.to_owned(), monitors.clone(), times, before);
+        self.kernel_log = Some(monitors);
+    }
+
+    fn start_kernel_log(&mut self) -> Result<Option<Opened>, AgentError> {
+        match &self.kernel_log {
+            Some(monitors) if !self.supervisor.has(kernel_log::NAME) => {
+                let monitors = monitors.clone();
+                self.start_source(kernel_log::NAME, LogInput::KernelLog, monitors).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn add_with_source(
+        &mut self,
+        config: SystemLogConfig,
+        times: Times,
+        before: Option<SystemLogState>,
+    ) -> Result<(String, Opened), AgentError> {
+        let name = self.free_name(config.input.name());
+        let monitors = self.monitors(&name);
+        let input = config.input.clone();
+        self.add(config, name.clone(), monitors.clone(), times, before);
+        let opened = self.start_source(&name, input, monitors)?;
+        Ok((name, opened))
+    }
+
+    fn start_source(&mut self, name: &str, input: LogInput, monitors: SystemLogs) -> Result<Opened, AgentError> {
+        let (options, kernel_metrics) = (self.kernel_options.clone(), self.kernel_metrics.clone());
+        let (state, metrics) = (self.state.clone(), self.metrics.clone());
+        let source_name = name.to_owned();
+        let build: Build = Box::new(move || -> Box<dyn LogSource> {
+            match input {
+                LogInput::KernelLog => Box::new(KernelLogSource::new(options, monitors, kernel_metrics, state)),
+                LogInput::File { path, format } => {
+                    Box::new(Filelog::new(FilelogOptions { name: source_name, path, format }, monitors, &metrics))
+                }
+                LogInput::Journal { folder, filter } => {
+                    Box::new(Journald::new(JournaldOptions { name: source_name, folder, filter }, monitors))
+                }
+            }
+        });
+        self.supervisor.start(name, build).map_err(AgentError::Start)
+    }
+
+    /// Two monitors of one log have two sources.
+    fn free_name(&self, name: String) -> String {
+        let taken = |name: &str| self.units.iter().any(|unit| unit.name == name);
+        let numbered = (2_u32..).map(|number| format!("{name}#{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(name)
+    }
+
+    fn monitors(&self, name: &str) -> SystemLogs {
+        let monitors = SystemLogs::new(name, Arc::clone(&self.detector), self.metrics.clone());
+        self.tasks.spawn(monitors.clone().keep_time(self.stop.clone()));
+        monitors
+    }
+
+    fn add(
+        &mut self,
+        config: SystemLogConfig,
+        name: String,
+        monitors: SystemLogs,
+        times: Times,
+        before: Option<SystemLogState>,
+    ) {
+        let (path, source, input) = (config.path.clone(), config.source.clone(), config.input.clone());
+        let monitor = SystemLog::new(config, times);
+        self.detector.declare(&monitor.declared());
+        // Another log is another place to be in: it has a file of its own.
+        let memory = self.state.as_ref().map(|dir| (&**dir, format!("{} {}", path.display(), input.name())));
+        monitors.add(&path, monitor, memory.as_ref().map(|(dir, name)| (*dir, name.as_str())), before);
+        let file = path.display().to_string();
+        self.metrics.config_valid.with_label_values(&[&*file]).set(1);
+        for outcome in ["used", "refused"] {
+            self.metrics.config_reloads.with_label_values(&[&*file, outcome]);
+        }
+        self.units.push(Unit { path, source, input, name, monitors });
+    }
+}
+
+/// When the node was started, and what time it is.
+#[must_use]
+pub fn times() -> Times {
+    let now = Now::read();
+    let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let uptime = boottime.tv_sec.saturating_mul(1_000_000_000).saturating_add(boottime.tv_nsec);
+    Times { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
+}

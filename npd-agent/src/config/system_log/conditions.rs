@@ -1,0 +1,80 @@
+//! The conditions a file declares, each once.
+
+use std::collections::HashMap;
+
+use super::ConditionDefinition;
+use super::raw::{RawCondition, RawSystemLog};
+use crate::config::decode::Element;
+use crate::config::json::Position;
+use crate::config::report::{Findings, Notice, Problem};
+
+/// The conditions a file declares.
+pub(super) struct Conditions<'d> {
+    pub(super) definitions: Vec<ConditionDefinition>,
+    pub(super) by_kind: HashMap<&'d str, Declaration>,
+    /// False when an error hides what is declared, so that nothing can be said about what is not.
+    pub(super) complete: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Declaration {
+    pub(super) index: usize,
+    position: Position,
+}
+
+// === impl Conditions ===
+
+impl<'d> Conditions<'d> {
+    pub(super) fn check(raw: &RawSystemLog<'d>, findings: &mut Findings) -> Self {
+        let complete = !raw.conditions.is_refused();
+        let mut conditions = Self { definitions: Vec::new(), by_kind: HashMap::new(), complete };
+        for element in raw.conditions.elements() {
+            conditions.add(element, findings);
+        }
+        conditions
+    }
+
+    fn add(&mut self, element: &Element<'d, RawCondition<'d>>, findings: &mut Findings) {
+        let (condition, at) = (&element.value, element.at);
+        if element.null {
+            findings.error(at, Problem::Null("a condition"));
+        }
+        let Some(kind) = condition.kind.get().filter(|_| !element.null && !element.refused) else {
+            self.complete = false;
+            return;
+        };
+        if kind.is_empty() {
+            findings.error(condition.kind.at(at), Problem::ConditionUntyped);
+            return;
+        }
+        let definition = ConditionDefinition {
+            kind: kind.into(),
+            reason: condition.reason.get().unwrap_or_default().into(),
+            message: condition.message.get().unwrap_or_default().to_owned(),
+        };
+        if let Some(Declaration { index, position: first }) = self.by_kind.get(kind).copied() {
+            let kind = kind.to_owned();
+            if self.definitions[index] == definition {
+                findings.notice(at, Notice::ConditionRepeated { kind, first });
+            } else {
+                findings.error(at, Problem::ConditionTwice { kind, first });
+            }
+            return;
+        }
+        self.by_kind.insert(kind, Declaration { index: self.definitions.len(), position: at.position() });
+        self.definitions.push(definition);
+    }
+
+    /// Says which conditions no rule names.
+    pub(super) fn report_unused(&self, raw: &RawSystemLog<'d>, findings: &mut Findings) {
+        let permanent = raw.rules.elements().iter().filter(|rule| rule.value.kind.get() != Some("temporary"));
+        let named: std::collections::HashSet<_> = permanent.filter_map(|rule| rule.value.condition.get()).collect();
+        for element in raw.conditions.elements() {
+            let kind = element.value.kind.get().unwrap_or_default();
+            let here = self.by_kind.get(kind).is_some_and(|first| first.position == element.at.position());
+            if here && !named.contains(kind) {
+                findings.notice(element.at, Notice::ConditionUnused(kind.to_owned()));
+            }
+        }
+    }
+}

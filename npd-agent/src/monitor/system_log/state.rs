@@ -1,0 +1,207 @@
+//! What a monitor remembers over a restart, and how it goes on with it.
+//!
+//! A rule is known by its reason and its pattern: what belongs to a rule that is still there in the same words is
+//! taken over, the rest is dropped. So a changed file keeps the state of the rules that it did not change.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SystemLog,
+    condition::{Active, ActiveDetails},
+    counter::Count,
+    fold::Fold,
+};
+use crate::{
+    problem::{Condition, ConditionStatus},
+    rules::decode,
+    time::Timestamp,
+};
+
+/// Bytes of earlier lines that are remembered, for patterns that reach over several lines.
+const LINES_MAX: usize = 32 << 10;
+
+/// The state of a [`SystemLog`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemLogState {
+    conditions: Vec<SavedCondition>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<SavedCounts>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folds: Vec<SavedFold>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<SavedLine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedCondition {
+    #[serde(rename = "type")]
+    kind: Arc<str>,
+    status: ConditionStatus,
+    transition: Timestamp,
+    reason: Arc<str>,
+    message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    active: Vec<SavedActive>,
+}
+
+/// By what a rule is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedRule {
+    reason: Arc<str>,
+    pattern: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedActive {
+    rule: SavedRule,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    key: Vec<String>,
+    #[serde(flatten)]
+    details: ActiveDetails,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedCounts {
+    rule: SavedRule,
+    counts: Vec<Count>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedFold {
+    rule: SavedRule,
+    message: String,
+    #[serde(flatten)]
+    fold: Fold,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedLine {
+    text: String,
+    at: Timestamp,
+}
+
+// === impl SystemLogState ===
+
+impl SystemLogState {
+    /// Without what does not outlive a boot: the conditions, and repeats that are not told of yet.
+    #[must_use]
+    pub fn after_boot(self) -> Self {
+        Self { conditions: Vec::new(), folds: Vec::new(), ..self }
+    }
+}
+
+// === impl SystemLog ===
+
+impl SystemLog {
+    /// What is to be remembered.
+    #[must_use]
+    pub fn state(&self) -> SystemLogState {
+        let conditions = self.conditions.iter().map(|condition| {
+            let Condition { kind, status, transition, reason, message } = condition.now.clone();
+            let active = condition.active().iter().filter_map(|active| {
+                Some(SavedActive {
+                    rule: self.saved_rule(active.rule)?,
+                    key: active.key.clone(),
+                    details: active.details.clone(),
+                })
+            });
+            SavedCondition { kind, status, transition, reason, message, active: active.collect() }
+        });
+        let counted = self.actions.iter().enumerate().filter_map(|(rule, action)| {
+            let counts = action.counter.as_ref()?.counts();
+            (!counts.is_empty()).then_some((rule, counts.to_vec()))
+        });
+        let mut left = LINES_MAX;
+        let mut lines: Vec<_> = self.rules.lines().collect();
+        lines.reverse();
+        let lines = lines.into_iter().map_while(|(text, at)| {
+            left = left.checked_sub(text.len())?;
+            Some(SavedLine { text: decode(text).into_owned(), at })
+        });
+        let mut lines: Vec<_> = lines.collect();
+        lines.reverse();
+        SystemLogState {
+            conditions: conditions.collect(),
+            counts: counted
+                .filter_map(|(rule, counts)| Some(SavedCounts { rule: self.saved_rule(rule)?, counts }))
+                .collect(),
+            folds: self
+                .folds
+                .open()
+                .filter_map(|(rule, message, fold)| {
+                    Some(SavedFold { rule: self.saved_rule(rule)?, message: message.to_owned(), fold: fold.clone() })
+                })
+                .collect(),
+            lines,
+        }
+    }
+
+    /// Goes on with the state of before, as far as the rules and conditions are the same.
+    pub fn restore(&mut self, state: SystemLogState) {
+        for saved in state.counts {
+            if let Some(rule) = self.find(&saved.rule)
+                && let Some(counter) = self.actions.get_mut(rule).and_then(|action| action.counter.as_mut())
+            {
+                counter.restore(saved.counts);
+            }
+        }
+        for saved in state.folds {
+            if let Some(rule) = self.find(&saved.rule)
+                && self.actions.get(rule).is_some_and(|action| action.fold_within.is_some())
+            {
+                self.folds.restore(rule, saved.message, saved.fold);
+            }
+        }
+        for line in state.lines {
+            self.rules.push_unmatched(line.text.as_bytes(), line.at);
+        }
+        for saved in state.conditions {
+            self.restore_condition(saved);
+        }
+    }
+
+    /// Every record that comes counts, however old: the source begins where it was left.
+    pub fn resume(&mut self) {
+        self.start = self.earliest;
+    }
+
+    /// Every record counts that is newer than the newest known one: the source cannot begin where it was left.
+    pub fn resume_after(&mut self, newest: Timestamp) {
+        self.start = self.earliest.max(newest.shift(1));
+    }
+
+    fn restore_condition(&mut self, saved: SavedCondition) {
+        let Some(index) = self.conditions.iter().position(|condition| condition.now.kind == saved.kind) else { return };
+        let before = saved.active.len();
+        let active: Vec<_> = saved
+            .active
+            .into_iter()
+            .filter_map(|active| {
+                let rule = self.find(&active.rule)?;
+                let action = self.actions.get(rule)?;
+                let mut details = active.details;
+                // A rule that is asked about from now on is asked soon, one that is not any more never.
+                let check = action.recovery.recheck.map(|_| details.next_check.unwrap_or(details.last));
+                details.next_check = check;
+                let fits = action.by.len() == active.key.len() && action.is_of(index);
+                fits.then_some(Active { rule, key: active.key, details })
+            })
+            .collect();
+        let SavedCondition { kind, status, transition, reason, message, .. } = saved;
+        let complete = active.len() == before;
+        let condition = Condition { kind, status, transition, reason, message };
+        self.conditions[index].restore(condition, active, complete, &self.actions);
+    }
+
+    fn saved_rule(&self, rule: usize) -> Option<SavedRule> {
+        let action = self.actions.get(rule)?;
+        Some(SavedRule { reason: action.reason.clone(), pattern: action.pattern.clone() })
+    }
+
+    fn find(&self, saved: &SavedRule) -> Option<usize> {
+        self.actions.iter().position(|action| action.reason == saved.reason && action.pattern == saved.pattern)
+    }
+}

@@ -1,0 +1,459 @@
+//! The system log monitors of one source, at work: what they find goes to the exporters, what they know is kept.
+//!
+//! This is the edge around [`SystemLog`], which is pure. It is shared by three: the source's thread brings records, a
+//! timer brings the time, and a changed config file brings another monitor.
+//!
+//! The order of keeping and reporting is what a restart relies on (see [`state`](crate::state)): news of a record are
+//! written down, reported, confirmed. What a record changed without news (a count, a position) is written down within
+//! a second; if the agent is killed before, the record is simply read again.
+
+use std::{
+    mem,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use prometheus::Gauge;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    recheck::Node,
+    system_log::{Findings, SystemLog, SystemLogState},
+};
+use crate::{
+    detector::Detector,
+    metrics::AgentMetrics,
+    problem::{Condition, Status},
+    record::{Place, Position, Record, RecordSink},
+    state::{Keep, Kept, StateDir, StateError, StateFile},
+    time::{Monotonic, Now, Timestamp},
+};
+
+/// How long a change without news may stay unwritten.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The monitors of one source. Clones are the same monitors.
+#[derive(Clone)]
+pub struct SystemLogs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    monitors: Mutex<Vec<Watched>>,
+    detector: Arc<Detector>,
+    metrics: AgentMetrics,
+    last_record: Gauge,
+    /// The source, as metrics name it.
+    source: String,
+    node: Node,
+    /// Some deadline has changed.
+    timer: Notify,
+}
+
+/// A monitor with what it remembers.
+struct Watched {
+    path: PathBuf,
+    monitor: SystemLog,
+    memory: Option<StateFile>,
+    /// The last record that it has taken, of the kernel log: what comes again is passed over.
+    seen: Option<u64>,
+    /// The same, of any other source.
+    position: Option<Position>,
+    /// The time of the newest record taken.
+    at: Timestamp,
+    /// What was found in the current step.
+    found: Found,
+    has_read: bool,
+    /// Something is not written down yet.
+    dirty: bool,
+    saved: Monotonic,
+    deadline: Option<Timestamp>,
+    /// The record whose reports may have been given before.
+    doubt: Option<Position>,
+    /// The state could not be written when it was tried last.
+    trouble: bool,
+}
+
+#[derive(Default)]
+struct Found {
+    statuses: Vec<Status>,
+    suppressed: Vec<Box<str>>,
+}
+
+impl Findings for Found {
+    fn status(&mut self, status: Status) {
+        self.statuses.push(status);
+    }
+
+    fn suppressed(&mut self, reason: &str) {
+        self.suppressed.push(reason.into());
+    }
+}
+
+// === impl SystemLogs ===
+
+impl SystemLogs {
+    /// No monitor yet; `source` is the name in metrics.
+    #[must_use]
+    pub fn new(source: &str, detector: Arc<Detector>, metrics: AgentMetrics) -> Self {
+        let shared = Shared {
+            monitors: Mutex::new(Vec::new()),
+            detector,
+            last_record: metrics.last_record.with_label_values(&[source]),
+            metrics,
+            source: source.to_owned(),
+            node: Node::default(),
+            timer: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Adds the monitor of the config file `path` and reports its conditions. It goes on with what the file `state`
+    /// says, or else with what another monitor of the same config file knew.
+    pub fn add(
+        &self,
+        path: &Path,
+        monitor: SystemLog,
+        state: Option<(&StateDir, &str)>,
+        before: Option<SystemLogState>,
+    ) {
+        let memory = state.and_then(|(dir, name)| tell(dir.file(name)));
+        let mut watched = Watched {
+            path: path.to_owned(),
+            seen: None,
+            position: None,
+            at: monitor.start(),
+            found: Found::default(),
+            has_read: false,
+            dirty: true,
+            saved: Monotonic::default(),
+            deadline: None,
+            doubt: None,
+            trouble: false,
+            memory,
+            monitor,
+        };
+        watched.recall();
+        if let Some(before) = before {
+            watched.monitor.restore(before);
+        }
+        watched.save(true);
+        watched.look_ahead();
+        self.shared.detector.report(&watched.monitor.initial_status());
+        self.lock().push(watched);
+        self.shared.timer.notify_one();
+    }
+
+    /// Puts the monitor of a changed config file into the place of the old one. What belongs to unchanged rules and
+    /// conditions goes on.
+    pub fn replace(&self, path: &Path, mut monitor: SystemLog) {
+        let mut monitors = self.lock();
+        let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { return };
+        monitor.restore(watched.monitor.state());
+        monitor.resume();
+        watched.monitor = monitor;
+        watched.save(true);
+        watched.look_ahead();
+        let status = watched.monitor.initial_status();
+        drop(monitors);
+        self.shared.detector.report(&status);
+        self.shared.timer.notify_one();
+    }
+
+    /// Takes the monitor of a config file away, and gives what it knew.
+    #[must_use]
+    pub fn remove(&self, path: &Path) -> Option<SystemLogState> {
+        let mut monitors = self.lock();
+        let index = monitors.iter().position(|watched| watched.path == path)?;
+        let mut watched = monitors.remove(index);
+        watched.save(true);
+        Some(watched.monitor.state())
+    }
+
+    /// The conditions of the monitor of a config file, as they are now.
+    #[must_use]
+    pub fn conditions(&self, path: &Path) -> Vec<Condition> {
+        let monitors = self.lock();
+        let watched = monitors.iter().find(|watched| watched.path == path);
+        watched.map(|watched| watched.monitor.initial_status().conditions).unwrap_or_default()
+    }
+
+    /// Where the source has to go on; nothing when it has never been read. With several monitors each passes over
+    /// what it has.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        let monitors = self.lock();
+        let [watched] = &monitors[..] else { return None };
+        watched.position.clone()
+    }
+
+    /// The newest sequence number of the kernel log that was taken.
+    #[must_use]
+    pub fn newest_kernel_record(&self) -> Option<u64> {
+        self.lock().iter().filter_map(|watched| watched.seen).max()
+    }
+
+    /// From when on records count that have no known position before them.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.lock().iter().map(|watched| watched.monitor.start()).min().unwrap_or_default()
+    }
+
+    /// The position cannot be found again: what is newer than the newest known record counts.
+    pub fn lose_position(&self) {
+        for watched in self.lock().iter_mut() {
+            watched.position = None;
+            watched.monitor.resume_after(watched.at);
+        }
+    }
+
+    /// Whether anything would become of a record with a text in which `text` stands.
+    #[must_use]
+    pub fn may_concern(&self, text: &[u8]) -> bool {
+        self.lock().iter().any(|watched| watched.monitor.may_concern(text))
+    }
+
+    /// Everything up to `position` was read and is nobody's problem.
+    pub fn passed(&self, position: &Position, at: Option<Timestamp>) {
+        for watched in self.lock().iter_mut() {
+            watched.position = Some(position.clone());
+            watched.at = at.map_or(watched.at, |at| watched.at.max(at));
+            watched.has_read |= at.is_some();
+            watched.dirty = true;
+        }
+    }
+
+    /// Writes down what is not written yet, if that is due.
+    pub fn rest(&self, now: Monotonic) {
+        let mut monitors = self.lock();
+        if let Some(newest) = monitors.iter().filter(|watched| watched.has_read).map(|watched| watched.at).max() {
+            self.shared.last_record.set(newest.unix_seconds());
+        }
+        for watched in monitors.iter_mut() {
+            if watched.dirty && now.since(watched.saved) >= SAVE_EVERY {
+                watched.save(true);
+                watched.saved = now;
+            }
+        }
+    }
+
+    /// Writes everything down so that it survives a loss of power as well.
+    pub fn finish(&self) {
+        for watched in self.lock().iter_mut() {
+            watched.save(true);
+            if let Some(memory) = &watched.memory {
+                tell(memory.sync());
+            }
+        }
+    }
+
+    /// Brings the time until `stop`.
+    pub async fn keep_time(self, stop: CancellationToken) {
+        loop {
+            let now = Now::read().wall;
+            let deadline = self.lock().iter().filter_map(|watched| watched.deadline).min();
+            let left = deadline.map(|at| u64::try_from(at.unix_nanos().saturating_sub(now.unix_nanos())).unwrap_or(0));
+            let sleep = async {
+                match left {
+                    // The wall clock can be set: not longer than a while.
+                    Some(left) => tokio::time::sleep(Duration::from_nanos(left).min(Duration::from_mins(1))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => {}
+                () = self.shared.timer.notified() => continue,
+                () = stop.cancelled() => return,
+            }
+            let this = self.clone();
+            // /proc and /sys are asked: not on the thread that serves metrics.
+            let asked = tokio::task::spawn_blocking(move || this.tick(Now::read().wall)).await;
+            if let Err(error) = asked {
+                tracing::error!(%error, "a check of the node's state failed");
+            }
+        }
+    }
+
+    /// Does what is due by `now`.
+    pub fn tick(&self, now: Timestamp) {
+        let checks = {
+            let mut monitors = self.lock();
+            let mut checks = Vec::new();
+            for (index, watched) in monitors.iter_mut().enumerate() {
+                if watched.deadline.is_none_or(|deadline| deadline > now) {
+                    continue;
+                }
+                watched.monitor.advance(now, &mut watched.found);
+                watched.look_ahead();
+                self.deliver(watched, None);
+                checks.extend(watched.monitor.checks(now).into_iter().map(|check| (index, check)));
+            }
+            checks
+        };
+        for (index, check) in checks {
+            let answer = self.shared.node.ask(&check);
+            let mut monitors = self.lock();
+            let Some(watched) = monitors.get_mut(index) else { continue };
+            let is_news = check.evidence.as_ref() != Some(&answer.evidence);
+            watched.monitor.answer(&check, answer, now, &mut watched.found);
+            watched.look_ahead();
+            self.deliver(watched, None);
+            // A silent log brings no other occasion.
+            if is_news {
+                watched.save(true);
+            }
+        }
+    }
+
+    /// Keeps and reports what was found. `place` is of the record that it was found in.
+    fn deliver(&self, watched: &mut Watched, place: Option<Place<'_>>) {
+        let Shared { detector, metrics, source, .. } = &*self.shared;
+        for reason in watched.found.suppressed.drain(..) {
+            metrics.suppressed.with_label_values(&[&**source, &*reason]).inc();
+        }
+        if watched.found.statuses.is_empty() {
+            return;
+        }
+        let position = place.and_then(Place::position);
+        let again = position.is_some() && position == watched.doubt;
+        if again {
+            watched.doubt = None;
+        }
+        // What no log holds cannot be read again, so it is reported first: better twice than not at all.
+        let readable = position.is_some();
+        if readable {
+            watched.save(false);
+        }
+        for mut status in mem::take(&mut watched.found.statuses) {
+            for event in &mut status.events {
+                event.again = again;
+            }
+            detector.report(&status);
+        }
+        if readable {
+            watched.confirm();
+        } else {
+            watched.save(true);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {
+        // A panic in between has left at most one record half done.
+        self.shared.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, watched: &mut Watched, record: &Record<'_>) {
+        match record.place {
+            Place::Kernel(seq) => {
+                if watched.seen.is_some_and(|seen| seq <= seen) {
+                    return;
+                }
+                watched.seen = Some(seq);
+            }
+            Place::Nowhere => {}
+            place @ (Place::File(_) | Place::Journal(_)) => watched.position = place.position(),
+        }
+        watched.at = watched.at.max(record.at);
+        watched.has_read = true;
+        watched.dirty = true;
+        if watched.deadline.is_some_and(|deadline| deadline <= record.at) {
+            let now = Now::read().wall;
+            watched.monitor.advance(record.at.min(now), &mut watched.found);
+            watched.look_ahead();
+        }
+        if watched.monitor.record(record, &mut watched.found) {
+            let before = watched.deadline;
+            watched.look_ahead();
+            if watched.deadline != before {
+                self.shared.timer.notify_one();
+            }
+        }
+        if !watched.found.statuses.is_empty() || !watched.found.suppressed.is_empty() {
+            self.deliver(watched, Some(record.place));
+        }
+    }
+}
+
+impl RecordSink for SystemLogs {
+    fn record(&mut self, record: &Record<'_>) {
+        let mut monitors = self.lock();
+        for watched in monitors.iter_mut() {
+            self.take(watched, record);
+        }
+    }
+
+    fn rest(&mut self, now: Monotonic) {
+        Self::rest(self, now);
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Goes on with what was kept.
+    fn recall(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        let Some(kept) = tell(memory.load::<SystemLogState>()).flatten() else { return };
+        let Kept { position, at, state, before_boot, doubt } = kept;
+        self.at = at;
+        self.doubt = doubt;
+        let state = if before_boot { state.after_boot() } else { state };
+        self.monitor.restore(state);
+        match position {
+            Some(Position::Kernel(seq)) if !before_boot => {
+                self.seen = Some(seq);
+                self.monitor.resume();
+            }
+            Some(Position::Kernel(_)) | None => self.monitor.resume_after(at),
+            Some(position) => {
+                self.position = Some(position);
+                self.monitor.resume();
+            }
+        }
+    }
+
+    fn save(&mut self, confirmed: bool) {
+        let Some(memory) = &mut self.memory else { return };
+        let position = self.seen.map(Position::Kernel).or_else(|| self.position.clone());
+        let state = &self.monitor.state();
+        let keep = Keep { position: position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
+        let saved = memory.save(&keep, confirmed);
+        self.tell_once(saved);
+        self.dirty = false;
+    }
+
+    fn confirm(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        let confirmed = memory.confirm();
+        self.tell_once(confirmed);
+    }
+
+    /// A full disk is told of once, not once a record.
+    fn tell_once(&mut self, outcome: Result<(), StateError>) {
+        match outcome {
+            Ok(()) => self.trouble = false,
+            Err(_) if self.trouble => {}
+            Err(error) => {
+                self.trouble = true;
+                tell(Err::<(), _>(error));
+            }
+        }
+    }
+
+    fn look_ahead(&mut self) {
+        self.deadline = self.monitor.deadline();
+    }
+}
+
+/// What goes wrong with the state is told and stops nothing.
+fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "state");
+            None
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Config files that change while the agent runs.
+//!
+//! What counts is what a file says, not its time: an editor's temporary files, a touch, and the swap of a ConfigMap's
+//! `..data` link to the same content change nothing. inotify says when to look; a file is looked at when it has been
+//! quiet for a moment, so that one that is just being written is not taken for a broken one.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use rustix::fs::inotify::WatchFlags;
+use tokio::io::unix::AsyncFd;
+
+use crate::{
+    config::{self, ConfigErrors, Loaded, SystemLogConfig},
+    path_watch::PathWatch,
+};
+
+/// So long nothing must happen to the files before they are read, and at the most it is waited so often.
+const QUIET: Duration = Duration::from_millis(100);
+const PATIENCE: u32 = 20;
+/// Where the files cannot be watched they are looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The config files.
+pub struct Reload {
+    watch: AsyncFd<PathWatch>,
+    files: Vec<Known>,
+}
+
+/// A file that has changed.
+#[derive(Debug)]
+pub struct Changed {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says now.
+    pub outcome: Result<Loaded, ConfigErrors>,
+}
+
+struct Known {
+    path: PathBuf,
+    absolute: PathBuf,
+    /// Of what it said when it was read last; nothing when it could not be read.
+    digest: Option<u64>,
+}
+
+// === impl Reload ===
+
+impl Reload {
+    /// Watches the files of these configs.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no inotify instance left.
+    pub fn new(configs: &[SystemLogConfig]) -> io::Result<Self> {
+        let mut watch = PathWatch::new(WatchFlags::CLOSE_WRITE)?;
+        let files = configs.iter().map(|config| {
+            let absolute = std::path::absolute(&config.path)?;
+            Ok(Known { path: config.path.clone(), absolute, digest: Some(config.digest) })
+        });
+        let files = files.collect::<io::Result<Vec<_>>>()?;
+        watch.follow(files.iter().map(|file| &*file.absolute));
+        #[expect(
+            deprecated,
+            reason = "a PathWatch owns its descriptor, and the sound constructor is an unsafe function"
+        )]
+        let watch = AsyncFd::new(watch)?;
+        Ok(Self { watch, files })
+    }
+
+    /// Waits until a file says something else than before, and gives all that do.
+    pub async fn changed(&mut self) -> Vec<Changed> {
+        loop {
+            let changed = self.look();
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.wait().await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        let complete = self.watch.get_ref().failure().is_none();
+        loop {
+            let pause =
+                async { if complete { std::future::pending().await } else { tokio::time::sleep(LOOK_EVERY).await } };
+            tokio::select! {
+                () = pause => break,
+                seen = seen(&mut self.watch) => if seen { break },
+            }
+        }
+        for _ in 0..PATIENCE {
+            if tokio::time::timeout(QUIET, seen(&mut self.watch)).await.is_err() {
+                break;
+            }
+        }
+        let paths = self.files.iter().map(|file| &*file.absolute);
+        self.watch.get_mut().follow(paths);
+    }
+
+    /// Reads all files and gives those that have changed.
+    fn look(&mut self) -> Vec<Changed> {
+        let mut changed = Vec::new();
+        for file in &mut self.files {
+            let (digest, outcome) = match config::read_text(&file.path) {
+                Ok(text) => {
+                    let digest = Some(config::digest(&text));
+                    if digest == file.digest {
+                        continue;
+                    }
+                    (digest, config::load_text(&file.path, &text))
+                }
+                Err(_) if file.digest.is_none() => continue,
+                Err(errors) => (None, Err(errors)),
+            };
+            file.digest = digest;
+            changed.push(Changed { path: file.path.clone(), outcome });
+        }
+        changed
+    }
+}
+
+/// Waits for events; `true` when one of them was about the files.
+async fn seen(watch: &mut AsyncFd<PathWatch>) -> bool {
+    match watch.readable_mut().await {
+        Ok(mut ready) => {
+            let seen = ready.get_inner_mut().drain(|_, _| ());
+            ready.clear_ready();
+            seen
+        }
+        // The runtime is ending.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,144 @@
+//! Where records come from: the kernel log, log files and the journal.
+//!
+//! A source reads on a thread of its own and gives its records to the monitors that listen to it. It knows nothing of
+//! rules. The [`supervisor`] starts it, and starts it anew whenever it fails.
+
+pub mod file_tail;
+pub mod filelog;
+pub mod go_layout;
+pub mod journal;
+pub mod journald;
+pub mod kernel_log;
+pub mod line_format;
+pub mod supervisor;
+
+use std::{
+    error::Error,
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use prometheus::IntGauge;
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    io::Errno,
+};
+
+/// A source of records. It lives on one thread, which it may block.
+pub trait LogSource {
+    /// Opens what is to be read.
+    fn open(&mut self) -> Result<(), SourceError>;
+
+    /// Reads until `stop`, and then what is still there. `health` is told when the log cannot be read for a while,
+    /// such as a file that does not exist yet.
+    fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError>;
+}
+
+/// Why a source cannot be read.
+#[derive(Debug)]
+pub struct SourceError {
+    error: Box<dyn Error + Send + Sync>,
+    is_refusal: bool,
+}
+
+/// The order to stop. Clones are the same order.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<OwnedFd>);
+
+/// What is known of a source from outside.
+#[derive(Clone, Debug)]
+pub struct Health {
+    up: IntGauge,
+}
+
+// === impl SourceError ===
+
+impl SourceError {
+    /// Any error as the reason.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: Box::new(error), is_refusal: false }
+    }
+
+    /// The user wants the source in a way in which it cannot be had: the agent is not to start like this.
+    pub fn refusal(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error: Box::new(error), is_refusal: true }
+    }
+
+    /// Whether the agent is not to start.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.is_refusal
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// An order that is not given yet.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Gives the order.
+    pub fn stop(&self) {
+        // It can only fail when it was given 2^64 times.
+        rustix::io::write(&*self.0, &1_u64.to_ne_bytes()).unwrap_or_default();
+    }
+
+    /// Waits for the order, for something to read in `other`, or for `timeout`, forever without one. `true` when it
+    /// was the order.
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> io::Result<bool> {
+        let mut fds = vec![PollFd::new(&*self.0, PollFlags::IN)];
+        fds.extend(other.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let timeout = timeout.map(|timeout| Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => Ok(fds.first().is_some_and(|fd| fd.revents().contains(PollFlags::IN))),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the order was given.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.wait(None, Some(Duration::ZERO)).unwrap_or(true)
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    /// Shows the health in a gauge.
+    #[must_use]
+    pub fn new(up: IntGauge) -> Self {
+        Self { up }
+    }
+
+    /// Whether the source can be read now.
+    pub fn set(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+}

@@ -1,0 +1,73 @@
+//! The JSON schema in `config/schema/` is the code's, knows the agent's keys, and takes what is shipped.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use npd_agent::config::system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
+use npd_tests::{binary::shipped_config, schema};
+use serde_json::{Value, json};
+
+fn keys(schema: &Value) -> Result<BTreeSet<String>> {
+    let properties = schema["properties"].as_object().context("no properties")?;
+    Ok(properties.keys().cloned().collect())
+}
+
+fn known(keys: &[&str]) -> BTreeSet<String> {
+    keys.iter().map(|&key| key.to_owned()).collect()
+}
+
+#[test]
+fn the_file_is_what_the_code_says() -> Result<()> {
+    let path = shipped_config("schema/system-log-monitor.json");
+    let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(found == schema::system_log_monitor_file()?, "run `cargo xtask codegen` and commit {}", path.display());
+    Ok(())
+}
+
+#[test]
+fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
+    let schema = Value::from(schema::system_log_monitor());
+    assert_eq!(keys(&schema)?, known(KEYS));
+    for (name, expected) in
+        [("Condition", CONDITION_KEYS), ("Rule", RULE_KEYS), ("Threshold", THRESHOLD_KEYS), ("Recheck", RECHECK_KEYS)]
+    {
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
+    let validator = jsonschema::validator_for(&Value::from(schema::system_log_monitor()))?;
+    let mut files = 0;
+    for entry in fs::read_dir(shipped_config("")).context("cannot list config/")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let config: Value = serde_json::from_slice(&fs::read(&path)?)?;
+            let errors: Vec<_> = validator.iter_errors(&config).map(|error| error.to_string()).collect();
+            ensure!(errors.is_empty(), "{}: {errors:?}", path.display());
+            files += 1;
+        }
+    }
+    ensure!(files > 1, "there are no shipped files");
+    let rule = |key: &str, value: Value| {
+        let mut rule = json!({"type": "temporary", "reason": "R", "pattern": "x"});
+        rule[key] = value;
+        json!({"plugin": "kmsg", "rules": [rule]})
+    };
+    ensure!(validator.is_valid(&rule("message", json!("${dev}"))), "a good rule is refused");
+    for broken in [
+        json!({}),
+        json!({"plugin": "syslog"}),
+        json!({"plugin": "kmsg", "bufferSize": 1001}),
+        rule("type", json!("sometimes")),
+        rule("threshold", json!({"count": 1, "window": "1m"})),
+        rule("threshold", json!({"count": 5})),
+        rule("recheck", json!({"what": "weather"})),
+        rule("by", json!("dev")),
+    ] {
+        ensure!(!validator.is_valid(&broken), "{broken} passes");
+    }
+    Ok(())
+}
