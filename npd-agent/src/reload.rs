@@ -22,7 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The config files.
 pub struct Reload {
-    watch: AsyncFd<PathWatch>,
+    /// Nothing when the system has no inotify instance left: then they are looked at now and then.
+    watch: Option<AsyncFd<PathWatch>>,
     files: Vec<Known>,
 }
 
@@ -49,21 +50,19 @@ impl Reload {
     ///
     /// # Errors
     ///
-    /// When the system has no inotify instance left.
+    /// When there is no working directory that a relative path is relative to.
     pub fn new(configs: &[SystemLogConfig]) -> io::Result<Self> {
-        let mut watch = PathWatch::new(WatchFlags::CLOSE_WRITE)?;
         let files = configs.iter().map(|config| {
             let absolute = std::path::absolute(&config.path)?;
             Ok(Known { path: config.path.clone(), absolute, digest: Some(config.digest) })
         });
         let files = files.collect::<io::Result<Vec<_>>>()?;
-        watch.follow(files.iter().map(|file| &*file.absolute));
-        #[expect(
-            deprecated,
-            reason = "a PathWatch owns its descriptor, and the sound constructor is an unsafe function"
-        )]
-        let watch = AsyncFd::new(watch)?;
-        Ok(Self { watch, files })
+        #[expect(deprecated, reason = "a PathWatch owns its descriptor; the sound constructor is an unsafe function")]
+        let watch = PathWatch::new(WatchFlags::CLOSE_WRITE).and_then(AsyncFd::new);
+        let complain = |error: &io::Error| tracing::warn!(%error, "cannot watch the config files: looking every 10 s");
+        let mut reload = Self { watch: watch.inspect_err(complain).ok(), files };
+        reload.follow();
+        Ok(reload)
     }
 
     /// Waits until a file says something else than before, and gives all that do.
@@ -78,22 +77,31 @@ impl Reload {
     }
 
     async fn wait(&mut self) {
-        let complete = self.watch.get_ref().failure().is_none();
+        let Some(watch) = &mut self.watch else {
+            tokio::time::sleep(LOOK_EVERY).await;
+            return;
+        };
+        let complete = watch.get_ref().failure().is_none();
         loop {
             let pause =
                 async { if complete { std::future::pending().await } else { tokio::time::sleep(LOOK_EVERY).await } };
             tokio::select! {
                 () = pause => break,
-                seen = seen(&mut self.watch) => if seen { break },
+                seen = seen(watch) => if seen { break },
             }
         }
         for _ in 0..PATIENCE {
-            if tokio::time::timeout(QUIET, seen(&mut self.watch)).await.is_err() {
+            if tokio::time::timeout(QUIET, seen(watch)).await.is_err() {
                 break;
             }
         }
-        let paths = self.files.iter().map(|file| &*file.absolute);
-        self.watch.get_mut().follow(paths);
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.get_mut().follow(self.files.iter().map(|file| &*file.absolute));
+        }
     }
 
     /// Reads all files and gives those that have changed.

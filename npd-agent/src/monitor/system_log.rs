@@ -30,11 +30,11 @@ use super::{Declared, quote::quote};
 use crate::{
     config::{
         GoDuration,
-        system_log::{Effect, Recovery, SystemLogConfig, Threshold},
+        system_log::{Effect, Recheck, SystemLogConfig, Threshold},
     },
     problem::{Event, Fields, Severity, Status},
     record::Record,
-    rules::{Hit, Pattern, Rules, Template},
+    rules::{Hit, Rules, Template},
     time::Timestamp,
 };
 
@@ -68,7 +68,9 @@ struct Action {
     fold_within: Option<std::time::Duration>,
     threshold: Option<Threshold>,
     counter: Option<Counter>,
-    recovery: Recovery,
+    clears_by_line: bool,
+    clear_after: Option<std::time::Duration>,
+    recheck: Option<Recheck>,
 }
 
 /// By what occurrences of one rule are told apart: the values of its `by`, in their order.
@@ -116,12 +118,12 @@ impl SystemLog {
     /// Builds the monitor of a checked config.
     #[must_use]
     pub fn new(config: SystemLogConfig, times: Times) -> Self {
-        let mut patterns: Vec<Pattern> = config.rules.iter().map(|rule| rule.pattern.clone()).collect();
-        let mut clears = Vec::new();
+        let (mut patterns, mut clear_patterns, mut clears) = (Vec::new(), Vec::new(), Vec::new());
         let mut actions = Vec::new();
         for (index, rule) in config.rules.into_iter().enumerate() {
-            if let Some(pattern) = &rule.recovery.pattern {
-                patterns.push(pattern.clone());
+            let clears_by_line = rule.recovery.pattern.is_some();
+            if let Some(pattern) = rule.recovery.pattern {
+                clear_patterns.push(pattern);
                 clears.push(index);
             }
             actions.push(Action {
@@ -134,9 +136,13 @@ impl SystemLog {
                 fold_within: rule.fold_within,
                 threshold: rule.threshold,
                 counter: rule.threshold.map(Counter::new),
-                recovery: rule.recovery,
+                clears_by_line,
+                clear_after: rule.recovery.after,
+                recheck: rule.recovery.recheck,
             });
+            patterns.push(rule.pattern);
         }
+        patterns.append(&mut clear_patterns);
         Self {
             source: config.source,
             metrics: config.metrics_reporting,
@@ -401,7 +407,12 @@ impl Action {
 
     /// Whether a problem of this rule is never over by itself.
     fn latches(&self) -> bool {
-        self.recovery.is_never() && self.threshold.is_none()
+        self.has_no_end() && self.threshold.is_none()
+    }
+
+    /// Whether nothing but a threshold could end it.
+    fn has_no_end(&self) -> bool {
+        !self.clears_by_line && self.clear_after.is_none() && self.recheck.is_none()
     }
 }
 

@@ -7,9 +7,11 @@
 //! written down, reported, confirmed. What a record changed without news (a count, a position) is written down within
 //! a second; if the agent is killed before, the record is simply read again.
 
+mod watched;
+
 use std::{
     mem,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,16 +20,17 @@ use prometheus::Gauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::watched::{Watched, tell};
 use super::{
     recheck::Node,
-    system_log::{Findings, SystemLog, SystemLogState},
+    system_log::{SystemLog, SystemLogState},
 };
 use crate::{
     detector::Detector,
     metrics::AgentMetrics,
-    problem::{Condition, Status},
+    problem::{Condition, ConditionStatus, Status},
     record::{Place, Position, Record, RecordSink},
-    state::{Keep, Kept, StateDir, StateError, StateFile},
+    state::StateDir,
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -50,46 +53,6 @@ struct Shared {
     node: Node,
     /// Some deadline has changed.
     timer: Notify,
-}
-
-/// A monitor with what it remembers.
-struct Watched {
-    path: PathBuf,
-    monitor: SystemLog,
-    memory: Option<StateFile>,
-    /// The last record that it has taken, of the kernel log: what comes again is passed over.
-    seen: Option<u64>,
-    /// The same, of any other source.
-    position: Option<Position>,
-    /// The time of the newest record taken.
-    at: Timestamp,
-    /// What was found in the current step.
-    found: Found,
-    has_read: bool,
-    /// Something is not written down yet.
-    dirty: bool,
-    saved: Monotonic,
-    deadline: Option<Timestamp>,
-    /// The record whose reports may have been given before.
-    doubt: Option<Position>,
-    /// The state could not be written when it was tried last.
-    trouble: bool,
-}
-
-#[derive(Default)]
-struct Found {
-    statuses: Vec<Status>,
-    suppressed: Vec<Box<str>>,
-}
-
-impl Findings for Found {
-    fn status(&mut self, status: Status) {
-        self.statuses.push(status);
-    }
-
-    fn suppressed(&mut self, reason: &str) {
-        self.suppressed.push(reason.into());
-    }
 }
 
 // === impl SystemLogs ===
@@ -120,21 +83,7 @@ impl SystemLogs {
         before: Option<SystemLogState>,
     ) {
         let memory = state.and_then(|(dir, name)| tell(dir.file(name)));
-        let mut watched = Watched {
-            path: path.to_owned(),
-            seen: None,
-            position: None,
-            at: monitor.start(),
-            found: Found::default(),
-            has_read: false,
-            dirty: true,
-            saved: Monotonic::default(),
-            deadline: None,
-            doubt: None,
-            trouble: false,
-            memory,
-            monitor,
-        };
+        let mut watched = Watched::new(path.to_owned(), monitor, memory);
         watched.recall();
         if let Some(before) = before {
             watched.monitor.restore(before);
@@ -152,12 +101,19 @@ impl SystemLogs {
         let mut monitors = self.lock();
         let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { return };
         monitor.restore(watched.monitor.state());
-        monitor.resume();
-        watched.monitor = monitor;
+        if watched.seen.is_some() || watched.position.is_some() {
+            monitor.resume();
+        } else {
+            monitor.resume_after(watched.at);
+        }
+        let before = std::mem::replace(&mut watched.monitor, monitor).initial_status();
         watched.save(true);
         watched.look_ahead();
         let status = watched.monitor.initial_status();
         drop(monitors);
+        if let Some(gone) = no_longer_watched(before, &status) {
+            self.shared.detector.report(&gone);
+        }
         self.shared.detector.report(&status);
         self.shared.timer.notify_one();
     }
@@ -318,9 +274,6 @@ impl SystemLogs {
         }
         let position = place.and_then(Place::position);
         let again = position.is_some() && position == watched.doubt;
-        if again {
-            watched.doubt = None;
-        }
         // What no log holds cannot be read again, so it is reported first: better twice than not at all.
         let readable = position.is_some();
         if readable {
@@ -373,6 +326,9 @@ impl SystemLogs {
         if !watched.found.statuses.is_empty() || !watched.found.suppressed.is_empty() {
             self.deliver(watched, Some(record.place));
         }
+        if watched.doubt.is_some() && watched.doubt == record.place.position() {
+            watched.doubt = None;
+        }
     }
 }
 
@@ -389,71 +345,12 @@ impl RecordSink for SystemLogs {
     }
 }
 
-// === impl Watched ===
-
-impl Watched {
-    /// Goes on with what was kept.
-    fn recall(&mut self) {
-        let Some(memory) = &mut self.memory else { return };
-        let Some(kept) = tell(memory.load::<SystemLogState>()).flatten() else { return };
-        let Kept { position, at, state, before_boot, doubt } = kept;
-        self.at = at;
-        self.doubt = doubt;
-        let state = if before_boot { state.after_boot() } else { state };
-        self.monitor.restore(state);
-        match position {
-            Some(Position::Kernel(seq)) if !before_boot => {
-                self.seen = Some(seq);
-                self.monitor.resume();
-            }
-            Some(Position::Kernel(_)) | None => self.monitor.resume_after(at),
-            Some(position) => {
-                self.position = Some(position);
-                self.monitor.resume();
-            }
-        }
+/// The conditions that a monitor had before its file was changed and has no more: nobody can tell of them now.
+fn no_longer_watched(before: Status, now: &Status) -> Option<Status> {
+    let mut conditions = before.conditions;
+    conditions.retain(|old| !now.conditions.iter().any(|new| new.kind == old.kind));
+    for condition in &mut conditions {
+        condition.status = ConditionStatus::Unknown;
     }
-
-    fn save(&mut self, confirmed: bool) {
-        let Some(memory) = &mut self.memory else { return };
-        let position = self.seen.map(Position::Kernel).or_else(|| self.position.clone());
-        let state = &self.monitor.state();
-        let keep = Keep { position: position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
-        let saved = memory.save(&keep, confirmed);
-        self.tell_once(saved);
-        self.dirty = false;
-    }
-
-    fn confirm(&mut self) {
-        let Some(memory) = &mut self.memory else { return };
-        let confirmed = memory.confirm();
-        self.tell_once(confirmed);
-    }
-
-    /// A full disk is told of once, not once a record.
-    fn tell_once(&mut self, outcome: Result<(), StateError>) {
-        match outcome {
-            Ok(()) => self.trouble = false,
-            Err(_) if self.trouble => {}
-            Err(error) => {
-                self.trouble = true;
-                tell(Err::<(), _>(error));
-            }
-        }
-    }
-
-    fn look_ahead(&mut self) {
-        self.deadline = self.monitor.deadline();
-    }
-}
-
-/// What goes wrong with the state is told and stops nothing.
-fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
-    match outcome {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "state");
-            None
-        }
-    }
+    (!conditions.is_empty()).then_some(Status { conditions, ..before })
 }

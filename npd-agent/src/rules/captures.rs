@@ -3,7 +3,10 @@
 //! Only a match that was found is read again for its groups, by a plain Pike machine: matches are rare, and patterns
 //! with names rarer still.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use regex_automata::{
     Anchored, Input,
@@ -16,7 +19,10 @@ use super::pattern::{PatternError, SIZE_LIMIT};
 /// The named groups of one pattern.
 #[derive(Debug)]
 pub(super) struct Captures {
-    machine: PikeVM,
+    /// With the groups that have a name only.
+    hir: Hir,
+    /// Built when a match is read: most rules never match.
+    machine: OnceLock<Option<PikeVM>>,
     /// In the order in which the groups open; the group at index 0 has number 1.
     names: Vec<Arc<str>>,
 }
@@ -45,6 +51,11 @@ fn keep_named(hir: &Hir, names: &mut Vec<Arc<str>>, seen: &mut BTreeSet<Box<str>
     }
 }
 
+fn compile(hir: &Hir) -> Result<PikeVM, thompson::BuildError> {
+    let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
+    PikeVM::new_from_nfa(thompson::Compiler::new().configure(config).build_from_hir(hir)?)
+}
+
 // === impl Captures ===
 
 impl Captures {
@@ -55,12 +66,9 @@ impl Captures {
         if names.is_empty() {
             return Ok(None);
         }
-        let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT)))
-            .build_from_hir(&hir)
-            .map_err(|error| PatternError::TooLarge(Box::new(error)))?;
-        let machine = PikeVM::new_from_nfa(nfa).map_err(|error| PatternError::TooLarge(Box::new(error)))?;
-        Ok(Some(Self { machine, names }))
+        // What cannot be built is an error now, not at the first match.
+        compile(&hir).map_err(|error| PatternError::TooLarge(Box::new(error)))?;
+        Ok(Some(Self { hir, machine: OnceLock::new(), names }))
     }
 
     /// The groups' names.
@@ -70,9 +78,10 @@ impl Captures {
 
     /// The groups of the match that is the last `len` bytes of `text`; a group that took no part is left out.
     pub(super) fn read(&self, text: &str, len: usize) -> Vec<(Arc<str>, String)> {
-        let mut groups = self.machine.create_captures();
+        let Some(machine) = self.machine.get_or_init(|| compile(&self.hir).ok()) else { return Vec::new() };
+        let mut groups = machine.create_captures();
         let input = Input::new(text).span(text.len().saturating_sub(len)..text.len()).anchored(Anchored::Yes);
-        self.machine.captures(&mut self.machine.create_cache(), input, &mut groups);
+        machine.captures(&mut machine.create_cache(), input, &mut groups);
         let named = (1..).zip(&self.names).filter_map(|(index, name)| {
             let group = text.get(groups.get_group(index)?.range())?;
             Some((name.clone(), group.to_owned()))

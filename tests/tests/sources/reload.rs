@@ -19,6 +19,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("a file that cannot be used changes nothing and is told of in log, metric and event", refused);
     test("the swap of a ConfigMap's link is a change, and only if the content is another", config_map);
     test("a change of the log file is followed", another_log);
+    test("a condition that is no longer configured no longer counts as a problem", condition_gone);
 }
 
 struct Watched {
@@ -135,4 +136,16 @@ fn another_log() -> Result<()> {
     watched.agent.wait_for_reports("Bad", 3)?;
     ensure!(watched.agent.reported("AppDied").len() == 1, "the condition is known: {:?}", watched.agent.problems());
     expect_texts(&watched.agent.reported("Bad"), &["bad 1", "bad 2", "bad 3"])
+}
+
+fn condition_gone() -> Result<()> {
+    let watched = watched()?;
+    watched.write("died of something")?;
+    watched.agent.wait_for_reports("AppDied", 1)?;
+    let without = Monitor::file("app-monitor", &watched.log).rule("Bad", "bad .*");
+    fs::write(&watched.config, without.to_json()).context("cannot change")?;
+    watched.wait_for("used", 1.0)?;
+    let gauge = watched.agent.metrics()?.value("problem_gauge", &[("reason", "AppDied"), ("type", "AppBroken")]);
+    ensure!(gauge == Some(0.0), "the gauge is {gauge:?}");
+    Ok(())
 }

@@ -91,7 +91,7 @@ impl ConditionState {
         }
         // Of a rule that tells occurrences apart another one is news, of any other the same reason is none.
         let tells_apart = !key.is_empty();
-        let next_check = action.recovery.recheck.map(|_| at);
+        let next_check = action.recheck.map(|_| at);
         let details = ActiveDetails { last: at, message: message.clone(), next_check, evidence: None };
         self.active.push(Active { rule, key, details });
         let known = self.now.status == ConditionStatus::True && self.now.reason == action.reason;
@@ -150,7 +150,7 @@ impl ConditionState {
         let due = self.active.iter().filter(|active| active.details.next_check.is_some_and(|at| at <= now));
         due.filter_map(|active| {
             let action = actions.get(active.rule)?;
-            let kind = action.recovery.recheck?.what;
+            let kind = action.recheck?.what;
             let subject = action.by.iter().position(|name| &**name == kind.subject())?;
             Some(Check {
                 condition,
@@ -173,7 +173,7 @@ impl ConditionState {
         now: Timestamp,
     ) -> Option<Change> {
         let index = self.active.iter().position(|active| active.rule == check.rule && active.key == check.key)?;
-        let every = actions.get(check.rule)?.recovery.recheck?.every;
+        let every = actions.get(check.rule)?.recheck?.every;
         let details = &mut self.active.get_mut(index)?.details;
         if answer.verdict == Verdict::Over && details.evidence.is_some() {
             self.active.remove(index);
@@ -241,11 +241,11 @@ impl Active {
     /// When it is over by itself.
     fn end(&self, actions: &[Action]) -> Option<Timestamp> {
         let action = actions.get(self.rule)?;
-        if let Some(after) = action.recovery.after {
+        if let Some(after) = action.clear_after {
             return Some(self.details.last.shift(nanos(after)));
         }
         // Frequent restarts are over when they are no longer frequent, unless the rule has another end.
-        if action.latches() || !action.recovery.is_never() {
+        if action.latches() || !action.has_no_end() {
             return None;
         }
         let counted = action.counter.as_ref().and_then(|counter| counter.holds_until(&self.key));

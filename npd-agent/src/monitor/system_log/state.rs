@@ -184,7 +184,7 @@ impl SystemLog {
                 let action = self.actions.get(rule)?;
                 let mut details = active.details;
                 // A rule that is asked about from now on is asked soon, one that is not any more never.
-                let check = action.recovery.recheck.map(|_| details.next_check.unwrap_or(details.last));
+                let check = action.recheck.map(|_| details.next_check.unwrap_or(details.last));
                 details.next_check = check;
                 let fits = action.by.len() == active.key.len() && action.is_of(index);
                 fits.then_some(Active { rule, key: active.key, details })

@@ -61,9 +61,9 @@ fn prepare() -> Result<(Tracefs, Setting)> {
     Ok((Tracefs::mounted()?, Setting::set("/proc/sys/kernel/printk", "1")?))
 }
 
-/// An agent as it is shipped, plus one monitor of our own.
+/// An agent as it is shipped, its state kept, plus one monitor of our own.
 fn agent(source: &str, monitor: &Monitor) -> Result<Setup> {
-    let mut setup = Setup::new()?.monitor(monitor)?.arg(format!("--kernel-source={source}"));
+    let mut setup = Setup::new()?.stateful().monitor(monitor)?.arg(format!("--kernel-source={source}"));
     for name in ["kernel-monitor.json", "readonly-monitor.json"] {
         setup = setup.config(binary::shipped_config(name));
     }

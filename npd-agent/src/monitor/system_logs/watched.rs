@@ -1,0 +1,139 @@
+//! One monitor at work: what it has taken, what it has found, and what is written down of it.
+
+use std::path::PathBuf;
+
+use crate::{
+    monitor::system_log::{Findings, SystemLog, SystemLogState},
+    problem::Status,
+    record::Position,
+    state::{Keep, Kept, StateError, StateFile},
+    time::{Monotonic, Timestamp},
+};
+
+/// A monitor with what it remembers.
+pub(super) struct Watched {
+    pub(super) path: PathBuf,
+    pub(super) monitor: SystemLog,
+    pub(super) memory: Option<StateFile>,
+    /// The last record that it has taken, of the kernel log: what comes again is passed over.
+    pub(super) seen: Option<u64>,
+    /// The same, of any other source.
+    pub(super) position: Option<Position>,
+    /// The time of the newest record taken.
+    pub(super) at: Timestamp,
+    /// What was found in the current step.
+    pub(super) found: Found,
+    pub(super) has_read: bool,
+    /// Something is not written down yet.
+    pub(super) dirty: bool,
+    pub(super) saved: Monotonic,
+    pub(super) deadline: Option<Timestamp>,
+    /// The record whose reports may have been given before.
+    pub(super) doubt: Option<Position>,
+    /// The state could not be written when it was tried last.
+    pub(super) trouble: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) statuses: Vec<Status>,
+    pub(super) suppressed: Vec<Box<str>>,
+}
+
+impl Findings for Found {
+    fn status(&mut self, status: Status) {
+        self.statuses.push(status);
+    }
+
+    fn suppressed(&mut self, reason: &str) {
+        self.suppressed.push(reason.into());
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// A monitor that has taken nothing yet.
+    pub(super) fn new(path: PathBuf, monitor: SystemLog, memory: Option<StateFile>) -> Self {
+        Self {
+            path,
+            seen: None,
+            position: None,
+            at: monitor.start(),
+            found: Found::default(),
+            has_read: false,
+            dirty: true,
+            saved: Monotonic::default(),
+            deadline: None,
+            doubt: None,
+            trouble: false,
+            memory,
+            monitor,
+        }
+    }
+
+    /// Goes on with what was kept.
+    pub(super) fn recall(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        let Some(kept) = tell(memory.load::<SystemLogState>()).flatten() else { return };
+        let Kept { position, at, state, before_boot, doubt } = kept;
+        self.at = at;
+        self.doubt = doubt;
+        let state = if before_boot { state.after_boot() } else { state };
+        self.monitor.restore(state);
+        match position {
+            Some(Position::Kernel(seq)) if !before_boot => {
+                self.seen = Some(seq);
+                self.monitor.resume();
+            }
+            Some(Position::Kernel(_)) | None => self.monitor.resume_after(at),
+            Some(position) => {
+                self.position = Some(position);
+                self.monitor.resume();
+            }
+        }
+    }
+
+    pub(super) fn save(&mut self, confirmed: bool) {
+        let Some(memory) = &mut self.memory else { return };
+        let position = self.seen.map(Position::Kernel).or_else(|| self.position.clone());
+        let state = &self.monitor.state();
+        let keep = Keep { position: position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
+        let saved = memory.save(&keep, confirmed);
+        self.tell_once(saved);
+        self.dirty = false;
+    }
+
+    pub(super) fn confirm(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        let confirmed = memory.confirm();
+        self.tell_once(confirmed);
+    }
+
+    /// A full disk is told of once, not once a record.
+    fn tell_once(&mut self, outcome: Result<(), StateError>) {
+        match outcome {
+            Ok(()) => self.trouble = false,
+            Err(_) if self.trouble => {}
+            Err(error) => {
+                self.trouble = true;
+                tell(Err::<(), _>(error));
+            }
+        }
+    }
+
+    pub(super) fn look_ahead(&mut self) {
+        self.deadline = self.monitor.deadline();
+    }
+}
+
+/// What goes wrong with the state is told and stops nothing.
+pub(super) fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "state");
+            None
+        }
+    }
+}
