@@ -51,9 +51,10 @@ fn keep_named(hir: &Hir, names: &mut Vec<Arc<str>>, seen: &mut BTreeSet<Box<str>
     }
 }
 
-fn compile(hir: &Hir) -> Result<PikeVM, thompson::BuildError> {
+fn compile(hir: &Hir) -> Result<PikeVM, Box<thompson::BuildError>> {
     let config = thompson::Config::new().nfa_size_limit(Some(SIZE_LIMIT));
-    PikeVM::new_from_nfa(thompson::Compiler::new().configure(config).build_from_hir(hir)?)
+    let nfa = thompson::Compiler::new().configure(config).build_from_hir(hir)?;
+    Ok(PikeVM::new_from_nfa(nfa)?)
 }
 
 // === impl Captures ===
@@ -67,7 +68,7 @@ impl Captures {
             return Ok(None);
         }
         // What cannot be built is an error now, not at the first match.
-        compile(&hir).map_err(|error| PatternError::TooLarge(Box::new(error)))?;
+        compile(&hir).map_err(PatternError::TooLarge)?;
         Ok(Some(Self { hir, machine: OnceLock::new(), names }))
     }
 
