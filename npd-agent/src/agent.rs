@@ -7,7 +7,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use prometheus::Registry;
@@ -34,9 +33,6 @@ use crate::{
     state::StateDir,
     time::Now,
 };
-
-/// How often it is looked whether a source's thread has ended by itself.
-const WATCH_EVERY: Duration = Duration::from_secs(10);
 
 /// The running agent.
 pub struct Agent {
@@ -214,10 +210,7 @@ impl Agent {
 
     /// Waits until a source's thread ends by itself, which it never should.
     pub async fn broken(&self) {
-        let mut ticks = tokio::time::interval(WATCH_EVERY);
-        while !self.supervisor.is_broken() {
-            ticks.tick().await;
-        }
+        self.supervisor.broken().await;
     }
 
     /// Ends the sources with all that they have read, then the clocks; what is known is kept.

@@ -118,7 +118,9 @@ fn a_condition_latches_and_says_what_node_problem_detector_says() -> Result<()> 
     assert_eq!(statuses.len(), 2);
     assert_eq!(
         statuses[1].events[0].message,
-        format!("Node condition KernelDeadlock is now: True, reason: DockerHung, message: \"{line}; see https://example.test/runbook\"")
+        format!(
+            "Node condition KernelDeadlock is now: True, reason: DockerHung, message: \"{line}; see https://example.test/runbook\""
+        )
     );
     let again = record(&mut monitor, line);
     assert_eq!(again.len(), 1, "the permanent rule is silent");

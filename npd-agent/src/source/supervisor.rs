@@ -2,10 +2,16 @@
 
 use std::{
     io,
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
+    },
     thread::JoinHandle,
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use super::{Health, LogSource, SourceError, Stop};
 use crate::{metrics::AgentMetrics, time::Now};
@@ -21,6 +27,8 @@ const STEADY: Duration = Duration::from_mins(5);
 pub struct Supervisor {
     metrics: AgentMetrics,
     running: Vec<Running>,
+    /// Some thread has ended.
+    ended: Arc<Notify>,
 }
 
 /// What makes a source, on its thread.
@@ -34,6 +42,13 @@ struct Running {
     name: String,
     stop: Stop,
     thread: JoinHandle<()>,
+    ended: Arc<AtomicBool>,
+}
+
+/// Tells of a thread's end, however it ends.
+struct End {
+    ended: Arc<AtomicBool>,
+    tell: Arc<Notify>,
 }
 
 // === impl Supervisor ===
@@ -42,7 +57,7 @@ impl Supervisor {
     /// No source yet.
     #[must_use]
     pub fn new(metrics: AgentMetrics) -> Self {
-        Self { metrics, running: Vec::new() }
+        Self { metrics, running: Vec::new(), ended: Arc::default() }
     }
 
     /// Starts a source under the name that metrics have for it. How its first opening went can be waited for; it is
@@ -56,7 +71,10 @@ impl Supervisor {
         health.set(false);
         let name = name.to_owned();
         let source_name = name.clone();
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = End { ended: Arc::clone(&ended), tell: Arc::clone(&self.ended) };
         let run = move || {
+            let _end = end;
             let mut source = build();
             let mut first = Some(tell);
             let mut pause = PAUSE_FIRST;
@@ -94,7 +112,7 @@ impl Supervisor {
             }
         };
         let thread = std::thread::Builder::new().name(thread_name(&name)).spawn(run)?;
-        self.running.push(Running { name, stop, thread });
+        self.running.push(Running { name, stop, thread, ended });
         Ok(opened)
     }
 
@@ -122,10 +140,11 @@ impl Supervisor {
         }
     }
 
-    /// Whether a source's thread has ended although nobody told it to.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
-        self.running.iter().any(|running| running.thread.is_finished())
+    /// Waits until a source's thread ends although nobody told it to.
+    pub async fn broken(&self) {
+        while !self.running.iter().any(|running| running.ended.load(Ordering::Acquire)) {
+            self.ended.notified().await;
+        }
     }
 }
 
@@ -137,6 +156,15 @@ pub fn log_failure(source: &str, error: &SourceError, pause: Duration) {
         again_in_seconds = pause.as_secs(),
         "source failed"
     );
+}
+
+// === impl End ===
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        self.tell.notify_one();
+    }
 }
 
 // === impl Running ===
@@ -217,6 +245,17 @@ mod tests {
         assert_eq!(metrics.source_up.with_label_values(&["test:x"]).get(), 1);
         supervisor.stop_all();
         assert_eq!(metrics.source_up.with_label_values(&["test:x"]).get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ends_by_itself_is_noticed() {
+        let (mut supervisor, _, count, _) = start(0, 0);
+        wait_until(|| count.load(Ordering::SeqCst) == 1);
+        let running = tokio::time::timeout(Duration::from_millis(50), supervisor.broken()).await;
+        assert!(running.is_err(), "it runs");
+        supervisor.running[0].stop.stop();
+        tokio::time::timeout(Duration::from_secs(20), supervisor.broken()).await.unwrap();
+        supervisor.stop_all();
     }
 
     #[test]
