@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::build;
 use crate::setup;
-use crate::workspace::{as_root, is_root, root};
+use crate::workspace::{as_root, is_root, root, target_dir};
 
 /// The monitors that are run unless the user names others.
 const MONITORS: [&str; 2] = ["kernel-monitor.json", "readonly-monitor.json"];
@@ -49,6 +49,10 @@ fn flags(given: &[OsString]) -> Vec<OsString> {
         let monitors = MONITORS.map(|name| root().join("config").join(name).display().to_string());
         flags.push(format!("--config.system-log-monitor={}", monitors.join(",")).into());
     }
+    if !names("--state-dir") {
+        // Not where an installed agent keeps its own.
+        flags.push(format!("--state-dir={}", target_dir().join("state").display()).into());
+    }
     if !names(EXPORTER) {
         flags.push(format!("{EXPORTER}=false").into());
     }
@@ -78,9 +82,14 @@ mod tests {
     #[test]
     fn a_users_monitors_replace_the_shipped_ones() {
         assert_eq!(
-            flags_for(&["--config.system-stats-monitor=a.json"]),
-            "--enable-k8s-exporter=false --config.system-stats-monitor=a.json"
+            flags_for(&["--config.system-stats-monitor=a.json", "--state-dir="]),
+            "--enable-k8s-exporter=false --config.system-stats-monitor=a.json --state-dir="
         );
+    }
+
+    #[test]
+    fn the_state_of_a_trial_is_its_own() {
+        assert!(flags_for(&[]).contains("target/state"), "{}", flags_for(&[]));
     }
 
     #[test]
