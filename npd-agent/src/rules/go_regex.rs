@@ -11,13 +11,15 @@
 //!
 //! Known differences from Go:
 //!
-//! * Unicode tables are those of `regex-syntax`, 16.0 against Go's 15.0: a few characters more fold, one changed its
-//!   category. Property *names* are Go's.
+//! * Unicode tables are those of `regex-syntax`, 16.0 against Go's 15.0. Besides the characters that are new, U+1171E
+//!   changed its category, and these have another case under `(?i)`: ƛ, ɤ, U+0390, U+03B0, U+1FD3, U+1FE3, ﬅ and ﬆ.
+//!   Property *names* are Go's.
 //! * A pattern is too large as soon as its program would be; Go estimates before it counts and lets some literals
 //!   of several million characters pass.
 //! * Go factors common prefixes of an alternation before it measures nesting. Within a few levels of the limit of
 //!   1000 such a pattern may be judged differently.
 //! * `^\x{d800}$` never matches. In Go a lone surrogate at the head of a one-pass pattern matches U+FFFD.
+//! * What is parsed may be too large for the caller to run: a [`Pattern`](super::Pattern) refuses `\pL{1000}`.
 
 mod class;
 mod error;

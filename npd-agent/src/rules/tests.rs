@@ -9,6 +9,8 @@ use regex_syntax::hir::{Hir, Look};
 use super::{Hit, Pattern, Rules, go_regex};
 use crate::time::Timestamp;
 
+mod go;
+
 /// The contract, word by word: join the lines, run each regex in turn, take the lines from the match start on.
 struct Reference {
     regexes: Vec<meta::Regex>,

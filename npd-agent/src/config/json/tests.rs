@@ -109,6 +109,21 @@ fn syntax_errors_have_gos_words_and_their_place() {
         ("\u{a0}1", "1:1: invalid character 'Â' looking for beginning of value"),
         ("\\", "1:1: invalid character '\\\\' looking for beginning of value"),
         ("NaN", "1:1: invalid character 'N' looking for beginning of value"),
+        // YAML.
+        ("plugin: kmsg", "1:1: invalid character 'p' looking for beginning of value"),
+        ("---\nplugin: kmsg", "1:2: invalid character '-' in numeric literal"),
+        ("{plugin: \"kmsg\"}", "1:2: invalid character 'p' looking for beginning of object key string"),
+        ("{\"a\":1}\n---\n{}", "2:1: invalid character '-' after top-level value"),
+        ("{} null", "1:4: invalid character 'n' after top-level value"),
+        ("{}\0", "1:3: invalid character '\\x00' after top-level value"),
+        ("[1]x", "1:4: invalid character 'x' after top-level value"),
+        // Go speaks of a blank where these end.
+        ("nul", "1:4: unexpected end of JSON input"),
+        ("-", "1:2: unexpected end of JSON input"),
+        ("1.", "1:3: unexpected end of JSON input"),
+        ("1e", "1:3: unexpected end of JSON input"),
+        ("\"\\", "1:3: unexpected end of JSON input"),
+        ("\"\\u00", "1:6: unexpected end of JSON input"),
         (
             "\u{feff}{}",
             "1:1: invalid character 'ï' looking for beginning of value; \

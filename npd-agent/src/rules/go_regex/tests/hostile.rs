@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::{GoRegexErrorKind, parse};
-use super::{engine, parsed};
+use super::{at_end, engine, parsed, span};
 
 const TWO_MIB: usize = 2 << 20;
 
@@ -42,6 +42,36 @@ fn nesting_is_limited_where_go_limits_it() {
         assert_eq!(kind(&too_deep), Some(GoRegexErrorKind::NestingDepth), "{too_deep:.20}");
     }
     assert_eq!(kind(&"(".repeat(100_000)), Some(GoRegexErrorKind::MissingParen));
+}
+
+#[test]
+fn a_count_of_a_thousand_is_the_largest() {
+    for pattern in
+        ["a{1000}", "(?:a{500}){2}", "(?:a{2}){500}", "((a{10}){10}){10}", "(?:(?:a{1000}){0}a){1000}", "a{1000,1000}"]
+    {
+        let regex = at_end(pattern);
+        assert_eq!(span(&regex, &"a".repeat(1000)), Some((0, 1000)), "{pattern}");
+        assert_eq!(span(&regex, &"a".repeat(999)), None, "{pattern}");
+    }
+    for pattern in ["a{1001}", "(?:a{500}){3}", "(?:a{2}){501}", "((a{10}){10}){11}", "(?:a{1000}){2}", "a{1000,1001}"]
+    {
+        assert_eq!(kind(pattern), Some(GoRegexErrorKind::RepeatCount), "{pattern}");
+    }
+}
+
+/// The `regex` crate refuses these by its default limits: 10 MiB, and nesting to 250.
+#[test]
+fn what_is_large_but_legal_in_go_is_parsed() {
+    for (pattern, character) in [(r"\pL{1000}", "é"), (r"\w{1000}", "_"), (r"\PN{1000}", "世"), (r"[^\d]{1000}", "é")]
+    {
+        let regex = at_end(pattern);
+        assert!(regex.is_match(&character.repeat(1000)), "{pattern}");
+        assert!(!regex.is_match(&character.repeat(999)), "{pattern}");
+    }
+    for pattern in [nested("(", "a", ")", 251), nested("(?:.", "b", ")?", 499)] {
+        assert!(regex_syntax::parse(&pattern).is_err());
+        parsed(&pattern);
+    }
 }
 
 #[test]
