@@ -21,8 +21,3 @@ pub mod rules;
 pub mod source;
 pub mod state;
 pub mod time;
-
-#[cfg(test)]
-#[path = "../../tests/src/journald_namespace.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the integration tests use it as a library")]
-mod journald_namespace;

@@ -25,6 +25,7 @@ use crate::{
     monitor::system_log::{SystemLog, Times},
     problem::Fields,
     record::{Place, Record},
+    source::journal::Filter,
     time::{Now, Timestamp},
 };
 
@@ -79,6 +80,8 @@ static NO_FIELDS: Fields = Fields::none();
 struct Player {
     source: String,
     input: LogInput,
+    /// Which entries of a journal it reads.
+    filter: Filter,
     monitor: SystemLog,
     rules: Vec<output::Rule>,
 }
@@ -96,9 +99,13 @@ pub fn replay(
     let players = loaded.system_logs.into_iter().map(|config| {
         let rules = config.rules.iter().map(|rule| output::Rule::new(rule, &config.conditions)).collect();
         let (source, input) = (config.source.to_string(), config.input.clone());
+        let filter = match &input {
+            LogInput::Journal { filter, .. } => Filter::new(filter),
+            LogInput::KernelLog | LogInput::File { .. } => Filter::default(),
+        };
         let mut monitor = SystemLog::new(config, Times { now: ever, boot: ever });
         monitor.resume();
-        Player { source, input, monitor, rules }
+        Player { source, input, filter, monitor, rules }
     });
     let mut players: Vec<_> = players.collect();
     let (log, what) = open(options.log.as_deref())?;
@@ -170,7 +177,7 @@ impl Player {
                 }
                 message = text;
             }
-            LogInput::Journal { filter, .. } if !entry.is_whole_line && !entry.passes(filter) => return Ok(true),
+            LogInput::Journal { .. } if !entry.is_whole_line && !entry.passes(&self.filter) => return Ok(true),
             _ => {}
         }
         let record = Record {

@@ -4,7 +4,10 @@ use std::io::{self, BufRead, Read as _};
 
 use jiff::civil::DateTime;
 
-use crate::{kernel::kmsg::KmsgRecord, problem::Fields, source::journal::JournalFilter, time::Timestamp};
+use self::exported::Exported;
+use crate::{kernel::kmsg::KmsgRecord, problem::Fields, source::journal::Filter, time::Timestamp};
+
+mod exported;
 
 /// Longer lines are cut.
 const MAX_LINE: u64 = 2 << 20;
@@ -35,6 +38,8 @@ pub(super) struct Entry<'a> {
     /// Nothing was taken off the line.
     pub(super) is_whole_line: bool,
     pub(super) fields: Option<&'a Fields>,
+    /// What filters of the journal look at.
+    exported: Option<&'a Exported>,
 }
 
 /// A log, entry by entry.
@@ -45,7 +50,7 @@ pub(super) struct Entries<R> {
     record: Vec<u8>,
     text: Vec<u8>,
     fields: Fields,
-    values: Vec<(String, String)>,
+    exported: Exported,
 }
 
 /// Lines, with one that can be put back.
@@ -69,8 +74,8 @@ impl<R: BufRead> Entries<R> {
             }
             given => given,
         };
-        let (record, text, values) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { lines, format, record, text, fields: Fields::default(), values })
+        let (fields, exported) = (Fields::default(), Exported::default());
+        Ok(Self { lines, format, record: Vec::new(), text: Vec::new(), fields, exported })
     }
 
     /// How many lines were read.
@@ -122,31 +127,23 @@ impl<R: BufRead> Entries<R> {
         Ok(Some(Entry { at: Some(at), fields: Some(&self.fields), ..Entry::new(number, &self.text) }))
     }
 
-    /// `NAME=value` lines up to an empty one. A value with newlines in it comes as `NAME`, its length in eight bytes,
-    /// and the bytes.
+    /// Fields up to an empty line. The first message counts.
     fn next_export(&mut self) -> io::Result<Option<Entry<'_>>> {
         loop {
-            self.values.clear();
+            self.exported.clear();
             self.text.clear();
-            let (mut first, mut has_message) = (None, false);
+            let (mut first, mut at, mut has_message) = (None, None, false);
             while self.lines.next()? && !self.lines.line.is_empty() {
                 first.get_or_insert(self.lines.count);
-                let line = &self.lines.line;
-                if let Some(equals) = memchr::memchr(b'=', line) {
-                    let (name, value) = (&line[..equals], &line[equals + 1..]);
-                    if name == b"MESSAGE" {
+                let pair = self.lines.pair()?;
+                let Some((name, value)) = split_at_bytes(pair, b"=") else { continue };
+                match name {
+                    b"MESSAGE" if !has_message => {
                         self.text.extend_from_slice(value);
                         has_message = true;
-                    } else if let Some(name) = EXPORTED.iter().find(|known| known.as_bytes() == name) {
-                        self.values.push(((*name).to_owned(), String::from_utf8_lossy(value).into_owned()));
                     }
-                } else {
-                    let is_message = line == b"MESSAGE";
-                    let value = self.lines.sized()?;
-                    if is_message {
-                        self.text.extend_from_slice(&value);
-                        has_message = true;
-                    }
+                    b"__REALTIME_TIMESTAMP" => at = micros(value),
+                    _ => self.exported.add(name, pair),
                 }
             }
             let Some(number) = first else {
@@ -159,31 +156,18 @@ impl<R: BufRead> Entries<R> {
             if !has_message {
                 continue;
             }
-            self.fields = Fields::default();
-            let value =
-                |name: &str| self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-            for (field, name) in [
-                ("identifier", "SYSLOG_IDENTIFIER"),
-                ("unit", "_SYSTEMD_UNIT"),
-                ("transport", "_TRANSPORT"),
-                ("pid", "_PID"),
-                ("priority", "PRIORITY"),
-            ] {
-                if let Some(value) = value(name) {
-                    self.fields.add(field, value);
-                }
-            }
-            let micros = value("__REALTIME_TIMESTAMP").and_then(|text| text.parse::<i64>().ok());
-            let at = micros.map(|micros| Timestamp::from_unix_nanos(micros.saturating_mul(1000)));
-            let fields = Some(&self.fields);
-            return Ok(Some(Entry { at, is_absolute: at.is_some(), fields, ..Entry::new(number, &self.text) }));
+            self.fields = self.exported.fields();
+            let (fields, exported) = (Some(&self.fields), Some(&self.exported));
+            return Ok(Some(Entry {
+                at,
+                is_absolute: at.is_some(),
+                fields,
+                exported,
+                ..Entry::new(number, &self.text)
+            }));
         }
     }
 }
-
-/// The fields of the journal that matter here.
-const EXPORTED: [&str; 6] =
-    ["__REALTIME_TIMESTAMP", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_TRANSPORT", "_PID", "PRIORITY"];
 
 // === impl Lines ===
 
@@ -219,17 +203,21 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// A value behind its length, and the newline that follows it. What is beyond the bound is dropped.
-    fn sized(&mut self) -> io::Result<Vec<u8>> {
-        let mut length = [0; 8];
-        self.reader.read_exact(&mut length)?;
-        let length = u64::from_le_bytes(length);
-        let mut value = Vec::new();
-        (&mut self.reader).take(length.min(MAX_LINE)).read_to_end(&mut value)?;
-        io::copy(&mut (&mut self.reader).take(length.saturating_sub(MAX_LINE)), &mut io::sink())?;
-        self.count += memchr::memchr_iter(b'\n', &value).count() as u64 + 1;
-        self.skip_line()?;
-        Ok(value)
+    /// The line as `NAME=value`. A value with newlines in it comes as `NAME`, its length in eight bytes, the bytes and
+    /// a newline; what is beyond the bound is dropped.
+    fn pair(&mut self) -> io::Result<&[u8]> {
+        if !self.line.contains(&b'=') {
+            let mut length = [0; 8];
+            self.reader.read_exact(&mut length)?;
+            let length = u64::from_le_bytes(length);
+            self.line.push(b'=');
+            let start = self.line.len();
+            (&mut self.reader).take(length.min(MAX_LINE)).read_to_end(&mut self.line)?;
+            io::copy(&mut (&mut self.reader).take(length.saturating_sub(MAX_LINE)), &mut io::sink())?;
+            self.count += memchr::memchr_iter(b'\n', &self.line[start..]).count() as u64 + 1;
+            self.skip_line()?;
+        }
+        Ok(&self.line)
     }
 
     fn is_at_end(&mut self) -> io::Result<bool> {
@@ -256,20 +244,12 @@ impl Format {
 
 impl<'a> Entry<'a> {
     fn new(line: u64, text: &'a [u8]) -> Self {
-        Self { line, text, at: None, is_absolute: false, is_whole_line: false, fields: None }
+        Self { line, text, at: None, is_absolute: false, is_whole_line: false, fields: None, exported: None }
     }
 
     /// Whether an entry of the journal is one that a monitor asks for.
-    pub(super) fn passes(&self, filter: &JournalFilter) -> bool {
-        let value = |name| self.fields.and_then(|fields| fields.get(name));
-        let any = |wanted: &[String], name| {
-            wanted.is_empty() || value(name).is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
-        };
-        let priority = value("priority").and_then(|value| value.parse().ok()).unwrap_or(6_u8);
-        any(&filter.identifiers, "identifier")
-            && any(&filter.units, "unit")
-            && any(&filter.transports, "transport")
-            && filter.max_priority.is_none_or(|most| priority <= most)
+    pub(super) fn passes(&self, filter: &Filter) -> bool {
+        filter.wants(|pair| self.exported.is_some_and(|exported| exported.has(pair)))
     }
 }
 
@@ -319,6 +299,12 @@ fn dmesg(number: u64, line: &[u8]) -> Entry<'_> {
 fn split_at_bytes<'a>(text: &'a [u8], between: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = memchr::memmem::find(text, between)?;
     Some((&text[..at], &text[at + between.len()..]))
+}
+
+/// journald's time of day.
+fn micros(text: &[u8]) -> Option<Timestamp> {
+    let micros: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(Timestamp::from_unix_nanos(micros.saturating_mul(1000)))
 }
 
 /// `5.140900` in nanoseconds.

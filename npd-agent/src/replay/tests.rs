@@ -114,6 +114,44 @@ fn an_export_of_the_journal_is_read_with_its_filter() {
     assert_eq!(found[1]["timestamp"], "2025-11-24T16:00:01Z");
 }
 
+/// Five restarts of the kubelet, as the process `pid` tells of them.
+fn restarts(pid: u32) -> Vec<u8> {
+    let restart = |number: u64| {
+        format!(
+            "__CURSOR=s=1;i={number}\n__REALTIME_TIMESTAMP={}\nPRIORITY=6\n_UID=0\nSYSLOG_IDENTIFIER=systemd\n\
+             _TRANSPORT=journal\n_PID={pid}\n_SYSTEMD_UNIT=init.scope\nUNIT=kubelet.service\n\
+             MESSAGE=kubelet.service: Scheduled restart job, restart counter is at {number}.\n\n",
+            1_764_000_000_000_000 + number * 10_000_000
+        )
+    };
+    (1..=5).map(restart).collect::<String>().into_bytes()
+}
+
+#[test]
+fn what_systemd_says_about_a_unit_is_replayed_and_what_others_say_about_it_is_not() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/systemd-monitor-counter.json");
+    let config = fs::read_to_string(config).unwrap();
+    let (text, sum) = replayed(&config, &restarts(1), None, false);
+    assert!(text.contains("condition FrequentKubeletRestart is True, reason FrequentKubeletRestart"), "{text}");
+    assert_eq!(sum, Replayed { lines: 55, records: 5, unreadable: 0, matches: 5 });
+    let (text, sum) = replayed(&config, &restarts(4711), None, false);
+    assert!(!text.contains("True"), "{text}");
+    assert_eq!(sum, Replayed { lines: 55, records: 5, unreadable: 0, matches: 0 });
+}
+
+#[test]
+fn a_field_of_an_export_may_have_several_values_and_come_with_its_length() {
+    let config = r#"{"plugin": "journald", "pluginConfig": {"source": "two\nlines"}, "source": "odd-monitor",
+        "rules": [{"type": "temporary", "reason": "Bad", "pattern": "bad .*", "message": "${unit} ${pid}"}]}"#;
+    let mut log = b"__CURSOR=s=1\nSYSLOG_IDENTIFIER=one\nSYSLOG_IDENTIFIER\n".to_vec();
+    log.extend(9_u64.to_le_bytes());
+    log.extend(b"two\nlines\n_SYSTEMD_UNIT=init.scope\nUNIT=a.service\n_PID=1\nMESSAGE=bad one\nMESSAGE=bad two\n\n");
+    log.extend(b"__CURSOR=s=1\nSYSLOG_IDENTIFIER=one\nMESSAGE=bad three\n\n");
+    let (text, sum) = replayed(config, &log, None, false);
+    assert!(text.contains("event Warning Bad: a.service 1\n"), "{text}");
+    assert_eq!(sum, Replayed { lines: 15, records: 2, unreadable: 0, matches: 1 });
+}
+
 #[test]
 fn lines_of_a_log_file_are_read_as_the_config_says() {
     let config = r#"{"plugin": "filelog", "logPath": "/x", "source": "f", "skipList": ["audit"],

@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::filter::Filter;
 use self::{
     cursor::Origin,
-    filter::Filter,
     folders::{Folders, Root},
     follow::Follow,
 };
@@ -104,10 +104,6 @@ impl JournalTail {
     /// A folder that does not exist is waited for. A namespace's folder is followed when it is given as `path`.
     pub fn open(path: Option<PathBuf>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
         let roots = path.map_or_else(Root::system, |path| vec![Root::new(path)]);
-        Self::open_roots(roots, filter, start)
-    }
-
-    fn open_roots(roots: Vec<Root>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
         let origin = match start {
             Start::Cursor(cursor) => match cursor.parse() {
                 Ok(cursor) => Origin::After(cursor),

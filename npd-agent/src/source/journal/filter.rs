@@ -20,7 +20,7 @@ pub struct JournalFilter {
 
 /// The compiled filter. A term is named by its place in `terms`.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     terms: Vec<Vec<u8>>,
     /// All must hold.
     clauses: Vec<Vec<Alternative>>,
@@ -49,7 +49,22 @@ const USUAL_PRIORITY: u8 = 6;
 // === impl Filter ===
 
 impl Filter {
-    pub(super) fn new(filter: &JournalFilter) -> Self {
+    /// The fields that filters look at.
+    pub(crate) const FIELDS: [&str; 11] = [
+        "SYSLOG_IDENTIFIER",
+        "_SYSTEMD_UNIT",
+        "UNIT",
+        "_PID",
+        "OBJECT_SYSTEMD_UNIT",
+        "_UID",
+        "COREDUMP_UNIT",
+        "MESSAGE_ID",
+        "_SYSTEMD_SLICE",
+        "_TRANSPORT",
+        "PRIORITY",
+    ];
+
+    pub(crate) fn new(filter: &JournalFilter) -> Self {
         let mut compiled = Self::default();
         // The first clause leads; the fields are in the order of how rare their values are.
         compiled.clause(filter.identifiers.iter().map(|name| vec![format!("SYSLOG_IDENTIFIER={name}")]));
@@ -86,6 +101,11 @@ impl Filter {
             })
     }
 
+    /// Whether an entry is wanted that is no file's. `has` tells whether it has a pair `FIELD=value`.
+    pub(crate) fn wants(&self, has: impl Fn(&[u8]) -> bool) -> bool {
+        self.passes(|term| has(&self.terms[term]))
+    }
+
     fn clause(&mut self, alternatives: impl Iterator<Item = Vec<String>>) {
         let clause: Vec<Alternative> =
             alternatives.map(|terms| terms.into_iter().map(|term| self.term(term)).collect()).collect();
@@ -120,6 +140,8 @@ fn about_unit(unit: &str) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn strings(values: &[&str]) -> Vec<String> {
@@ -127,8 +149,7 @@ mod tests {
     }
 
     fn passes(filter: &JournalFilter, fields: &[&str]) -> bool {
-        let filter = Filter::new(filter);
-        filter.passes(|term| fields.contains(&std::str::from_utf8(&filter.terms()[term]).unwrap()))
+        Filter::new(filter).wants(|pair| fields.iter().any(|field| field.as_bytes() == pair))
     }
 
     #[test]
@@ -171,6 +192,19 @@ mod tests {
         assert!(!passes(&upto(5), &[]));
         assert!(passes(&upto(6), &[]));
         assert!(!passes(&upto(6), &["PRIORITY=7"]));
+    }
+
+    #[test]
+    fn the_fields_that_filters_look_at_are_all_named() {
+        let filter = Filter::new(&JournalFilter {
+            identifiers: strings(&["a"]),
+            units: strings(&["a", "b.slice"]),
+            transports: strings(&["kernel"]),
+            max_priority: Some(3),
+        });
+        let terms = filter.terms().iter().map(|term| std::str::from_utf8(term).unwrap());
+        let names: BTreeSet<_> = terms.map(|term| term.split_once('=').unwrap().0).collect();
+        assert_eq!(names, BTreeSet::from(Filter::FIELDS));
     }
 
     #[test]

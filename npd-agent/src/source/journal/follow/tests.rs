@@ -4,10 +4,13 @@ use std::{cell::Cell, collections::BTreeSet};
 
 use proptest::prelude::*;
 
-use self::world::{Handle, Op, Simulation};
+use self::{
+    warnings::Warnings,
+    world::{Handle, Op, Simulation},
+};
 use super::*;
-use crate::source::journal::tests::Warnings;
 
+mod warnings;
 mod world;
 
 #[derive(Clone, Debug)]

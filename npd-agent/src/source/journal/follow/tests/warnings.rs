@@ -6,16 +6,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Counts warnings by the file that they name.
+/// Collects warnings.
 #[derive(Clone, Debug, Default)]
-pub(in crate::source::journal) struct Warnings(Arc<Mutex<Vec<String>>>);
+pub(super) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    pub(in crate::source::journal) fn about(&self, name: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|warning| warning.contains(&format!("/{name}.journal"))).count()
-    }
-
-    pub(in crate::source::journal) fn total(&self) -> usize {
+    pub(super) fn total(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 }
