@@ -162,7 +162,7 @@ impl Agent {
 
     /// Takes changed config files: one that can be used is used, any other is told of and leaves things as they are.
     pub fn reload(&mut self, changes: Vec<Changed>) -> Result<(), AgentError> {
-        for Changed { path, outcome } in changes {
+        for Changed { path, outcome, .. } in changes {
             let file = path.display().to_string();
             let outcome = match outcome {
                 Ok(loaded) => {

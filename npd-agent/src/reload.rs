@@ -17,6 +17,8 @@ use crate::{
 /// So long nothing must happen to the files before they are read, and at the most it is waited so often.
 const QUIET: Duration = Duration::from_millis(100);
 const PATIENCE: u32 = 20;
+/// A file that cannot be used is read again after so long, before that is told: perhaps it is just being written.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// Where the files cannot be watched they are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,7 @@ pub struct Changed {
     pub path: PathBuf,
     /// What it says now.
     pub outcome: Result<Loaded, ConfigErrors>,
+    digest: Option<u64>,
 }
 
 struct Known {
@@ -68,8 +71,17 @@ impl Reload {
     /// Waits until a file says something else than before, and gives all that do.
     pub async fn changed(&mut self) -> Vec<Changed> {
         loop {
-            let changed = self.look();
+            let mut changed = self.look();
+            if changed.iter().any(|changed| changed.outcome.is_err()) {
+                tokio::time::sleep(SECOND_LOOK).await;
+                changed = self.look();
+            }
             if !changed.is_empty() {
+                for Changed { path, digest, .. } in &changed {
+                    if let Some(known) = self.files.iter_mut().find(|known| known.path == *path) {
+                        known.digest = *digest;
+                    }
+                }
                 return changed;
             }
             self.wait().await;
@@ -105,9 +117,9 @@ impl Reload {
     }
 
     /// Reads all files and gives those that have changed.
-    fn look(&mut self) -> Vec<Changed> {
+    fn look(&self) -> Vec<Changed> {
         let mut changed = Vec::new();
-        for file in &mut self.files {
+        for file in &self.files {
             let (digest, outcome) = match config::read_text(&file.path) {
                 Ok(text) => {
                     let digest = Some(config::digest(&text));
@@ -119,8 +131,7 @@ impl Reload {
                 Err(_) if file.digest.is_none() => continue,
                 Err(errors) => (None, Err(errors)),
             };
-            file.digest = digest;
-            changed.push(Changed { path: file.path.clone(), outcome });
+            changed.push(Changed { path: file.path.clone(), outcome, digest });
         }
         changed
     }
@@ -136,5 +147,63 @@ async fn seen(watch: &mut AsyncFd<PathWatch>) -> bool {
         }
         // The runtime is ending.
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const GOOD: &str = r#"{"plugin": "kmsg"}"#;
+
+    fn watched() -> (tempfile::TempDir, PathBuf, Reload) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monitor.json");
+        fs::write(&path, GOOD).unwrap();
+        let loaded = config::load(std::slice::from_ref(&path)).unwrap();
+        let reload = Reload::new(&loaded.system_logs).unwrap();
+        (folder, path, reload)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_just_being_written_is_not_taken_for_a_broken_one() {
+        let (_folder, path, mut reload) = watched();
+        fs::write(&path, "").unwrap();
+        // It is looked at first, and found empty; then the rest comes.
+        let rest = async { fs::write(&path, GOOD.replace("kmsg", "kmsg\", \"source\": \"x")).unwrap() };
+        let (changed, ()) = tokio::join!(reload.changed(), rest);
+        let loaded = changed.into_iter().next().unwrap().outcome.unwrap();
+        assert_eq!(&*loaded.system_logs[0].source, "x");
+    }
+
+    #[tokio::test]
+    async fn what_stays_broken_is_told_once() {
+        let (_folder, path, mut reload) = watched();
+        fs::write(&path, "{").unwrap();
+        assert!(reload.changed().await[0].outcome.is_err());
+        fs::write(&path, "{").unwrap();
+        let again = tokio::time::timeout(Duration::from_secs(1), reload.changed()).await;
+        assert!(again.is_err(), "it says what it said before");
+        fs::remove_file(&path).unwrap();
+        assert!(reload.changed().await[0].outcome.as_ref().unwrap_err().to_string().contains("cannot be read"));
+        fs::write(&path, GOOD).unwrap();
+        assert!(reload.changed().await[0].outcome.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_inotify_the_files_are_looked_at_now_and_then() {
+        let (_folder, path, mut reload) = watched();
+        reload.watch = None;
+        tokio::time::pause();
+        fs::write(&path, GOOD.replace("kmsg", "kmsg\", \"source\": \"x")).unwrap();
+        assert!(reload.changed().await[0].outcome.is_ok());
+        let rest = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fs::write(&path, GOOD).unwrap();
+        };
+        let (changed, ()) = tokio::join!(reload.changed(), rest);
+        assert!(changed[0].outcome.is_ok());
     }
 }

@@ -92,7 +92,15 @@ impl LogSource for Filelog {
             None => None,
         };
         self.reader.skip = from.is_none() && self.options.format.timestamp.is_none();
-        self.tail = Some(FileTail::new(&self.options.path, from).map_err(SourceError::new)?);
+        let mut tail = FileTail::new(&self.options.path, from).map_err(SourceError::new)?;
+        // The file that is there now is the first one, whatever happens to it next. What keeps it from being read is
+        // told when it is tried again.
+        let first = tail.read(&mut |line| {
+            self.reader.line(line);
+            ControlFlow::Break(())
+        });
+        self.lost.inc_by(first.map_or(0, |outcome| u64::from(outcome.lost)));
+        self.tail = Some(tail);
         Ok(())
     }
 
