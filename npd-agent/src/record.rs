@@ -40,7 +40,7 @@ pub enum Place<'a> {
 }
 
 /// A [`Place`] to keep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// The sequence number of the last record of the kernel log; of this boot only.
@@ -63,6 +63,41 @@ pub trait RecordSink: Send {
 impl<F: FnMut(&Record<'_>) + Send> RecordSink for F {
     fn record(&mut self, record: &Record<'_>) {
         self(record);
+    }
+}
+
+/// A kind of [`Position`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PositionKind {
+    /// In the kernel log.
+    Kernel,
+    /// In a file.
+    File,
+    /// In the journal.
+    Journal,
+}
+
+// === impl Position ===
+
+impl Position {
+    /// What it is a position in.
+    #[must_use]
+    pub fn kind(&self) -> PositionKind {
+        match self {
+            Self::Kernel(_) => PositionKind::Kernel,
+            Self::File(_) => PositionKind::File,
+            Self::Journal(_) => PositionKind::Journal,
+        }
+    }
+
+    /// Whether `place` is at or before this position, as far as the two can be compared.
+    #[must_use]
+    pub fn covers(&self, place: Place<'_>) -> bool {
+        match (self, place) {
+            (Self::Kernel(newest), Place::Kernel(seq)) => seq <= *newest,
+            (Self::Journal(newest), Place::Journal(cursor)) => !cursor.is_behind(newest),
+            _ => false,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     detector::Detector,
     metrics::AgentMetrics,
     problem::{Condition, ConditionStatus, Status},
-    record::{Place, Position, Record, RecordSink},
+    record::{Place, Position, PositionKind, Record, RecordSink},
     state::StateDir,
     time::{Monotonic, Now, Timestamp},
 };
@@ -101,7 +101,7 @@ impl SystemLogs {
         let mut monitors = self.lock();
         let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { return };
         monitor.restore(watched.monitor.state());
-        if watched.seen.is_some() || watched.position.is_some() {
+        if watched.position.is_some() {
             monitor.resume();
         } else {
             monitor.resume_after(watched.at);
@@ -136,33 +136,34 @@ impl SystemLogs {
         watched.map(|watched| watched.monitor.initial_status().conditions).unwrap_or_default()
     }
 
-    /// Where the source has to go on; nothing when it has never been read. With several monitors each passes over
-    /// what it has.
+    /// Where a source has to go on that gives positions of this kind; nothing when it has never been read. With several
+    /// monitors that is where the one that is furthest behind has to, and the others pass over what they have.
     #[must_use]
-    pub fn position(&self) -> Option<Position> {
-        let monitors = self.lock();
-        let [watched] = &monitors[..] else { return None };
-        watched.position.clone()
+    pub fn position(&self, kind: PositionKind) -> Option<Position> {
+        let of_kind = |watched: &Watched| watched.position.filter(|position| position.kind() == kind);
+        let first = self.lock().iter().map(of_kind).min_by_key(|position| match position {
+            None => (0, 0),
+            Some(Position::Kernel(seq)) => (1, *seq),
+            Some(Position::Journal(cursor)) => (1, cursor.at().unix_nanos().cast_unsigned()),
+            Some(Position::File(_)) => (1, 0),
+        });
+        first.flatten()
     }
 
     /// The newest sequence number of the kernel log that was taken.
     #[must_use]
     pub fn newest_kernel_record(&self) -> Option<u64> {
-        self.lock().iter().filter_map(|watched| watched.seen).max()
+        let newest = |watched: &Watched| match watched.position {
+            Some(Position::Kernel(seq)) => Some(seq),
+            _ => None,
+        };
+        self.lock().iter().filter_map(newest).max()
     }
 
     /// From when on records count that have no known position before them.
     #[must_use]
     pub fn start(&self) -> Timestamp {
         self.lock().iter().map(|watched| watched.monitor.start()).min().unwrap_or_default()
-    }
-
-    /// The position cannot be found again: what is newer than the newest known record counts.
-    pub fn lose_position(&self) {
-        for watched in self.lock().iter_mut() {
-            watched.position = None;
-            watched.monitor.resume_after(watched.at);
-        }
     }
 
     /// Whether anything would become of a record with a text in which `text` stands.
@@ -174,7 +175,7 @@ impl SystemLogs {
     /// Everything up to `position` was read and is nobody's problem.
     pub fn passed(&self, position: &Position, at: Option<Timestamp>) {
         for watched in self.lock().iter_mut() {
-            watched.position = Some(position.clone());
+            watched.position = Some(*position);
             watched.at = at.map_or(watched.at, |at| watched.at.max(at));
             watched.has_read |= at.is_some();
             watched.dirty = true;
@@ -298,15 +299,13 @@ impl SystemLogs {
     }
 
     fn take(&self, watched: &mut Watched, record: &Record<'_>) {
-        match record.place {
-            Place::Kernel(seq) => {
-                if watched.seen.is_some_and(|seen| seq <= seen) {
-                    return;
-                }
-                watched.seen = Some(seq);
+        if let Some(position) = record.place.position() {
+            // Another kind of log than before, as when the kernel log is read through the journal: where it was left
+            // cannot be found in it, so what is newer than the newest known record counts.
+            if watched.position.is_some_and(|before| before.kind() != position.kind()) {
+                watched.monitor.resume_after(watched.at);
             }
-            Place::Nowhere => {}
-            place @ (Place::File(_) | Place::Journal(_)) => watched.position = place.position(),
+            watched.position = Some(position);
         }
         watched.at = watched.at.max(record.at);
         watched.has_read = true;
@@ -335,8 +334,12 @@ impl SystemLogs {
 impl RecordSink for SystemLogs {
     fn record(&mut self, record: &Record<'_>) {
         let mut monitors = self.lock();
+        // A file or a journal that is read for one monitor begins behind what it has.
+        let is_shared = monitors.len() > 1 || matches!(record.place, Place::Kernel(_));
         for watched in monitors.iter_mut() {
-            self.take(watched, record);
+            if !is_shared || !watched.position.is_some_and(|position| position.covers(record.place)) {
+                self.take(watched, record);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     metrics::AgentMetrics,
     monitor::system_logs::SystemLogs,
     problem::Fields,
-    record::{Place, Position, Record, RecordSink as _},
+    record::{Place, Position, PositionKind, Record, RecordSink as _},
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -83,13 +83,9 @@ impl Filelog {
 
 impl LogSource for Filelog {
     fn open(&mut self) -> Result<(), SourceError> {
-        let from = match self.reader.monitors.position() {
+        let from = match self.reader.monitors.position(PositionKind::File) {
             Some(Position::File(position)) => Some(position),
-            Some(_) => {
-                self.reader.monitors.lose_position();
-                None
-            }
-            None => None,
+            _ => None,
         };
         self.reader.skip = from.is_none() && self.options.format.timestamp.is_none();
         let mut tail = FileTail::new(&self.options.path, from).map_err(SourceError::new)?;

@@ -10,7 +10,7 @@ use crate::{
     kernel::kmsg::Priority,
     monitor::system_logs::SystemLogs,
     problem::Fields,
-    record::{Place, Position, Record, RecordSink as _},
+    record::{Place, Position, PositionKind, Record, RecordSink as _},
     time::Now,
 };
 
@@ -58,13 +58,9 @@ impl Journald {
 
 impl LogSource for Journald {
     fn open(&mut self) -> Result<(), SourceError> {
-        let start = match self.monitors.position() {
+        let start = match self.monitors.position(PositionKind::Journal) {
             Some(Position::Journal(cursor)) => Start::Cursor(cursor.to_string()),
-            Some(_) => {
-                self.monitors.lose_position();
-                Start::Since(self.monitors.start())
-            }
-            None => Start::Since(self.monitors.start()),
+            _ => Start::Since(self.monitors.start()),
         };
         let folder = self.options.folder.clone();
         self.tail = Some(JournalTail::open(folder, &self.options.filter, start).map_err(SourceError::new)?);

@@ -1,6 +1,8 @@
 //! What the agent does when the kernel, a container runtime or an operator withholds something: the next best way,
 //! named truthfully, and still every problem once.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::agent::{Agent, Setup};
@@ -10,7 +12,7 @@ use npd_tests::fault::setting::Setting;
 use npd_tests::journald_namespace::{self, JournaldNamespace};
 use npd_tests::monitor::Monitor;
 use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, nonce};
+use npd_tests::{kmsg, nonce, poll};
 
 use super::{expect_count, kernel_monitor};
 
@@ -37,6 +39,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("--kernel-source=ebpf does not start without CAP_BPF", ebpf_or_nothing);
     test("with neither probes nor /dev/kmsg the journal's copy of the kernel log is read", || journal("auto"));
     test("--kernel-source=journald reads the journal's copy of the kernel log", || journal("journald"));
+    test("a restart in another mode neither loses nor repeats", another_mode);
 }
 
 /// Starts an agent, checks its mode in the log and the metrics, and that a line is reported once.
@@ -213,5 +216,37 @@ fn journal(source: &str) -> Result<()> {
     agent.fence()?;
     let mode = agent.metrics()?.value("npd_kernel_log_mode", &[("mode", "journald")]);
     ensure!(mode == Some(1.0), "the mode journald is {mode:?}");
+    Ok(())
+}
+
+/// From the probes to the journal, to the journal again, and back, with two monitors.
+fn another_mode() -> Result<()> {
+    if let Some(what) = journald_namespace::missing() {
+        return Err(skip(what));
+    }
+    let journal = JournaldNamespace::start_whole("Storage=volatile\nReadKMsg=yes").context("cannot start journald")?;
+    let word = nonce();
+    let line = |number: u32| format!("npd-line {word} {number}");
+    let setup = Setup::new()?
+        .stateful()
+        .monitor(&Monitor::kernel("first").rule("Line", &format!("npd-line {word} .*")))?
+        .monitor(&Monitor::kernel("second").rule("Line", &format!("npd-line {word} .*")))?
+        .sandbox(Sandbox::default().beside(journal.pid()));
+    for (number, source) in (0..).zip(["auto", "journald", "journald", "auto"]) {
+        kmsg::write(&line(number * 2))?;
+        let agent = setup.clone().arg(format!("--kernel-source={source}")).start()?;
+        kmsg::write(&line(number * 2 + 1))?;
+        agent.fence()?;
+        // The journal has the time at which journald took a record: the newest known one must be older than that.
+        poll::pause(Duration::from_millis(200));
+        agent.fence()?;
+        let mut texts: Vec<_> = agent.reported("Line").into_iter().map(|problem| problem.text).collect();
+        texts.sort();
+        let new = |number| [line(number), line(number)];
+        // The first start looks not back.
+        let expected = if number == 0 { new(1).to_vec() } else { [new(number * 2), new(number * 2 + 1)].concat() };
+        ensure!(texts == expected, "with {source}: {texts:?}, not {expected:?}");
+        agent.stop()?;
+    }
     Ok(())
 }

@@ -15,9 +15,7 @@ pub(super) struct Watched {
     pub(super) path: PathBuf,
     pub(super) monitor: SystemLog,
     pub(super) memory: Option<StateFile>,
-    /// The last record that it has taken, of the kernel log: what comes again is passed over.
-    pub(super) seen: Option<u64>,
-    /// The same, of any other source.
+    /// The last record that it has taken.
     pub(super) position: Option<Position>,
     /// The time of the newest record taken.
     pub(super) at: Timestamp,
@@ -57,7 +55,6 @@ impl Watched {
     pub(super) fn new(path: PathBuf, monitor: SystemLog, memory: Option<StateFile>) -> Self {
         Self {
             path,
-            seen: None,
             position: None,
             at: monitor.start(),
             found: Found::default(),
@@ -82,13 +79,11 @@ impl Watched {
         let state = if before_boot { state.after_boot() } else { state };
         self.monitor.restore(state);
         match position {
-            Some(Position::Kernel(seq)) if !before_boot => {
-                self.seen = Some(seq);
-                self.monitor.resume();
-            }
-            Some(Position::Kernel(_)) | None => self.monitor.resume_after(at),
-            Some(position) => {
-                self.position = Some(position);
+            // Sequence numbers begin anew with each boot.
+            Some(Position::Kernel(_)) if before_boot => self.monitor.resume_after(at),
+            None => self.monitor.resume_after(at),
+            position => {
+                self.position = position;
                 self.monitor.resume();
             }
         }
@@ -96,9 +91,8 @@ impl Watched {
 
     pub(super) fn save(&mut self, confirmed: bool) {
         let Some(memory) = &mut self.memory else { return };
-        let position = self.seen.map(Position::Kernel).or_else(|| self.position.clone());
         let state = &self.monitor.state();
-        let keep = Keep { position: position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
+        let keep = Keep { position: self.position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
         let saved = memory.save(&keep, confirmed);
         self.tell_once(saved);
         self.dirty = false;

@@ -63,6 +63,12 @@ impl Cursor {
         Timestamp::from_unix_nanos(i64::try_from(self.realtime.saturating_mul(1000)).unwrap_or(i64::MAX))
     }
 
+    /// Whether this entry comes behind the other one.
+    #[must_use]
+    pub fn is_behind(&self, other: &Self) -> bool {
+        Origin::After(*other).admits(self)
+    }
+
     /// Whether the other one is this entry or a copy of it.
     ///
     /// Two equal lines of one write(2) look the same in this; in one sequence their numbers tell them apart.
