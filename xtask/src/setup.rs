@@ -18,8 +18,10 @@ use crate::toolchain::{Compiler, Places, Toolchain};
 use crate::workspace::{cargo, program, scratch_dir};
 use distribution::Distribution;
 
-/// Programs that tests call, and the Debian package of each. A test whose program is missing says so and is skipped.
+/// Programs that tests call, by name or path, and the Debian package of each. A test whose program is missing says so and is skipped.
 const TEST_PROGRAMS: &[(&str, &str)] = &[
+    ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),
+    ("/lib/systemd/systemd-journald", "systemd"),
     ("capsh", "libcap2-bin"),
     ("debugfs", "e2fsprogs"),
     ("fsfreeze", "util-linux"),
