@@ -90,6 +90,15 @@ impl Position {
         }
     }
 
+    /// Whether `other` is of the same record.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(this), Self::File(other)) => this.is_same_place(other),
+            _ => self == other,
+        }
+    }
+
     /// Whether `place` is at or before this position, as far as the two can be compared.
     #[must_use]
     pub fn covers(&self, place: Place<'_>) -> bool {

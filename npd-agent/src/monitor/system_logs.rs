@@ -7,6 +7,8 @@
 //! written down, reported, confirmed. What a record changed without news (a count, a position) is written down within
 //! a second; if the agent is killed before, the record is simply read again.
 
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use std::{
@@ -238,21 +240,22 @@ impl SystemLogs {
         let checks = {
             let mut monitors = self.lock();
             let mut checks = Vec::new();
-            for (index, watched) in monitors.iter_mut().enumerate() {
+            for watched in monitors.iter_mut() {
                 if watched.deadline.is_none_or(|deadline| deadline > now) {
                     continue;
                 }
                 watched.monitor.advance(now, &mut watched.found);
                 watched.look_ahead();
                 self.deliver(watched, None);
-                checks.extend(watched.monitor.checks(now).into_iter().map(|check| (index, check)));
+                let path = watched.path.clone();
+                checks.extend(watched.monitor.checks(now).into_iter().map(|check| (path.clone(), check)));
             }
             checks
         };
-        for (index, check) in checks {
+        for (path, check) in checks {
             let answer = self.shared.node.ask(&check);
             let mut monitors = self.lock();
-            let Some(watched) = monitors.get_mut(index) else { continue };
+            let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { continue };
             let is_news = check.evidence.as_ref() != Some(&answer.evidence);
             watched.monitor.answer(&check, answer, now, &mut watched.found);
             watched.look_ahead();
@@ -274,7 +277,7 @@ impl SystemLogs {
             return;
         }
         let position = place.and_then(Place::position);
-        let again = position.is_some() && position == watched.doubt;
+        let again = watched.is_in_doubt(position);
         // What no log holds cannot be read again, so it is reported first: better twice than not at all.
         let readable = position.is_some();
         if readable {
@@ -325,7 +328,7 @@ impl SystemLogs {
         if !watched.found.statuses.is_empty() || !watched.found.suppressed.is_empty() {
             self.deliver(watched, Some(record.place));
         }
-        if watched.doubt.is_some() && watched.doubt == record.place.position() {
+        if watched.doubt.is_some() && watched.is_in_doubt(record.place.position()) {
             watched.doubt = None;
         }
     }

@@ -116,6 +116,11 @@ impl Watched {
         }
     }
 
+    /// Whether the reports of the record at this position may have been given before.
+    pub(super) fn is_in_doubt(&self, position: Option<Position>) -> bool {
+        position.zip(self.doubt).is_some_and(|(position, doubt)| position.is_same_place(&doubt))
+    }
+
     pub(super) fn look_ahead(&mut self) {
         self.deadline = self.monitor.deadline();
     }

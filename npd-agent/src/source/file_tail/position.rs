@@ -48,6 +48,22 @@ pub(super) struct Head {
 /// So many bytes are hashed: a time stamp and some text of most logs.
 const HEAD_SIZE: usize = 256;
 
+// === impl FilePosition ===
+
+impl FilePosition {
+    /// Whether both are behind the same line. What else is known of the files may be known of one of them only: they
+    /// have grown since, and the one before may be done with.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let same = |a: Option<FileMark>, b: Option<FileMark>| match (a, b) {
+            (Some(a), Some(b)) => (a.inode, a.born, a.offset) == (b.inode, b.born, b.offset),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let is_optional = self.predecessor.is_none() || other.predecessor.is_none();
+        same(self.file, other.file) && (is_optional || same(self.predecessor, other.predecessor))
+    }
+}
+
 // === impl FileMark ===
 
 impl FileMark {
