@@ -18,8 +18,8 @@ use crate::{
     kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
-        system_log::{SystemLog, SystemLogState, Times},
-        system_logs::SystemLogs,
+        system_log::{SystemLog, Times},
+        system_logs::{Before, SystemLogs},
     },
     problem::{Event, Fields, Severity, Status},
     reload::Changed,
@@ -229,7 +229,7 @@ impl Agent {
         }
     }
 
-    fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: Times, before: Option<SystemLogState>) {
+    fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: Times, before: Option<Before>) {
         let monitors = match &self.kernel_log {
             Some(monitors) => monitors.clone(),
             None => self.monitors(kernel_log::NAME),
@@ -252,7 +252,7 @@ impl Agent {
         &mut self,
         config: SystemLogConfig,
         times: Times,
-        before: Option<SystemLogState>,
+        before: Option<Before>,
     ) -> Result<(String, Opened), AgentError> {
         let name = self.free_name(config.input.name());
         let monitors = self.monitors(&name);
@@ -299,7 +299,7 @@ impl Agent {
         name: String,
         monitors: SystemLogs,
         times: Times,
-        before: Option<SystemLogState>,
+        before: Option<Before>,
     ) {
         let (path, source, input) = (config.path.clone(), config.source.clone(), config.input.clone());
         let monitor = SystemLog::new(config, times);

@@ -45,6 +45,12 @@ pub struct SystemLogs {
     shared: Arc<Shared>,
 }
 
+/// What the monitor of a config file was, before the file named another log.
+pub struct Before {
+    state: SystemLogState,
+    status: Status,
+}
+
 struct Shared {
     monitors: Mutex<Vec<Watched>>,
     detector: Arc<Detector>,
@@ -77,21 +83,20 @@ impl SystemLogs {
 
     /// Adds the monitor of the config file `path` and reports its conditions. It goes on with what the file `state`
     /// says, or else with what another monitor of the same config file knew.
-    pub fn add(
-        &self,
-        path: &Path,
-        monitor: SystemLog,
-        state: Option<(&StateDir, &str)>,
-        before: Option<SystemLogState>,
-    ) {
+    pub fn add(&self, path: &Path, monitor: SystemLog, state: Option<(&StateDir, &str)>, before: Option<Before>) {
         let memory = state.and_then(|(dir, name)| tell(dir.file(name)));
         let mut watched = Watched::new(path.to_owned(), monitor, memory);
         watched.recall();
-        if let Some(before) = before {
-            watched.monitor.restore(before);
+        let mut gone = None;
+        if let Some(Before { state, status }) = before {
+            watched.monitor.restore(state);
+            gone = no_longer_watched(status, &watched.monitor.initial_status());
         }
         watched.save(true);
         watched.look_ahead();
+        if let Some(gone) = gone {
+            self.shared.detector.report(&gone);
+        }
         self.shared.detector.report(&watched.monitor.initial_status());
         self.lock().push(watched);
         self.shared.timer.notify_one();
@@ -122,12 +127,12 @@ impl SystemLogs {
 
     /// Takes the monitor of a config file away, and gives what it knew.
     #[must_use]
-    pub fn remove(&self, path: &Path) -> Option<SystemLogState> {
+    pub fn remove(&self, path: &Path) -> Option<Before> {
         let mut monitors = self.lock();
         let index = monitors.iter().position(|watched| watched.path == path)?;
         let mut watched = monitors.remove(index);
         watched.save(true);
-        Some(watched.monitor.state())
+        Some(Before { state: watched.monitor.state(), status: watched.monitor.initial_status() })
     }
 
     /// The conditions of the monitor of a config file, as they are now.
