@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("lines in skipList and lines without a time are passed over, the latter counted", unreadable);
     test("a pattern over two lines matches across a restart", two_lines);
     test("conditions and their times are the same after kill -9", conditions_stay);
+    test("a file that is gone with what was not read of it is counted in npd_source_lost_total", gone);
     test("damaged state is ignored with a warning", damaged_state);
     test("an agent that can keep nothing says so and works", nothing_kept);
 }
@@ -200,6 +201,24 @@ fn conditions_stay() -> Result<()> {
     let mut problems = agent.problems();
     problems.retain(|problem| !problem.again);
     expect_texts(&problems, &["bad end"])
+}
+
+fn gone() -> Result<()> {
+    let log = Log::new(|monitor| monitor)?;
+    log.write("bad 1")?;
+    let agent = log.start()?;
+    agent.wait_for_reports("Bad", 1)?;
+    agent.stop()?;
+    log.write("bad 2")?;
+    fs::remove_file(&log.path).context("cannot remove")?;
+    log.write("bad 3")?;
+    let agent = log.start()?;
+    agent.wait_for_reports("Bad", 1)?;
+    expect_texts(&agent.problems(), &["bad 3"])?;
+    let name = format!("filelog:{}", log.path.display());
+    let lost = agent.metrics()?.value("npd_source_lost_total", &[("source", &name)]);
+    ensure!(lost == Some(1.0), "npd_source_lost_total is {lost:?}");
+    Ok(())
 }
 
 fn damaged_state() -> Result<()> {
