@@ -114,7 +114,7 @@ impl Agent {
         for config in others {
             attempts.push(self.add_with_source(config, times, None)?);
         }
-        let any = attempts.len();
+        let attempted = attempts.len();
         let wait = move || attempts.into_iter().map(|(name, opened)| (name, opened.recv().ok())).collect::<Vec<_>>();
         let outcomes = tokio::task::spawn_blocking(wait).await.unwrap_or_default();
         let failed = outcomes.into_iter().filter_map(|(name, outcome)| Some((name, outcome?.err()?)));
@@ -122,7 +122,7 @@ impl Agent {
         if let Some(index) = failed.iter().position(|(_, error)| error.is_refusal()) {
             return Err(AgentError::Nothing(failed.swap_remove(index).1));
         }
-        if failed.len() == any
+        if failed.len() == attempted
             && let Some((_, error)) = failed.pop()
         {
             return Err(AgentError::Nothing(error));
@@ -217,9 +217,8 @@ impl Agent {
     pub async fn stop(mut self) {
         let stopped = tokio::task::spawn_blocking(move || {
             self.supervisor.stop_all();
-            for unit in &self.units {
-                unit.monitors.finish();
-            }
+            let own = self.units.iter().filter(|unit| unit.input != LogInput::KernelLog).map(|unit| &unit.monitors);
+            own.chain(&self.kernel_log).for_each(SystemLogs::finish);
             (self.stop, self.tasks)
         });
         if let Ok((stop, tasks)) = stopped.await {

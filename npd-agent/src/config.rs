@@ -21,6 +21,8 @@ pub use self::duration::{DurationError, GoDuration, parse_duration};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
 pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
 
+use crate::fnv;
+
 /// The most bytes a file may have.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
 
@@ -81,7 +83,7 @@ fn load_system_log(path: &Path, warnings: &mut Vec<Warning>) -> Result<SystemLog
 /// Two texts with the same digest are the same, for all that the content of config files can be.
 #[must_use]
 pub fn digest(text: &[u8]) -> u64 {
-    crate::state::checksum(&[text])
+    fnv::extend(fnv::EMPTY, text)
 }
 
 fn read_system_log(path: &Path, text: &[u8], warnings: &mut Vec<Warning>) -> Result<SystemLogConfig, Vec<ConfigError>> {

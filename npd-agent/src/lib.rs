@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod detector;
 pub mod exporter;
+mod fnv;
 pub mod kernel;
 pub mod memory;
 pub mod metrics;

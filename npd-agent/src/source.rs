@@ -22,9 +22,11 @@ use std::{
 
 use prometheus::IntGauge;
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     io::Errno,
 };
+
+use crate::time::timespec;
 
 /// A source of records. It lives on one thread, which it may block.
 pub trait LogSource {
@@ -102,14 +104,11 @@ impl Stop {
     /// Waits for the order, for something to read in `other`, or for `timeout`, forever without one. `true` when it
     /// was the order.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> io::Result<bool> {
-        let mut fds = vec![PollFd::new(&*self.0, PollFlags::IN)];
-        fds.extend(other.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => Ok(fds.first().is_some_and(|fd| fd.revents().contains(PollFlags::IN))),
+        let fd = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        // Without another one the order is watched twice.
+        let mut fds = [fd(self.as_fd()), fd(other.unwrap_or(self.as_fd()))];
+        match poll(&mut fds, timeout.map(timespec).as_ref()) {
+            Ok(_) => Ok(fds[0].revents().contains(PollFlags::IN)),
             Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }

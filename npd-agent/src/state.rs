@@ -18,10 +18,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::slots::Torn;
-pub(crate) use self::slots::checksum;
 
 use self::slots::Slots;
-use crate::{record::Position, time::Timestamp};
+use crate::{fnv, record::Position, time::Timestamp};
 
 /// The folder of the state, locked for this process.
 #[derive(Debug)]
@@ -103,7 +102,7 @@ struct Content<T> {
     boot: String,
     position: Option<Position>,
     /// Of before, and not resolved yet.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     doubt: Option<Position>,
     at: Timestamp,
     state: T,
@@ -113,9 +112,9 @@ struct Content<T> {
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<'a, T> {
     /// How far it has read.
-    pub position: Option<&'a Position>,
+    pub position: Option<Position>,
     /// A record whose reports are still in doubt from before.
-    pub doubt: Option<&'a Position>,
+    pub doubt: Option<Position>,
     /// The time of the newest record that it has read.
     pub at: Timestamp,
     /// What it knows.
@@ -168,7 +167,7 @@ fn file_name(name: &str) -> String {
     if escaped.len() > LONGEST {
         let cut = escaped.floor_char_boundary(LONGEST);
         escaped.truncate(cut);
-        return format!("{escaped}-{:016x}.state", checksum(&[name.as_bytes()]));
+        return format!("{escaped}-{:016x}.state", fnv::extend(fnv::EMPTY, name.as_bytes()));
     }
     format!("{escaped}.state")
 }
@@ -198,18 +197,9 @@ impl StateFile {
 
     /// Writes the state. One with news in it stays unconfirmed until [`Self::confirm`].
     pub fn save<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> Result<(), StateError> {
-        #[derive(Serialize)]
-        struct Content<'a, T> {
-            boot: &'a str,
-            position: Option<&'a Position>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            doubt: Option<&'a Position>,
-            at: Timestamp,
-            state: &'a T,
-        }
         let Keep { position, doubt, at, state } = *keep;
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, &Content { boot: &self.boot, position, doubt, at, state })
+        serde_json::to_writer(&mut self.buffer, &Content { boot: self.boot.clone(), position, doubt, at, state })
             .map_err(|source| StateError::Content { path: self.path.clone(), source })?;
         let path = &self.path;
         if self.buffer.len() > slots::ROOM {

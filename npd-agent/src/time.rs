@@ -23,6 +23,15 @@ pub struct Now {
     pub mono: Monotonic,
 }
 
+/// A span as system calls take it.
+#[must_use]
+pub fn timespec(span: std::time::Duration) -> rustix::time::Timespec {
+    rustix::time::Timespec {
+        tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(span.subsec_nanos()),
+    }
+}
+
 // === impl Timestamp ===
 
 impl Timestamp {

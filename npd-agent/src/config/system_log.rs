@@ -246,16 +246,6 @@ impl LogInput {
     /// The names a file can use.
     pub const NAMES: &'static [&'static str] = &["kmsg", "filelog", "journald"];
 
-    /// The name as the file has it.
-    #[must_use]
-    pub fn plugin(&self) -> &'static str {
-        match self {
-            Self::KernelLog => "kmsg",
-            Self::File { .. } => "filelog",
-            Self::Journal { .. } => "journald",
-        }
-    }
-
     /// What it is called in logs, metrics and the state folder: `kmsg`, `filelog:/var/log/kern.log`, `journald:kubelet`.
     #[must_use]
     pub fn name(&self) -> String {

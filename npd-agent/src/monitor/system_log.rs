@@ -156,12 +156,6 @@ impl SystemLog {
         }
     }
 
-    /// The monitor's name.
-    #[must_use]
-    pub fn source(&self) -> &Arc<str> {
-        &self.source
-    }
-
     /// From when on records count; a source need not read what is older.
     #[must_use]
     pub fn start(&self) -> Timestamp {
@@ -343,7 +337,7 @@ impl SystemLog {
 
     fn repeats(&self, repeats: Repeats) -> Status {
         let Repeats { rule, message, count, last, window } = repeats;
-        let reason = self.actions.get(rule).map_or_else(|| Arc::from(""), |action| action.reason.clone());
+        let reason = reason_of(&self.actions, rule);
         let text = format!("{message} ({count} more within {})", go(window));
         let event = Event { count, ..event(reason, last, text, Fields::default()) };
         self.status(vec![event])
@@ -362,6 +356,11 @@ fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
 
 fn event(reason: Arc<str>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
     Event { severity: Severity::Warn, timestamp, reason, message, count: 1, again: false, condition: None, fields }
+}
+
+/// The reason of a rule; every index there is comes from the rules themselves.
+fn reason_of(actions: &[Action], rule: usize) -> Arc<str> {
+    actions.get(rule).map_or_else(|| Arc::from(""), |action| action.reason.clone())
 }
 
 /// A span in nanoseconds, as a [`Timestamp`] is moved by.
@@ -403,11 +402,6 @@ impl Action {
     /// Whether it sets the condition with this index.
     fn is_of(&self, index: usize) -> bool {
         matches!(self.effect, Effect::Permanent { condition } if condition == index)
-    }
-
-    /// Whether a problem of this rule is never over by itself.
-    fn latches(&self) -> bool {
-        self.has_no_end() && self.threshold.is_none()
     }
 
     /// Whether nothing but a threshold could end it.

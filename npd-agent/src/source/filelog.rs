@@ -41,7 +41,6 @@ pub struct FilelogOptions {
 
 /// A log file.
 pub struct Filelog {
-    options: FilelogOptions,
     reader: Reader,
     lost: IntCounter,
     tail: Option<FileTail>,
@@ -49,8 +48,7 @@ pub struct Filelog {
 
 /// From lines to records.
 struct Reader {
-    name: String,
-    format: Arc<LineFormat>,
+    options: FilelogOptions,
     monitors: SystemLogs,
     zone: TimeZone,
     unreadable: IntCounter,
@@ -66,18 +64,17 @@ impl Filelog {
     /// The file, for the one monitor of `monitors`.
     #[must_use]
     pub fn new(options: FilelogOptions, monitors: SystemLogs, metrics: &AgentMetrics) -> Self {
+        let lost = metrics.lost.with_label_values(&[&options.name]);
         let reader = Reader {
-            name: options.name.clone(),
-            format: Arc::clone(&options.format),
             monitors,
             zone: TimeZone::system(),
             unreadable: metrics.unreadable.with_label_values(&[&options.name]),
             next_complaint: Monotonic::default(),
             skip: false,
             newest: Vec::new(),
+            options,
         };
-        let lost = metrics.lost.with_label_values(&[&options.name]);
-        Self { options, reader, lost, tail: None }
+        Self { reader, lost, tail: None }
     }
 }
 
@@ -87,8 +84,8 @@ impl LogSource for Filelog {
             Some(Position::File(position)) => Some(position),
             _ => None,
         };
-        self.reader.skip = from.is_none() && self.options.format.timestamp.is_none();
-        let mut tail = FileTail::new(&self.options.path, from).map_err(SourceError::new)?;
+        self.reader.skip = from.is_none() && self.reader.options.format.timestamp.is_none();
+        let mut tail = FileTail::new(&self.reader.options.path, from).map_err(SourceError::new)?;
         // The file that is there now is the first one, whatever happens to it next. What keeps it from being read is
         // told when it is tried again.
         let first = tail.read(&mut |line| {
@@ -101,7 +98,7 @@ impl LogSource for Filelog {
     }
 
     fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
-        let Self { options, reader, lost, tail } = self;
+        let Self { reader, lost, tail } = self;
         let Some(tail) = tail else { return Ok(()) };
         let mut trouble: Option<String> = None;
         let mut missing = false;
@@ -124,13 +121,13 @@ impl LogSource for Filelog {
                     trouble = None;
                     lost.inc_by(u64::from(outcome.lost));
                     if outcome.rotations > 0 || outcome.truncations > 0 {
-                        let path = options.path.display();
+                        let path = reader.options.path.display();
                         tracing::debug!(%path, outcome.rotations, outcome.truncations, "log file rotated");
                     }
                     outcome.more
                 }
                 Err(error) => {
-                    complain(&mut trouble, &options.name, &error);
+                    complain(&mut trouble, &reader.options.name, &error);
                     false
                 }
             };
@@ -142,11 +139,11 @@ impl LogSource for Filelog {
             health.set(state == FileState::Following);
             if (state == FileState::Missing) != missing {
                 missing = state == FileState::Missing;
-                let path = options.path.display();
+                let path = reader.options.path.display();
                 if missing {
-                    tracing::warn!(source = options.name, %path, "log file is not there: waiting for it");
+                    tracing::warn!(source = reader.options.name, %path, "log file is not there: waiting for it");
                 } else {
-                    tracing::info!(source = options.name, %path, "log file is there");
+                    tracing::info!(source = reader.options.name, %path, "log file is there");
                 }
             }
             if stopped {
@@ -177,7 +174,7 @@ impl Reader {
         }
         self.newest.clear();
         self.newest.extend_from_slice(line.text.get(..NEWEST_MAX).unwrap_or(line.text));
-        if !self.monitors.may_concern(line.text) || self.format.skips(line.text) {
+        if !self.monitors.may_concern(line.text) || self.options.format.skips(line.text) {
             return;
         }
         let now = Now::read();
@@ -198,19 +195,23 @@ impl Reader {
                 if self.next_complaint <= now.mono {
                     self.next_complaint = now.mono.after(COMPLAINTS);
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(source = self.name, error, "line cannot be read");
+                    tracing::warn!(source = self.options.name, error, "line cannot be read");
                 }
             }
         }
     }
 
     fn read<'l>(&self, line: &'l [u8], now: Timestamp) -> Result<(Timestamp, std::borrow::Cow<'l, [u8]>), LineError> {
-        Ok((self.format.timestamp(line, &self.zone, now)?, self.format.message(line)?))
+        Ok((self.options.format.timestamp(line, &self.zone, now)?, self.options.format.message(line)?))
     }
 
     /// Everything up to where the tail stands is dealt with.
     fn passed(&mut self, tail: &FileTail, now: Timestamp) {
-        let at = if self.newest.is_empty() { None } else { self.format.timestamp(&self.newest, &self.zone, now).ok() };
+        let at = if self.newest.is_empty() {
+            None
+        } else {
+            self.options.format.timestamp(&self.newest, &self.zone, now).ok()
+        };
         self.newest.clear();
         self.monitors.passed(&Position::File(tail.position()), at.map(|at| at.min(now)));
     }

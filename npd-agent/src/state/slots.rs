@@ -13,6 +13,8 @@ use std::{
     path::Path,
 };
 
+use crate::fnv;
+
 /// The start of the file: what it is, and the version of its form.
 const MAGIC: &[u8; 16] = b"npd state 1\n\0\0\0\0";
 /// Where the places start. The file has holes; only what is written takes room.
@@ -65,12 +67,9 @@ struct Value {
     bytes: Vec<u8>,
 }
 
-/// FNV-1a, 64 bits: enough to know a torn write by.
-pub(crate) fn checksum(parts: &[&[u8]]) -> u64 {
-    parts
-        .iter()
-        .flat_map(|part| part.iter())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+/// By what a torn write is known.
+fn checksum(generation: &[u8], length: &[u8], bytes: &[u8]) -> u64 {
+    [generation, length, bytes].into_iter().fold(fnv::EMPTY, fnv::extend)
 }
 
 // === impl Slots ===
@@ -123,7 +122,7 @@ impl Slots {
         let place = 1 - self.current;
         let generation = (self.generation + 1).to_le_bytes();
         let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?.to_le_bytes();
-        let checksum = checksum(&[&generation, &length, bytes]).to_le_bytes();
+        let checksum = checksum(&generation, &length, bytes).to_le_bytes();
         self.buffer.clear();
         self.buffer.extend_from_slice(&generation);
         self.buffer.extend_from_slice(&length);
@@ -166,7 +165,7 @@ impl Slots {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
-        let whole = checksum(&[&generation, &length, &bytes]) == u64::from_le_bytes(sum);
+        let whole = checksum(&generation, &length, &bytes) == u64::from_le_bytes(sum);
         let confirmed = header[CONFIRMED as usize] == 1;
         Ok(whole.then(|| Value { generation: u64::from_le_bytes(generation), confirmed, bytes }))
     }

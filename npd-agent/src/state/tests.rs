@@ -15,9 +15,8 @@ fn at(seq: u64) -> Option<Position> {
 }
 
 fn save(file: &mut StateFile, seq: u64, confirmed: bool) {
-    let position = at(seq);
-    let at = Timestamp::from_unix_nanos(seq.cast_signed());
-    file.save(&Keep { position: position.as_ref(), doubt: None, at, state: &seq }, confirmed).unwrap();
+    let time = Timestamp::from_unix_nanos(seq.cast_signed());
+    file.save(&Keep { position: at(seq), doubt: None, at: time, state: &seq }, confirmed).unwrap();
 }
 
 fn load(dir: &StateDir, name: &str) -> Option<(u64, Option<Position>)> {
@@ -58,8 +57,7 @@ fn an_unconfirmed_state_leaves_the_one_before_and_says_what_is_in_doubt() {
 #[test]
 fn a_doubt_that_is_not_resolved_stays() {
     let (_folder, dir) = dir();
-    let (position, doubt) = (at(1), at(2));
-    let keep = Keep { position: position.as_ref(), doubt: doubt.as_ref(), at: Timestamp::default(), state: &1_u64 };
+    let keep = Keep { position: at(1), doubt: at(2), at: Timestamp::default(), state: &1_u64 };
     dir.file("a").unwrap().save(&keep, true).unwrap();
     assert_eq!(load(&dir, "a"), Some((1, at(2))));
 }

@@ -8,7 +8,7 @@ use super::conditions::Conditions;
 use super::raw::RawRule;
 use super::{Effect, LogInput, MAX_BY, MAX_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold};
 use crate::config::decode::{Element, Field};
-use crate::config::duration::parse_duration;
+use crate::config::duration::{GoDuration, parse_duration};
 use crate::config::json::Value;
 use crate::config::report::{Declared, Findings, Notice, Problem};
 use crate::rules::{Pattern, Template};
@@ -164,7 +164,9 @@ fn check_threshold(rule: &RawRule<'_>, findings: &mut Findings) -> Option<Thresh
         findings.error(rule.threshold.count.at(at), problem);
         return None;
     }
-    if window.is_none() && !findings.is_fatal() {
+    // What is no duration at all was told by `check_span`.
+    let says_none = |text: &str| text.is_empty() || parse_duration(text).is_ok_and(|span| span == GoDuration::ZERO);
+    if rule.threshold.window.get().is_some_and(says_none) {
         findings.error(rule.threshold.window.at(at), Problem::value("no window", "a duration such as 20m"));
     }
     Some(Threshold { count: usize::try_from(count).ok()?, window: window? })

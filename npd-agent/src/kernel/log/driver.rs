@@ -8,10 +8,7 @@ use std::{
 };
 
 use npd_common::Kind;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, epoll, poll},
-    io::Errno,
-};
+use rustix::{event::epoll, io::Errno};
 
 use super::{
     super::{
@@ -28,7 +25,7 @@ use super::{
 use crate::{
     record::RecordSink,
     source::Stop,
-    time::{Monotonic, Now},
+    time::{Monotonic, Now, timespec},
 };
 
 /// How often tracepoints are looked for that came with a module.
@@ -130,12 +127,8 @@ impl Driver {
             let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
             last = now;
             let stopped = if busy {
-                let mut fds = [PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)];
-                let pause = Timespec { tv_sec: 0, tv_nsec: i64::from(BUSY.subsec_nanos()) };
-                match poll(&mut fds, Some(&pause)) {
-                    Ok(_) | Err(Errno::INTR) => fds[0].revents().contains(PollFlags::IN),
-                    Err(error) => return Err(system("pausing")(error)),
-                }
+                let pause = stop.wait(None, Some(BUSY));
+                pause.map_err(|source| KernelLogError::System { doing: "pausing", source })?
             } else {
                 self.wait().map_err(system("waiting"))?
             };
@@ -152,11 +145,7 @@ impl Driver {
         let retest = self.retest.map(|(at, _)| at);
         let due = [self.tail.deadline(now), self.router.deadline(), retest, Some(self.next_look)];
         let due = due.into_iter().flatten().min().unwrap_or(self.next_look);
-        let wait = due.since(now);
-        let timeout = Timespec {
-            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(wait.subsec_nanos()),
-        };
+        let timeout = timespec(due.since(now));
         let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 3];
         match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
             Ok(count) => Ok(events[..count].iter().any(|event| event.data.u64() == 0)),

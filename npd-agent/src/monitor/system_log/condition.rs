@@ -4,11 +4,9 @@
 //! True while anything is active; its reason and message are those of what became active last. A rule that is active
 //! already and matches again changes nothing, so two rules that alternate do not make it flap.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Answer, Check, Key, Verdict, counter::is_named, nanos};
+use super::{Action, Answer, Check, Key, Verdict, counter::is_named, nanos, reason_of};
 use crate::{
     config::system_log::ConditionDefinition,
     problem::{Condition, ConditionStatus},
@@ -82,8 +80,7 @@ impl ConditionState {
         message: String,
     ) -> Option<Change> {
         let at = hit.timestamp;
-        if let Some(active) = self.active.iter_mut().find(|active| active.rule == rule && active.key == key) {
-            active.details.last = active.details.last.max(at);
+        if self.touch(rule, &key, at) {
             return None;
         }
         if self.active.len() == ACTIVE_MAX {
@@ -107,11 +104,10 @@ impl ConditionState {
         Some(Change { at, worse: true })
     }
 
-    /// A permanent rule has matched, but not often enough to become active.
-    pub(super) fn touch(&mut self, rule: usize, key: &Key, at: Timestamp) {
-        if let Some(active) = self.active.iter_mut().find(|active| active.rule == rule && active.key == *key) {
-            active.details.last = active.details.last.max(at);
-        }
+    /// A permanent rule has matched; `true` when it is active already.
+    pub(super) fn touch(&mut self, rule: usize, key: &Key, at: Timestamp) -> bool {
+        let known = self.active.iter_mut().find(|active| active.rule == rule && active.key == *key);
+        known.map(|active| active.details.last = active.details.last.max(at)).is_some()
     }
 
     /// A line says that problems of `rule` are over.
@@ -196,7 +192,7 @@ impl ConditionState {
             self.now.transition = at;
             return Some(Change { at, worse: false });
         };
-        let reason = actions.get(newest.rule).map_or_else(|| Arc::from(""), |action| action.reason.clone());
+        let reason = reason_of(actions, newest.rule);
         if self.active.iter().any(|active| active.details.message == self.now.message) && self.now.reason == reason {
             return None;
         }
@@ -225,7 +221,7 @@ impl ConditionState {
         // A rule has gone, or the condition has got other words: what is left decides.
         let at = self.now.transition;
         if let Some(newest) = self.active.last() {
-            let reason = actions.get(newest.rule).map_or_else(|| Arc::from(""), |action| action.reason.clone());
+            let reason = reason_of(actions, newest.rule);
             let same = before.status == ConditionStatus::True && before.reason == reason;
             self.now.status = ConditionStatus::True;
             self.now.transition = if same { before.transition } else { at };
@@ -245,10 +241,7 @@ impl Active {
             return Some(self.details.last.shift(nanos(after)));
         }
         // Frequent restarts are over when they are no longer frequent, unless the rule has another end.
-        if action.latches() || !action.has_no_end() {
-            return None;
-        }
-        let counted = action.counter.as_ref().and_then(|counter| counter.holds_until(&self.key));
-        Some(counted.unwrap_or(self.details.last))
+        let counter = action.counter.as_ref().filter(|_| action.has_no_end())?;
+        Some(counter.holds_until(&self.key).unwrap_or(self.details.last))
     }
 }

@@ -92,7 +92,7 @@ impl Watched {
     pub(super) fn save(&mut self, confirmed: bool) {
         let Some(memory) = &mut self.memory else { return };
         let state = &self.monitor.state();
-        let keep = Keep { position: self.position.as_ref(), doubt: self.doubt.as_ref(), at: self.at, state };
+        let keep = Keep { position: self.position, doubt: self.doubt, at: self.at, state };
         let saved = memory.save(&keep, confirmed);
         self.tell_once(saved);
         self.dirty = false;

@@ -10,6 +10,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use serde::{Deserialize, Serialize};
 
 use super::stat::FileStat;
+use crate::fnv;
 
 /// Where reading stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ impl FileMark {
 impl Default for Head {
     /// No bytes: every file starts like this.
     fn default() -> Self {
-        Self { length: 0, hash: 0xcbf2_9ce4_8422_2325 }
+        Self { length: 0, hash: fnv::EMPTY }
     }
 }
 
@@ -93,7 +94,7 @@ impl Head {
         let length = usize::from(self.length).min(HEAD_SIZE);
         let mut bytes = [0; HEAD_SIZE];
         let got = read_at(file, &mut bytes[..length], 0)?;
-        Ok(got == length && hash(Self::default().hash, &bytes[..length]) == self.hash)
+        Ok(got == length && fnv::extend(fnv::EMPTY, &bytes[..length]) == self.hash)
     }
 
     /// Takes in what `bytes`, which stand at `offset` of the file, add to the first bytes.
@@ -106,13 +107,9 @@ impl Head {
         // NULs at the end are not text yet: a writer that reserves space fills them in later.
         let end = bytes.len().min(start + HEAD_SIZE - known);
         let written = bytes[start..end].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-        self.hash = hash(self.hash, &bytes[start..start + written]);
+        self.hash = fnv::extend(self.hash, &bytes[start..start + written]);
         self.length += written as u16;
     }
-}
-
-fn hash(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Reads until `buffer` is full or the file ends.

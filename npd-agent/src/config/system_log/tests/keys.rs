@@ -136,6 +136,18 @@ fn each_error_says_where_it_is_and_what_is_allowed() {
 }
 
 #[test]
+fn a_threshold_without_a_window_is_told_beside_other_errors() {
+    let text = temporary(r#""threshold":{"count":5,"window":"0s"}},{"type":"temporary","reason":"R","pattern":"(""#);
+    let errors = errors(&text.replacen("\"rules\"", "\"lookback\":\"5\",\"rules\"", 1));
+    let told = |part: &str| errors.iter().filter(|error| error.contains(part)).count();
+    assert_eq!(
+        [told("missing unit"), told("no window is not possible"), told("missing closing )")],
+        [1, 1, 1],
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn a_window_for_repeats_that_change_nothing_is_a_warning() {
     let (text, position) = unmark(&permanent(r#""foldWithin":@"1m""#));
     let warning = "/rules/0/foldWithin: a permanent rule's repeats change nothing, \"foldWithin\" has no effect here";

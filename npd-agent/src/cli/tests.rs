@@ -1,0 +1,91 @@
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parse(args: &[&str]) -> Args {
+    Args::try_parse_from([&["npd-agent"], args].concat()).unwrap()
+}
+
+fn list(text: &str) -> Result<Vec<String>, String> {
+    text.parse().map(|CommaList(items)| items)
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn comma_lists_are_csv() {
+    assert_eq!(list("a,b").unwrap(), ["a", "b"]);
+    assert_eq!(list("").unwrap(), [""; 0]);
+    assert_eq!(list("a,").unwrap(), ["a", ""]);
+    assert_eq!(list(r#""a,b",c,"d""e""#).unwrap(), ["a,b", "c", "d\"e"]);
+    for bad in [r#"a"b"#, r#""a"#, r#""a"b"#] {
+        assert!(list(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn lists_are_repeatable_and_of_single_values_the_last_counts() {
+    let args = parse(&[
+        "--enable-k8s-exporter=false",
+        "--config.system-log-monitor=a,b",
+        "--config.system-log-monitor",
+        "c",
+        "--prometheus-port=1",
+        "--prometheus-port=-2",
+    ]);
+    assert_eq!(args.check(|_| ()).unwrap(), ["a", "b", "c"].map(PathBuf::from));
+    assert_eq!(args.prometheus_port, -2);
+}
+
+#[test]
+fn booleans_are_gos() {
+    for (text, value) in
+        [("--enable-k8s-exporter", true), ("--enable-k8s-exporter=F", false), ("--enable-k8s-exporter=1", true)]
+    {
+        assert_eq!(parse(&[text]).enable_k8s_exporter, value, "{text}");
+    }
+    assert!(Args::try_parse_from(["npd-agent", "--enable-k8s-exporter=maybe"]).is_err());
+}
+
+#[test]
+fn the_deprecated_flag_moves_and_says_so() {
+    let mut notes = Vec::new();
+    let args = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a"]);
+    assert_eq!(args.check(|note| notes.push(note.to_owned())).unwrap(), [PathBuf::from("a")]);
+    assert_eq!(notes.len(), 1);
+    let both = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a", "--config.system-log-monitor=b"]);
+    assert_eq!(both.check(|_| ()), Err(UsageError::Both));
+}
+
+#[test]
+fn flags_of_parts_that_are_not_built_are_refused() {
+    for (args, flag) in [
+        (["--config.custom-plugin-monitor=x"], "config.custom-plugin-monitor"),
+        (["--exporter.stackdriver=x"], "exporter.stackdriver"),
+        (["--port=1"], "port"),
+        (["--k8s-exporter-write-events"], "k8s-exporter-write-events"),
+    ] {
+        let error = parse(&args).check(|_| ()).unwrap_err();
+        assert!(matches!(error, UsageError::NotBuilt { flag: found, .. } if found == flag), "{error}");
+    }
+    assert_eq!(parse(&["--config.system-log-monitor=a"]).check(|_| ()), Err(UsageError::Kubernetes));
+    assert_eq!(parse(&["--enable-k8s-exporter=false"]).check(|_| ()), Err(UsageError::NoMonitor));
+}
+
+#[test]
+fn ring_sizes_are_what_the_kernel_takes() {
+    assert_eq!("65536".parse(), Ok(RingSize(65536)));
+    for bad in ["0", "-1", "65535", "100000", "4096", "2147483648", "4M", ""] {
+        assert!(bad.parse::<RingSize>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_node_is_named_by_flag_then_environment_then_host() {
+    assert_eq!(node_name("a", Some("b".into())), "a");
+    assert_eq!(node_name("", Some("b".into())), "b");
+    assert!(!node_name("", Some(String::new())).is_empty());
+}
