@@ -12,12 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 mod access;
 mod api;
 mod failure;
 mod faults;
+mod rbac;
 mod request;
 mod request_info;
 mod schema;
@@ -25,16 +28,24 @@ mod selector;
 mod server;
 mod store;
 mod strategic_merge;
+mod tls;
 mod validation;
 
 pub use self::failure::Failure;
 pub use self::faults::{Cut, Fault};
+pub use self::rbac::RbacError;
 pub use self::request::{Request, Requests};
 pub use self::store::{Key, Resource, Store};
 
 use self::access::Access;
 use self::faults::Faults;
+use self::rbac::Policy;
 use self::server::{Port, Serving, Shared, State, birth};
+use self::tls::Tls;
+use crate::nonce;
+
+/// Who every client is that is not the administrator: the agent's service account.
+pub const USER: &str = "system:serviceaccount:npd:npd";
 
 /// How many requests the error of a wait in vain shows.
 const SHOWN: usize = 15;
@@ -44,6 +55,7 @@ const SHOWN: usize = 15;
 pub struct ApiServer {
     shared: Arc<Shared>,
     port: Port,
+    tls: Option<Tls>,
     serving: Mutex<Option<Serving>>,
 }
 
@@ -53,6 +65,7 @@ pub struct Builder {
     port: u16,
     nodes: Vec<String>,
     tokens: Option<Vec<String>>,
+    tls: bool,
 }
 
 /// What a waiting test looks at.
@@ -78,15 +91,31 @@ impl ApiServer {
         Self::builder().node(name).start()
     }
 
-    /// Where it listens, also while it is stopped: `http://127.0.0.1:PORT`.
+    /// Where it listens, also while it is stopped: `http://127.0.0.1:PORT`, or `https`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.port.address)
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.port.address)
+    }
+
+    /// The certificate of its private authority as PEM, when it speaks TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.tls.as_ref().map(|tls| tls.ca_pem.as_str())
+    }
+
+    /// A token that is always valid and may do everything.
+    #[must_use]
+    pub fn administrator_token(&self) -> String {
+        self.shared.lock().access.administrator.clone()
     }
 
     /// A kubeconfig of this server, with the first valid token.
     #[must_use]
     pub fn kubeconfig(&self) -> Value {
+        let mut cluster = json!({"server": self.url()});
+        if let Some(pem) = self.ca_pem() {
+            cluster["certificate-authority-data"] = BASE64_STANDARD.encode(pem).into();
+        }
         let mut user = json!({});
         if let Some(token) = self.shared.lock().access.tokens.as_deref().and_then(<[String]>::first) {
             user["token"] = token.clone().into();
@@ -94,7 +123,7 @@ impl ApiServer {
         json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "stand-in", "cluster": {"server": self.url()}}],
+            "clusters": [{"name": "stand-in", "cluster": cluster}],
             "users": [{"name": "npd", "user": user}],
             "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "npd"}}],
             "current-context": "stand-in",
@@ -117,7 +146,7 @@ impl ApiServer {
     /// Serves again, on the same port.
     pub fn restart(&self) -> Result<()> {
         self.stop();
-        let serving = self.port.serve(&self.shared)?;
+        let serving = self.port.serve(&self.shared, self.tls.as_ref().map(Tls::acceptor))?;
         *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
         Ok(())
     }
@@ -186,6 +215,19 @@ impl ApiServer {
     pub fn set_tokens<T: Into<String>>(&self, tokens: impl IntoIterator<Item = T>) {
         let tokens = tokens.into_iter().map(Into::into).collect();
         self.shared.change(|state| state.access.tokens = Some(tokens));
+    }
+
+    /// Allows [`USER`] from now on only what the roles and bindings of a manifest allow it; all else is answered 403.
+    pub fn enforce(&self, manifest: &str) -> Result<(), RbacError> {
+        let policy = Policy::parse(USER, manifest)?;
+        self.shared.change(|state| state.access.policy = Some(policy));
+        Ok(())
+    }
+
+    /// What [`ApiServer::enforce`] granted and nobody has needed so far, as `ClusterRole npd: patch nodes/status`.
+    #[must_use]
+    pub fn unused_grants(&self) -> Vec<String> {
+        self.shared.lock().access.policy.as_ref().map(Policy::unused).unwrap_or_default()
     }
 
     /// Adds a fault behind those that are set.
@@ -292,12 +334,20 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS, with a certificate of a private authority.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
     /// Starts the server.
     pub fn start(self) -> Result<ApiServer> {
         let cluster = Cluster { store: Store::new(birth), requests: Requests::default() };
-        let access = Access { tokens: self.tokens };
+        let access = Access { tokens: self.tokens, policy: None, administrator: nonce() };
         let shared = Arc::new(Shared::new(State { cluster, faults: Faults::default(), access }));
-        let server = ApiServer { shared, port: Port::take(self.port)?, serving: Mutex::new(None) };
+        let tls = self.tls.then(Tls::generate).transpose()?;
+        let server = ApiServer { shared, port: Port::take(self.port)?, tls, serving: Mutex::new(None) };
         for node in &self.nodes {
             server.add_node(node)?;
         }

@@ -1,13 +1,20 @@
 //! The stand-in API server, as a client sees it.
 
+use std::fs;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use npd_tests::apiserver::{ApiServer, Cut, Fault, conditions};
+use npd_tests::binary::shipped_manifest;
 use npd_tests::poll::SOON;
 use serde_json::{Value, json};
+use tokio_rustls::rustls::crypto::ring;
 use ureq::http;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 const NODE: &str = "/api/v1/nodes/node-a";
 const STATUS: &str = "/api/v1/nodes/node-a/status";
@@ -32,8 +39,18 @@ struct Reply {
 
 impl Client {
     fn new(server: &ApiServer) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build();
-        Self { agent: config.into(), url: server.url(), token: None }
+        Self::trusting(server, &[])
+    }
+
+    fn trusting(server: &ApiServer, authorities: &[Certificate<'static>]) -> Self {
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .root_certs(RootCerts::new_with_certs(authorities));
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(SOON))
+            .tls_config(tls.build());
+        Self { agent: config.build().into(), url: server.url(), token: None }
     }
 
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Reply> {
@@ -374,5 +391,35 @@ fn a_client_that_gives_up_finds_its_late_request_not_served() -> Result<()> {
     let impatient = Client { agent: config.into(), ..Client::new(&server) };
     assert!(impatient.post(EVENTS, &event("a")).is_err());
     assert_eq!(Client::new(&server).post(EVENTS, &event("a"))?.code, 201);
+    Ok(())
+}
+
+#[test]
+fn tls_is_spoken_with_a_certificate_of_the_servers_own_authority() -> Result<()> {
+    let server = ApiServer::builder().node("node-a").tls().start()?;
+    let authority = Certificate::from_pem(server.ca_pem().context("no authority")?.as_bytes())?;
+    assert!(server.url().starts_with("https://127.0.0.1:"));
+    assert_eq!(Client::trusting(&server, &[authority]).get(NODE)?.code, 200);
+    let other = ApiServer::builder().tls().start()?;
+    let stranger = Certificate::from_pem(other.ca_pem().context("no authority")?.as_bytes())?;
+    let reply = Client::trusting(&server, &[stranger]).get(NODE);
+    assert!(reply.is_err(), "{reply:?}");
+    let data = &server.kubeconfig()["clusters"][0]["cluster"]["certificate-authority-data"];
+    let pem = BASE64_STANDARD.decode(data.as_str().context("no authority in the kubeconfig")?)?;
+    assert_eq!(Some(std::str::from_utf8(&pem)?), server.ca_pem());
+    Ok(())
+}
+
+#[test]
+fn what_no_rule_allows_is_forbidden_to_all_but_the_administrator() -> Result<()> {
+    let server = ApiServer::with_node("node-a")?;
+    server.enforce(&fs::read_to_string(shipped_manifest("rbac.yaml"))?)?;
+    let mut client = Client::new(&server);
+    assert_eq!(client.get(NODE)?.code, 200);
+    let refused = client.send("DELETE", NODE, &[], "")?;
+    assert_eq!((refused.code, &refused.json()["reason"]), (403, &json!("Forbidden")));
+    assert_eq!(client.get("/version")?.code, 200);
+    client.token = Some(server.administrator_token());
+    assert_eq!(client.send("DELETE", NODE, &[], "")?.code, 200);
     Ok(())
 }

@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::Cluster;
 use super::access::Access;
@@ -180,7 +181,7 @@ impl Port {
         Ok(Self { held, address })
     }
 
-    pub(super) fn serve(&self, shared: &Arc<Shared>) -> Result<Serving> {
+    pub(super) fn serve(&self, shared: &Arc<Shared>, tls: Option<TlsAcceptor>) -> Result<Serving> {
         let address = self.held.local_addr().context("a bound socket has no address")?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot make a runtime")?;
         let listener = {
@@ -194,7 +195,7 @@ impl Port {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = accept(listener, &shared) => {}
+                        () = accept(listener, &shared, tls.as_ref()) => {}
                         _ = stopped => {}
                     }
                 });
@@ -222,7 +223,7 @@ impl Serving {
     }
 }
 
-async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: &Arc<Shared>, tls: Option<&TlsAcceptor>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -231,14 +232,25 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
                 let Ok((stream, _)) = accepted else { continue };
                 // An answer is not to wait for the client's acknowledgement of the one before.
                 drop(stream.set_nodelay(true));
-                connections.spawn(connection(stream, Arc::clone(shared)));
+                let (shared, tls) = (Arc::clone(shared), tls.cloned());
+                connections.spawn(async move {
+                    match tls {
+                        None => connection(stream, &shared).await,
+                        Some(tls) => {
+                            // A client that does not trust us goes away.
+                            if let Ok(stream) = tls.accept(stream).await {
+                                connection(stream, &shared).await;
+                            }
+                        }
+                    }
+                });
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
     let service = service_fn(|request| shared.handle(request));
     // How a connection ends is what the client has to cope with.
     drop(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await);
