@@ -94,11 +94,10 @@ impl ApiServer {
         let text = text.split_once('#').map_or(text, |(before, _)| before);
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (mut in_cluster, mut insecure, mut use_service_account, mut auth) = (None, None, None, None);
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (decode(key), decode(value));
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = value.into_owned();
             // As in Go the first one counts.
-            match key.as_str() {
+            match &*key {
                 "inClusterConfig" => set_bool(&mut in_cluster, "inClusterConfig", value)?,
                 "insecure" => set_bool(&mut insecure, "insecure", value)?,
                 "useServiceAccount" => set_bool(&mut use_service_account, "useServiceAccount", value)?,
@@ -176,11 +175,6 @@ fn set_bool(slot: &mut Option<bool>, key: &'static str, value: String) -> Result
     let truth = crate::cli::go_bool(&value).map_err(|_| OverrideError::Bool { key, value })?;
     slot.get_or_insert(truth);
     Ok(())
-}
-
-/// A part of a query as Go reads it.
-fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
