@@ -119,10 +119,11 @@ fn rank(status: ConditionStatus) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::Counted;
 
     fn declare(conditions: &mut NodeConditions, monitor: &str, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).into()).collect();
-        conditions.declare(&Declared { monitor: monitor.into(), conditions: types, counted: Default::default() });
+        conditions.declare(&Declared { monitor: monitor.into(), conditions: types, counted: Counted::default() });
     }
 
     fn say(conditions: &mut NodeConditions, monitor: &str, status: ConditionStatus, reason: &str, at: i64) {

@@ -27,13 +27,16 @@ pub mod state;
 pub mod time;
 pub mod vitals;
 
-/// An error and its causes in one line.
+/// An error and its causes in one line; what an error has said of its cause already is not said again.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
         cause = error.source();
     }
     text

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// node-problem-detector's flags of its Kubernetes exporter, and ours beside them.
+#[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct KubernetesArgs {
@@ -73,16 +74,16 @@ pub struct KubernetesArgs {
 // === impl KubernetesArgs ===
 
 impl KubernetesArgs {
-    /// What the exporter is to do, and where; nothing when it is off. What has no effect is told to `note`.
+    /// What the exporter is to do, and where; nothing when it is off. What has no effect is told to `tell`.
     pub fn check(
         &self,
         node: &str,
-        note: impl FnMut(&str),
+        tell: impl FnMut(&str),
     ) -> Result<Option<(KubernetesOptions, ApiServer)>, UsageError> {
         if !self.enable_k8s_exporter {
             return Ok(None);
         }
-        let server = ApiServer::parse(&self.apiserver_override, note)?;
+        let server = ApiServer::parse(&self.apiserver_override, tell)?;
         let options = KubernetesOptions {
             node: node.into(),
             wait_timeout: self.apiserver_wait_timeout,

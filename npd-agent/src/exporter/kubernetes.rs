@@ -53,6 +53,7 @@ use crate::{
 };
 
 /// How the cluster is told, as the flags say.
+#[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
 #[derive(Clone, Debug)]
 pub struct KubernetesOptions {
     /// The node's name.

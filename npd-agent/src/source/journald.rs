@@ -86,9 +86,9 @@ impl LogSource for Journald {
             monitors.rest(Now::read().mono);
             let state = tail.state();
             if state.files > 0 {
-                health.is_up()
+                health.is_up();
             } else {
-                health.is_down("there is no journal")
+                health.is_down("there is no journal");
             }
             if (state.files == 0) != waiting {
                 waiting = state.files == 0;

@@ -19,9 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{
-    back_off::BackOff, metrics::KubernetesMetrics, node::NodeObject, server::ConnectError, token_bucket::TokenBucket,
-};
+use super::{metrics::KubernetesMetrics, node::NodeObject, server::ConnectError, token_bucket::TokenBucket};
 
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +42,8 @@ pub(super) struct Api {
 
 struct Link {
     client: Option<Client>,
-    back_off: BackOff,
+    /// In a row.
+    failures: u32,
 }
 
 /// Why a request was not done.
@@ -119,7 +118,7 @@ impl Api {
         let rate = if qps == 0.0 { 5.0 } else { f64::from(qps) };
         let burst = if burst == 0 { 10 } else { burst };
         let limit = (rate > 0.0).then(|| Mutex::new(TokenBucket::new(rate, f64::from(burst), Instant::now())));
-        let link = Mutex::new(Link { client: None, back_off: BackOff::default() });
+        let link = Mutex::new(Link { client: None, failures: 0 });
         Self { node, connect, link, limit, metrics }
     }
 
@@ -130,32 +129,32 @@ impl Api {
 
     /// Reads the Node. RBAC: get nodes.
     pub(super) async fn read_node(&self) -> Result<NodeObject, ApiError> {
-        let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node);
-        let bytes = self.send("get_node", Method::GET, &path, None, JSON).await?;
+        let url = format!("/api/v1/nodes/{}?resourceVersion=0", self.node);
+        let bytes = self.send("get_node", Method::GET, &url, None, JSON).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
     /// Patches the Node's status; gives the Node as it is then, if the answer can be read. RBAC: patch nodes/status.
     pub(super) async fn patch_node_status(&self, patch: &Value) -> Result<Option<NodeObject>, ApiError> {
-        let path = format!("/api/v1/nodes/{}/status", self.node);
+        let url = format!("/api/v1/nodes/{}/status", self.node);
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_node_status", Method::PATCH, &path, Some(body), JSON).await?;
+        let bytes = self.send("patch_node_status", Method::PATCH, &url, Some(body), JSON).await?;
         Ok(serde_json::from_slice(&bytes).ok())
     }
 
     /// Creates an Event. RBAC: create events.
     pub(super) async fn create_event(&self, namespace: &str, event: &Event) -> Result<(), ApiError> {
-        let path = format!("/api/v1/namespaces/{namespace}/events");
+        let url = format!("/api/v1/namespaces/{namespace}/events");
         // Texts, numbers and times always make JSON.
         let body = serde_json::to_vec(event).unwrap_or_default();
-        self.send("create_event", Method::POST, &path, Some(body), JSON).await.map(drop)
+        self.send("create_event", Method::POST, &url, Some(body), JSON).await.map(drop)
     }
 
     /// Patches an Event, and gives how many problems it tells of then. RBAC: patch events.
     pub(super) async fn patch_event(&self, namespace: &str, name: &str, patch: &Value) -> Result<u64, ApiError> {
-        let path = format!("/api/v1/namespaces/{namespace}/events/{name}");
+        let url = format!("/api/v1/namespaces/{namespace}/events/{name}");
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_event", Method::PATCH, &path, Some(body), JSON).await?;
+        let bytes = self.send("patch_event", Method::PATCH, &url, Some(body), JSON).await?;
         let event: CountedEvent = serde_json::from_slice(&bytes).unwrap_or_default();
         Ok(event.count.unwrap_or(1))
     }
@@ -163,8 +162,8 @@ impl Api {
     /// Lists the metadata of the node's Pods. RBAC: list pods.
     pub(super) async fn list_pods<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiError> {
         const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&resourceVersion=0", self.node);
-        let bytes = self.send("list_pods", Method::GET, &path, None, METADATA).await?;
+        let url = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&resourceVersion=0", self.node);
+        let bytes = self.send("list_pods", Method::GET, &url, None, METADATA).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
@@ -173,7 +172,7 @@ impl Api {
         &self,
         name: &str,
         method: Method,
-        path: &str,
+        url: &str,
         body: Option<Vec<u8>>,
         accept: &str,
     ) -> Result<Bytes, ApiError> {
@@ -181,7 +180,7 @@ impl Api {
         if let Some(at) = wait {
             tokio::time::sleep_until(at).await;
         }
-        let mut request = Request::builder().method(&method).uri(path).header(header::ACCEPT, accept);
+        let mut request = Request::builder().method(&method).uri(url).header(header::ACCEPT, accept);
         if body.is_some() {
             let kind = if method == Method::PATCH { "application/strategic-merge-patch+json" } else { JSON };
             request = request.header(header::CONTENT_TYPE, kind);
@@ -203,10 +202,10 @@ impl Api {
         let mut link = lock(&self.link);
         match &answer {
             Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => link.client = None,
-            Err(ApiError::Refused(_)) | Ok(_) => link.back_off.succeeded(),
+            Err(ApiError::Refused(_)) | Ok(_) => link.failures = 0,
             Err(_) => {
-                link.back_off.failed(None, 0.0);
-                if link.back_off.failures() % CONNECT_ANEW == 0 {
+                link.failures = link.failures.wrapping_add(1);
+                if link.failures.is_multiple_of(CONNECT_ANEW) {
                     link.client = None;
                 }
             }
@@ -216,13 +215,12 @@ impl Api {
 
     async fn exchange(&self, request: Request<kube::client::Body>) -> Result<(StatusCode, Bytes), ApiError> {
         let client = lock(&self.link).client.clone();
-        let client = match client {
-            Some(client) => client,
-            None => {
-                let client = (self.connect)().await?;
-                lock(&self.link).client = Some(client.clone());
-                client
-            }
+        let client = if let Some(client) = client {
+            client
+        } else {
+            let client = (self.connect)().await?;
+            lock(&self.link).client = Some(client.clone());
+            client
         };
         let answer = client.send(request).await.map_err(|error| ApiError::Unreachable(error.into()))?;
         let (head, body) = answer.into_parts();

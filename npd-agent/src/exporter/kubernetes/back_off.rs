@@ -30,11 +30,6 @@ impl BackOff {
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
     }
-
-    /// Failures in a row.
-    pub(super) fn failures(self) -> u32 {
-        self.failures
-    }
 }
 
 /// A number from 0 to 1 that is another one on each node and each time.

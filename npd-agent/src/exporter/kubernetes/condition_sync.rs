@@ -36,11 +36,13 @@ pub(super) struct ConditionSync {
     changed: BTreeSet<Arc<str>>,
     /// The Node as the API server had it last.
     node: Option<NodeObject>,
-    /// What it was told last.
-    told: Option<Vec<Condition>>,
+    /// What it was told last, and which types are ours.
+    told: Option<(Vec<Condition>, String)>,
     last_patch: Option<Instant>,
     last_success: Option<Instant>,
     retry: Option<Instant>,
+    /// The API server itself has said when.
+    is_asked_for: bool,
     back_off: BackOff,
 }
 
@@ -84,6 +86,7 @@ impl ConditionSync {
             last_patch: None,
             last_success: None,
             retry: None,
+            is_asked_for: false,
             back_off: BackOff::default(),
         }
     }
@@ -147,7 +150,7 @@ impl ConditionSync {
 
     /// The Node was patched; `node` is how it is then, where the answer could be read.
     pub(super) fn patched(&mut self, told: Vec<Condition>, node: Option<NodeObject>, now: Instant) {
-        self.told = Some(told);
+        self.told = Some((told, self.owned()));
         self.node = node.or_else(|| Some(self.as_patched()));
         self.succeeded(now);
     }
@@ -156,6 +159,7 @@ impl ConditionSync {
     pub(super) fn failed(&mut self, asked: Option<Duration>, random: f64, now: Instant) -> Duration {
         let pause = self.back_off.failed(asked, random);
         self.retry = Some(now + pause);
+        self.is_asked_for = asked.is_some();
         pause
     }
 
@@ -165,9 +169,11 @@ impl ConditionSync {
         pause
     }
 
-    /// The API server was reached in another way: there is no reason to wait any longer.
+    /// The API server was reached in another way: there is no reason to wait any longer, unless it wants that.
     pub(super) fn is_reachable(&mut self) {
-        self.retry = self.retry.map(|_| Instant::now());
+        if !self.is_asked_for {
+            self.retry = self.retry.map(|_| Instant::now());
+        }
     }
 
     /// The Node cannot be read, and that is no reason not to write.
@@ -187,16 +193,17 @@ impl ConditionSync {
     }
 
     fn has_news(&self) -> bool {
-        if !self.options.write || (self.told.is_none() && self.is_silent()) {
+        if !self.options.write {
             return false;
         }
-        let told = self.told.iter().flatten();
-        !told.eq(self.conditions.iter()) || self.stale().next().is_some() || !self.owned_is_right()
-    }
-
-    /// Whether there is nothing to say: no condition, and none to take away.
-    fn is_silent(&self) -> bool {
-        self.conditions.iter().next().is_none() && self.stale().next().is_none()
+        match &self.told {
+            None => self.conditions.iter().next().is_some() || self.stale().next().is_some(),
+            // What the Node has may differ from what it was told, if others write to it. That is put right at the next
+            // heartbeat, and not at once for ever.
+            Some((told, owned)) => {
+                !told.iter().eq(self.conditions.iter()) || (self.options.cleanup && *owned != self.owned())
+            }
+        }
     }
 
     /// Ours on the Node and not configured any more.

@@ -338,13 +338,12 @@ impl EventQueue {
     /// Puts a series into its line, as soon as there is a token for it.
     fn line_up(&mut self, id: SeriesId, now: Instant) {
         let Some(class) = self.series.get(&id).map(|series| series.key.class.clone()) else { return };
-        if self.buckets.len() >= BUCKETS_MAX {
-            self.buckets.retain(|_, bucket| !bucket.is_full(now));
-        }
         if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&class) {
-            // So many reasons are not from a config: what they say may wait as long as a token takes.
-            self.deferred.insert((now + EVERY, id));
-            return;
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
+            if self.buckets.len() >= BUCKETS_MAX {
+                // So many reasons are from no config. Who has spent his tokens gets new ones; the limit for all stays.
+                self.buckets.clear();
+            }
         }
         let bucket =
             self.buckets.entry(class).or_insert_with(|| TokenBucket::new(EVERY.as_secs_f64().recip(), BURST, now));

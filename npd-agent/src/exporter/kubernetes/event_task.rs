@@ -32,13 +32,13 @@ pub(super) async fn send(
         () = stop.cancelled() => {}
     }
     // Until when the API server is left alone.
-    let mut retry: Option<Instant> = None;
+    let mut retry: Option<Retry> = None;
     while !stop.is_cancelled() {
         let now = Instant::now();
-        retry = retry.filter(|at| *at > now);
+        retry = retry.filter(|retry| retry.at > now);
         let (next, due) = {
             let mut events = task.shared.events();
-            if retry.is_some() { (None, retry) } else { (events.next(now), events.due()) }
+            if let Some(retry) = retry { (None, Some(retry.at)) } else { (events.next(now), events.due()) }
         };
         if let Some(telling) = next {
             retry = task.tell(&telling).await.err();
@@ -47,7 +47,7 @@ pub(super) async fn send(
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = task.shared.reached_again.notified() => retry = None,
+            () = task.shared.reached_again.notified() => retry = retry.filter(|retry| retry.is_asked_for),
             () = task.shared.events_added.notified() => {}
             () = until(due) => {}
         }
@@ -58,6 +58,14 @@ pub(super) async fn send(
             return;
         }
     }
+}
+
+/// When to go on after a failure.
+#[derive(Clone, Copy)]
+struct Retry {
+    at: Instant,
+    /// The API server itself has said when.
+    is_asked_for: bool,
 }
 
 struct Task {
@@ -79,14 +87,13 @@ impl Task {
     }
 
     /// Tells the API server, and settles what becomes of it. The error says when to go on.
-    async fn tell(&mut self, telling: &Telling) -> Result<(), Instant> {
+    async fn tell(&mut self, telling: &Telling) -> Result<(), Retry> {
         let pod = self.pod(telling).await;
-        let outcome = match self.subject(telling, pod.as_ref()) {
-            Some((namespace, subject)) => self.request(telling, &namespace, subject, pod.as_ref()).await,
-            None => {
-                self.give_up(telling, Outcome::NoPod);
-                Ok(())
-            }
+        let outcome = if let Some((namespace, subject)) = self.subject(telling, pod.as_ref()) {
+            self.request(telling, &namespace, subject, pod.as_ref()).await
+        } else {
+            self.give_up(telling, Outcome::NoPod);
+            Ok(())
         };
         let outcome = match outcome {
             Ok(()) => {
@@ -144,7 +151,7 @@ impl Task {
     }
 
     /// The error says when to go on; there is none when there is nothing to wait for.
-    fn failed(&mut self, telling: &Telling, error: &ApiError) -> Result<(), Instant> {
+    fn failed(&mut self, telling: &Telling, error: &ApiError) -> Result<(), Retry> {
         let asked = match error.verdict() {
             Verdict::Later(asked) => asked,
             // A patch that lost a race.
@@ -166,7 +173,7 @@ impl Task {
         self.complaint.make(error, |error| {
             tracing::warn!(error, again_in_seconds = pause.as_secs_f64(), "events cannot be sent; they wait");
         });
-        Err(Instant::now() + pause)
+        Err(Retry { at: Instant::now() + pause, is_asked_for: asked.is_some() })
     }
 
     fn give_up(&self, telling: &Telling, outcome: Outcome) {
