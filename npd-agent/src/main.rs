@@ -73,8 +73,8 @@ fn main() -> ExitCode {
         Some(Command::Replay(replay)) => return replay_log(replay),
     }
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
-    let note = |note: &str| tracing::warn!("{note}");
-    let checked = args.kubernetes.check(&node, note).and_then(|cluster| Ok((cluster, args.check(note)?)));
+    let warn = |text: &str| tracing::warn!("{text}");
+    let checked = args.kubernetes.check(&node, warn).and_then(|cluster| Ok((cluster, args.check(warn)?)));
     let (cluster, configs) = match checked {
         Ok(checked) => checked,
         Err(error) => {
