@@ -140,7 +140,8 @@ fn a_node_made_anew_has_another_uid() -> Result<()> {
     let server = ApiServer::with_node("node-a")?;
     let client = Client::new(&server);
     let uid = client.get(NODE)?.json()["metadata"]["uid"].clone();
-    assert_eq!(client.send("DELETE", NODE, &[], "")?.code, 200);
+    let deleted = client.send("DELETE", NODE, &[], "")?;
+    assert_eq!((deleted.code, &deleted.json()["details"]["uid"]), (200, &uid));
     assert_eq!(client.post("/api/v1/nodes", &json!({"metadata": {"name": "node-a"}}))?.code, 201);
     let new = client.get(NODE)?.json()["metadata"]["uid"].clone();
     assert!(new.is_string() && new != uid, "{uid} {new}");
@@ -158,6 +159,18 @@ fn only_the_right_content_type_is_taken() -> Result<()> {
     assert_eq!(client.send("POST", EVENTS, &[("content-type", JSON)], "{")?.code, 400);
     let charset = [("content-type", "application/json; charset=utf-8")];
     assert_eq!(client.send("POST", EVENTS, &charset, &event("a").to_string())?.code, 201);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_served_is_refused_and_not_done() -> Result<()> {
+    let server = ApiServer::with_node("node-a")?;
+    let client = Client::new(&server);
+    assert_eq!(client.post(&format!("{EVENTS}?dryRun=All"), &event("a"))?.code, 400);
+    assert!(server.events().is_empty());
+    assert_eq!(client.get("/api/v1/nodes?watch=true")?.code, 405);
+    assert_eq!(client.get("/api/v1/secrets")?.code, 404);
+    assert_eq!(client.send("PUT", NODE, &[("content-type", JSON)], "{}")?.code, 405);
     Ok(())
 }
 

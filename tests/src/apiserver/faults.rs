@@ -111,10 +111,9 @@ impl Fault {
         self
     }
 
-    /// Cuts the connection. A cut after the head implies [`Fault::applied`].
+    /// Cuts the connection. After the head or in the body, the request has been served.
     #[must_use]
     pub fn cut(mut self, cut: Cut) -> Self {
-        self.applied |= cut != Cut::BeforeHead;
         self.outcome = Outcome::Cut(cut);
         self
     }
