@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Silence,
     /// The end of the connection.
     Cut(Cut),
-    /// 200 and a body that is not JSON.
+    /// The right status and a body that is not JSON.
     Garbage,
 }
 
@@ -118,7 +118,7 @@ impl Fault {
         self
     }
 
-    /// Answers 200 with a body that is not JSON.
+    /// Serves the request and answers with the right status, but with a body that is not JSON.
     #[must_use]
     pub fn garbage(mut self) -> Self {
         self.outcome = Outcome::Garbage;
