@@ -32,6 +32,7 @@ use crate::{
     },
     state::StateDir,
     time::Now,
+    vitals::Vitals,
 };
 
 /// The running agent.
@@ -83,12 +84,13 @@ impl Agent {
         kernel_options: KernelLogOptions,
         detector: Detector,
         state: Option<StateDir>,
+        vitals: Vitals,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
         Ok(Self {
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
-            supervisor: Supervisor::new(metrics.clone()),
+            supervisor: Supervisor::new(metrics.clone(), vitals),
             metrics,
             detector: Arc::new(detector),
             state: state.map(Arc::new),
@@ -201,11 +203,14 @@ impl Agent {
             message: format!("the changed config is not used, the one before is: {why}"),
             count: 1,
             again: false,
+            id: None,
+            rule: None,
             condition: None,
             fields: Fields::default(),
         };
         let conditions = unit.monitors.conditions(path);
-        self.detector.report(&Status { source: unit.source.clone(), events: vec![event], conditions, metrics: false });
+        let (monitor, source) = (path.to_string_lossy().into(), unit.source.clone());
+        self.detector.report(&Status { monitor, source, events: vec![event], conditions, metrics: false });
     }
 
     /// Waits until a source's thread ends by itself, which it never should.

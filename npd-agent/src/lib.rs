@@ -5,10 +5,12 @@
 
 pub mod agent;
 pub mod cli;
+pub mod conditions;
 pub mod config;
 pub mod detector;
 pub mod exporter;
 mod fnv;
+pub mod http;
 pub mod kernel;
 pub mod memory;
 pub mod metrics;
@@ -19,6 +21,20 @@ pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rules;
+pub mod server;
 pub mod source;
 pub mod state;
 pub mod time;
+pub mod vitals;
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
