@@ -1,7 +1,9 @@
 //! The stand-in API server, as a client sees it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,10 +41,10 @@ struct Reply {
 
 impl Client {
     fn new(server: &ApiServer) -> Self {
-        Self::trusting(server, &[])
+        Self::trusting(server.url(), &[])
     }
 
-    fn trusting(server: &ApiServer, authorities: &[Certificate<'static>]) -> Self {
+    fn trusting(url: String, authorities: &[Certificate<'static>]) -> Self {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
             .root_certs(RootCerts::new_with_certs(authorities));
@@ -50,7 +52,7 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(SOON))
             .tls_config(tls.build());
-        Self { agent: config.build().into(), url: server.url(), token: None }
+        Self { agent: config.build().into(), url, token: None }
     }
 
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Reply> {
@@ -138,7 +140,8 @@ fn a_node_made_anew_has_another_uid() -> Result<()> {
     let server = ApiServer::with_node("node-a")?;
     let client = Client::new(&server);
     let uid = client.get(NODE)?.json()["metadata"]["uid"].clone();
-    assert_eq!(client.send("DELETE", NODE, &[], "")?.code, 200);
+    let deleted = client.send("DELETE", NODE, &[], "")?;
+    assert_eq!((deleted.code, &deleted.json()["details"]["uid"]), (200, &uid));
     assert_eq!(client.post("/api/v1/nodes", &json!({"metadata": {"name": "node-a"}}))?.code, 201);
     let new = client.get(NODE)?.json()["metadata"]["uid"].clone();
     assert!(new.is_string() && new != uid, "{uid} {new}");
@@ -156,6 +159,18 @@ fn only_the_right_content_type_is_taken() -> Result<()> {
     assert_eq!(client.send("POST", EVENTS, &[("content-type", JSON)], "{")?.code, 400);
     let charset = [("content-type", "application/json; charset=utf-8")];
     assert_eq!(client.send("POST", EVENTS, &charset, &event("a").to_string())?.code, 201);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_served_is_refused_and_not_done() -> Result<()> {
+    let server = ApiServer::with_node("node-a")?;
+    let client = Client::new(&server);
+    assert_eq!(client.post(&format!("{EVENTS}?dryRun=All"), &event("a"))?.code, 400);
+    assert!(server.events().is_empty());
+    assert_eq!(client.get("/api/v1/nodes?watch=true")?.code, 405);
+    assert_eq!(client.get("/api/v1/secrets")?.code, 404);
+    assert_eq!(client.send("PUT", NODE, &[("content-type", JSON)], "{}")?.code, 405);
     Ok(())
 }
 
@@ -399,10 +414,10 @@ fn tls_is_spoken_with_a_certificate_of_the_servers_own_authority() -> Result<()>
     let server = ApiServer::builder().node("node-a").tls().start()?;
     let authority = Certificate::from_pem(server.ca_pem().context("no authority")?.as_bytes())?;
     assert!(server.url().starts_with("https://127.0.0.1:"));
-    assert_eq!(Client::trusting(&server, &[authority]).get(NODE)?.code, 200);
+    assert_eq!(Client::trusting(server.url(), &[authority]).get(NODE)?.code, 200);
     let other = ApiServer::builder().tls().start()?;
     let stranger = Certificate::from_pem(other.ca_pem().context("no authority")?.as_bytes())?;
-    let reply = Client::trusting(&server, &[stranger]).get(NODE);
+    let reply = Client::trusting(server.url(), &[stranger]).get(NODE);
     assert!(reply.is_err(), "{reply:?}");
     let data = &server.kubeconfig()["clusters"][0]["cluster"]["certificate-authority-data"];
     let pem = BASE64_STANDARD.decode(data.as_str().context("no authority in the kubeconfig")?)?;
@@ -422,4 +437,99 @@ fn what_no_rule_allows_is_forbidden_to_all_but_the_administrator() -> Result<()>
     client.token = Some(server.administrator_token());
     assert_eq!(client.send("DELETE", NODE, &[], "")?.code, 200);
     Ok(())
+}
+
+/// What an exporter asks for, without pods.
+fn export(client: &Client) -> Result<Vec<u16>> {
+    Ok(vec![
+        client.get(&format!("{NODE}?resourceVersion=0"))?.code,
+        client.patch(STATUS, &condition("KernelDeadlock", "True"))?.code,
+        client.post(EVENTS, &event("node-a.1"))?.code,
+        client.patch(&format!("{EVENTS}/node-a.1"), &json!({"count": 2}))?.code,
+    ])
+}
+
+#[test]
+fn the_shipped_rules_are_what_an_exporter_needs_and_no_more() -> Result<()> {
+    let server = ApiServer::with_node("node-a")?;
+    let client = Client::new(&server);
+    server.enforce(&fs::read_to_string(shipped_manifest("rbac.yaml"))?)?;
+    assert_eq!(export(&client)?, [200, 200, 201, 200]);
+    assert_eq!(server.unused_grants(), [""; 0]);
+    let mut elsewhere = event("node-a.1");
+    elsewhere["involvedObject"]["namespace"] = "kube-system".into();
+    for forbidden in [
+        client.get("/api/v1/nodes")?,
+        client.patch(NODE, &json!({"spec": {"unschedulable": true}}))?,
+        client.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-a")?,
+        client.get(EVENTS)?,
+        client.post("/api/v1/namespaces/kube-system/events", &elsewhere)?,
+    ] {
+        assert_eq!(forbidden.code, 403, "{}", forbidden.text);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_shipped_rules_for_pod_events_add_what_these_need_and_no_more() -> Result<()> {
+    let server = ApiServer::with_node("node-a")?;
+    let client = Client::new(&server);
+    server.enforce(&fs::read_to_string(shipped_manifest("rbac-pod-events.yaml"))?)?;
+    assert_eq!(client.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-a")?.code, 200);
+    let mut of_pod = event("web-0.1");
+    of_pod["involvedObject"] = json!({"kind": "Pod", "name": "web-0", "namespace": "kube-system"});
+    let path = "/api/v1/namespaces/kube-system/events";
+    assert_eq!(client.post(path, &of_pod)?.code, 201);
+    assert_eq!(client.patch(&format!("{path}/web-0.1"), &json!({"count": 2}))?.code, 200);
+    assert_eq!(server.unused_grants(), [""; 0]);
+    assert_eq!(client.get("/api/v1/namespaces/kube-system/pods/web-0")?.code, 403);
+    Ok(())
+}
+
+#[test]
+fn the_program_prints_requests_events_and_changed_conditions() -> Result<()> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_npd-apiserver")).stdout(Stdio::piped()).spawn()?;
+    let told = told_by(&mut child);
+    child.kill()?;
+    child.wait()?;
+    assert_eq!(
+        told?,
+        [
+            "GET /api/v1/nodes/node-a?resourceVersion=0 200",
+            "PATCH /api/v1/nodes/node-a/status 200",
+            "    condition node-a KernelDeadlock=True - since -: -",
+            "POST /api/v1/namespaces/default/events 201",
+            "    event Warning TaskHung on Node/node-a from kernel-monitor: task docker:7 blocked",
+            "PATCH /api/v1/namespaces/default/events/node-a.1 200",
+            "    event patched: {\"count\":2}",
+            "DELETE /api/v1/nodes/node-a 200",
+            "    node node-a is gone",
+        ]
+    );
+    Ok(())
+}
+
+/// What the program prints after its URL; each request waits until the one before has been told.
+fn told_by(child: &mut Child) -> Result<Vec<String>> {
+    let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+    let mut next = || lines.next().context("the program has ended")?.context("cannot read");
+    let client = Client::trusting(next()?, &[]);
+    let mut told = Vec::new();
+    let mut tell = |count: usize| -> Result<()> {
+        for _ in 0..count {
+            told.push(next()?);
+        }
+        Ok(())
+    };
+    client.get(&format!("{NODE}?resourceVersion=0"))?;
+    tell(1)?;
+    client.patch(STATUS, &condition("KernelDeadlock", "True"))?;
+    tell(2)?;
+    client.post(EVENTS, &event("node-a.1"))?;
+    tell(2)?;
+    client.patch(&format!("{EVENTS}/node-a.1"), &json!({"count": 2}))?;
+    tell(2)?;
+    client.send("DELETE", NODE, &[], "")?;
+    tell(2)?;
+    Ok(told)
 }

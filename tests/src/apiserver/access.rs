@@ -34,7 +34,7 @@ impl Access {
         }
         match (&mut self.policy, info) {
             (Some(policy), Some(info)) => policy.check(info),
-            // Everybody may ask for the version and the health.
+            // Everybody may ask for the version.
             (_, None) | (None, _) => Ok(()),
         }
     }

@@ -23,6 +23,9 @@ pub(super) fn serve(
     birth: &Birth,
 ) -> Result<(u16, Value), Failure> {
     let Some(info) = info else { return outside(request) };
+    if !request.query("dryRun").is_empty() {
+        return Err(Failure::new(400, "the stand-in has no dry run"));
+    }
     let key = Key::new(info.resource, &info.namespace, &info.name);
     match (info.verb, info.resource, info.subresource.as_str()) {
         ("get", _, "") => Ok((200, store.get(&key)?.clone())),
@@ -35,7 +38,14 @@ pub(super) fn serve(
             let patch = body(request, PATCH_TYPE)?;
             Ok((200, store.patch(&key, info.subresource == "status", &patch)?))
         }
-        ("delete", _, "") => Ok((200, store.delete(&key)?)),
+        ("delete", _, "") => {
+            let uid = store.delete(&key)?["metadata"]["uid"].clone();
+            let details = json!({"name": info.name, "kind": info.resource.plural(), "uid": uid});
+            let done = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+            });
+            Ok((200, done))
+        }
         (verb, ..) => Err(Failure::new(405, format!("the stand-in does not {verb} {}", info.resource_word()))),
     }
 }
@@ -46,7 +56,6 @@ fn outside(request: &Request) -> Result<(u16, Value), Failure> {
         "/version" => {
             Ok((200, json!({"major": "1", "minor": "37", "gitVersion": "v1.37.0", "platform": "linux/amd64"})))
         }
-        "/livez" | "/readyz" | "/healthz" => Ok((200, "ok".into())),
         _ => Err(Failure::new(404, "the server could not find the requested resource")),
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Silence,
     /// The end of the connection.
     Cut(Cut),
-    /// 200 and a body that is not JSON.
+    /// The right status and a body that is not JSON.
     Garbage,
 }
 
@@ -111,15 +111,14 @@ impl Fault {
         self
     }
 
-    /// Cuts the connection. A cut after the head implies [`Fault::applied`].
+    /// Cuts the connection. After the head or in the body, the request has been served.
     #[must_use]
     pub fn cut(mut self, cut: Cut) -> Self {
-        self.applied |= cut != Cut::BeforeHead;
         self.outcome = Outcome::Cut(cut);
         self
     }
 
-    /// Answers 200 with a body that is not JSON.
+    /// Serves the request and answers with the right status, but with a body that is not JSON.
     #[must_use]
     pub fn garbage(mut self) -> Self {
         self.outcome = Outcome::Garbage;

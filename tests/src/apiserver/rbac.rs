@@ -229,6 +229,7 @@ metadata: {name: reader}
 rules:
 - {apiGroups: [''], resources: [nodes, nodes/status], verbs: [get]}
 - {apiGroups: [apps], resources: [pods], verbs: [list]}
+- {apiGroups: [''], resources: [namespaces], verbs: [get], resourceNames: [default]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -239,7 +240,7 @@ subjects: [{kind: ServiceAccount, name: npd, namespace: npd}]
 kind: Role
 metadata: {name: writer, namespace: default}
 rules:
-- {apiGroups: [''], resources: [events], verbs: [create, patch], resourceNames: []}
+- {apiGroups: [''], resources: [events], verbs: [create, patch]}
 ---
 kind: RoleBinding
 metadata: {name: writer, namespace: default}
@@ -264,6 +265,8 @@ metadata: {name: npd, namespace: npd}
         assert!(!allowed("PATCH", "/api/v1/nodes/node-a/status"), "another verb");
         assert!(!allowed("GET", "/api/v1/nodes"), "list is not get");
         assert!(!allowed("GET", "/api/v1/pods"), "another API group");
+        assert!(allowed("GET", "/api/v1/namespaces/default"));
+        assert!(!allowed("GET", "/api/v1/namespaces/npd"), "another name");
     }
 
     #[test]
@@ -285,6 +288,7 @@ metadata: {name: npd, namespace: npd}
     fn a_grant_that_was_not_needed_is_named() {
         let mut policy = Policy::parse(USER, MANIFEST).unwrap();
         check(&mut policy, "GET", "/api/v1/nodes/node-a").unwrap();
+        check(&mut policy, "GET", "/api/v1/namespaces/default").unwrap();
         check(&mut policy, "POST", "/api/v1/namespaces/default/events").unwrap();
         assert_eq!(policy.unused(), ["ClusterRole reader: get nodes/status", "Role writer: patch events"]);
     }

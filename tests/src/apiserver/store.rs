@@ -191,7 +191,8 @@ impl Store {
 
     /// All objects of a kind, by namespace and name.
     pub fn all(&self, resource: Resource) -> impl Iterator<Item = &Value> {
-        self.objects.iter().filter(move |(key, _)| key.resource == resource).map(|(_, object)| object)
+        let from = Key::cluster(resource, "");
+        self.objects.range(from..).take_while(move |(key, _)| key.resource == resource).map(|(_, object)| object)
     }
 
     /// An object.
@@ -223,13 +224,9 @@ impl Store {
         };
         let mut page = Page { items: Vec::new(), next: String::new() };
         let mut last = None;
-        for (key, object) in self.objects.range((after, Bound::Unbounded)) {
-            let wanted = key.resource == resource
-                && (namespace.is_empty() || key.namespace == namespace)
-                && selector.selects(object);
-            if !wanted {
-                continue;
-            }
+        let rest = self.objects.range((after, Bound::Unbounded)).take_while(|(key, _)| key.resource == resource);
+        let of_namespace = rest.filter(|(key, _)| namespace.is_empty() || key.namespace == namespace);
+        for (key, object) in of_namespace.filter(|(_, object)| selector.selects(object)) {
             if limit == Some(page.items.len()) {
                 page.next = last.map_or_else(String::new, |key: &Key| format!("{}/{}", key.namespace, key.name));
                 break;

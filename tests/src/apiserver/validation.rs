@@ -14,7 +14,8 @@ const WORD_LIMIT: usize = 128;
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
                          and must start and end with an alphanumeric character";
 
-/// The name of any object: a DNS-1123 subdomain.
+/// The name of any object: a DNS-1123 subdomain. (Of an event of core/v1 Kubernetes asks only that it can stand in a
+/// path; `events.k8s.io` asks for this.)
 #[must_use]
 pub(super) fn name(name: &str) -> Vec<Cause> {
     let mut causes = Vec::new();

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 /// A stand-in for the Kubernetes API server that prints what an agent sends.
 ///
-/// It keeps Nodes, Events, Pods and Namespaces in memory, with the semantics of core/v1, and prints a line for each
-/// request, each event made or patched and each condition that changed. Whatever an administrator may do with
-/// kubectl's `--raw` paths works as well, such as deleting a node and making it again.
+/// It keeps Nodes, Events, Pods and Namespaces in memory, as core/v1 does, and
+/// prints a line for each request, each event made or patched and each condition
+/// that changed. A node can be deleted and made again with curl.
 ///
 /// Try it:
 ///
@@ -25,6 +25,7 @@ use serde_json::Value;
 ///     --config.system-log-monitor=config/kernel-monitor.json
 ///   echo 'task docker:7 blocked for more than 300 seconds.' > /dev/kmsg
 ///   curl -s 127.0.0.1:8001/api/v1/nodes/node-a | jq .status.conditions
+///   curl -s -X DELETE 127.0.0.1:8001/api/v1/nodes/node-a
 #[derive(Debug, Parser)]
 #[command(name = "npd-apiserver", verbatim_doc_comment, after_help = "It ends with Ctrl-C, and what it kept is gone.")]
 struct Arguments {
@@ -40,7 +41,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
 
-    /// Writes a kubeconfig of this server, for `--apiserver-override='?inClusterConfig=false&auth=FILE'`.
+    /// Writes a kubeconfig of this server, for `--apiserver-override='http://x?inClusterConfig=false&auth=FILE'`.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }
