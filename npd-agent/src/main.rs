@@ -145,6 +145,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     agent.start(loaded.system_logs).await?;
 
     memory::give_back();
+    tokio::spawn(memory::give_back_after_start());
     let [metrics, health] = urls;
     tracing::info!(node, metrics, health, kubernetes = tasks.is_some(), "ready");
 

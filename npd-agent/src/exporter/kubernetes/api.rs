@@ -176,9 +176,11 @@ impl Api {
         body: Option<Vec<u8>>,
         accept: &str,
     ) -> Result<Bytes, ApiError> {
-        let wait = self.limit.as_ref().map(|limit| lock(limit).take(Instant::now()));
-        if let Some(at) = wait {
-            tokio::time::sleep_until(at).await;
+        let now = Instant::now();
+        let from = self.limit.as_ref().map(|limit| lock(limit).take(now));
+        // Timers go by milliseconds: a moment that has come would still take one.
+        if let Some(from) = from.filter(|from| *from > now) {
+            tokio::time::sleep_until(from).await;
         }
         let mut request = Request::builder().method(&method).uri(url).header(header::ACCEPT, accept);
         if body.is_some() {

@@ -126,6 +126,8 @@ impl Task {
 /// Until this moment, or for ever.
 pub(super) async fn until(moment: Option<Instant>) {
     match moment {
+        // Timers go by milliseconds: a moment that has come would still take one.
+        Some(at) if at <= Instant::now() => {}
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
