@@ -13,13 +13,17 @@ use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::system_log::{LogInput, SystemLogConfig},
+    config::{
+        ConfigErrors, ConfigFile, Loaded, SystemStatsConfig,
+        system_log::{LogInput, SystemLogConfig},
+    },
     detector::Detector,
     kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
         system_log::{SystemLog, Times},
         system_logs::{Before, SystemLogs},
+        system_stats::{self, Monitors},
     },
     problem::{Event, Fields, Severity, Status},
     reload::Changed,
@@ -44,6 +48,7 @@ pub struct Agent {
     supervisor: Supervisor,
     kernel_log: Option<SystemLogs>,
     units: Vec<Unit>,
+    stats: Monitors,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -65,6 +70,9 @@ pub enum AgentError {
     /// The system gives no thread or no file descriptor.
     #[error("cannot start a source")]
     Start(#[source] io::Error),
+    /// The system gives no thread.
+    #[error(transparent)]
+    StartStats(#[from] system_stats::StartError),
     /// Not one source can be read.
     #[error("no problem daemon is successfully setup")]
     Nothing(#[source] SourceError),
@@ -85,12 +93,14 @@ impl Agent {
         state: Option<StateDir>,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
+        let detector = Arc::new(detector);
         Ok(Self {
+            stats: Monitors::new(registry, Arc::clone(&detector))?,
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
             supervisor: Supervisor::new(metrics.clone()),
             metrics,
-            detector: Arc::new(detector),
+            detector,
             state: state.map(Arc::new),
             kernel_log: None,
             units: Vec::new(),
@@ -133,6 +143,15 @@ impl Agent {
         Ok(())
     }
 
+    /// Starts the system stats monitors.
+    pub fn add_system_stats(&mut self, configs: Vec<SystemStatsConfig>) -> Result<(), AgentError> {
+        for config in configs {
+            self.config_is_used(&config.path);
+            self.stats.add(config)?;
+        }
+        Ok(())
+    }
+
     /// Takes a changed config file. What belongs to unchanged rules goes on, and so does the source if it is the same.
     fn replace(&mut self, config: SystemLogConfig) -> Result<(), AgentError> {
         let Some(index) = self.units.iter().position(|unit| unit.path == config.path) else { return Ok(()) };
@@ -162,8 +181,9 @@ impl Agent {
 
     /// Takes changed config files: one that can be used is used, any other is told of and leaves things as they are.
     pub fn reload(&mut self, changes: Vec<Changed>) -> Result<(), AgentError> {
-        for Changed { path, outcome, .. } in changes {
+        for Changed { file: ConfigFile { path, .. }, outcome, .. } in changes {
             let file = path.display().to_string();
+            let outcome = outcome.and_then(|loaded| self.check_names(loaded));
             let outcome = match outcome {
                 Ok(loaded) => {
                     for warning in &loaded.warnings {
@@ -171,6 +191,9 @@ impl Agent {
                     }
                     for config in loaded.system_logs {
                         self.replace(config)?;
+                    }
+                    for config in loaded.system_stats {
+                        self.stats.replace(config);
                     }
                     tracing::info!(file, "config file changed: it is in use");
                     "used"
@@ -191,9 +214,18 @@ impl Agent {
         Ok(())
     }
 
+    /// Refuses a changed config file of a system stats monitor that takes the names of another one's metrics.
+    fn check_names(&self, loaded: Loaded) -> Result<Loaded, ConfigErrors> {
+        let errors: Vec<_> = loaded.system_stats.iter().flat_map(|config| self.stats.conflicts(config)).collect();
+        if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors { errors, warnings: loaded.warnings }) }
+    }
+
     /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
     fn complain(&self, path: &Path, why: &str) {
-        let Some(unit) = self.units.iter().find(|unit| unit.path == path) else { return };
+        let unit = self.units.iter().find(|unit| unit.path == path);
+        let of_log = unit.map(|unit| (unit.source.clone(), unit.monitors.conditions(path)));
+        let of_stats = || self.stats.status(path).map(|status| (status.source, status.conditions));
+        let Some((source, conditions)) = of_log.or_else(of_stats) else { return };
         let event = Event {
             severity: Severity::Warn,
             timestamp: Now::read().wall,
@@ -204,8 +236,7 @@ impl Agent {
             condition: None,
             fields: Fields::default(),
         };
-        let conditions = unit.monitors.conditions(path);
-        self.detector.report(&Status { source: unit.source.clone(), events: vec![event], conditions, metrics: false });
+        self.detector.report(&Status { source, events: vec![event], conditions, metrics: false });
     }
 
     /// Waits until a source's thread ends by itself, which it never should.
@@ -219,6 +250,7 @@ impl Agent {
             self.supervisor.stop_all();
             let own = self.units.iter().filter(|unit| unit.input != LogInput::KernelLog).map(|unit| &unit.monitors);
             own.chain(&self.kernel_log).for_each(SystemLogs::finish);
+            self.stats.stop();
             (self.stop, self.tasks)
         });
         if let Ok((stop, tasks)) = stopped.await {
@@ -306,12 +338,16 @@ impl Agent {
         // Another log is another place to be in: it has a file of its own.
         let memory = self.state.as_ref().map(|dir| (&**dir, format!("{} {}", path.display(), input.name())));
         monitors.add(&path, monitor, memory.as_ref().map(|(dir, name)| (*dir, name.as_str())), before);
+        self.config_is_used(&path);
+        self.units.push(Unit { path, source, input, name, monitors });
+    }
+
+    fn config_is_used(&self, path: &Path) {
         let file = path.display().to_string();
         self.metrics.config_valid.with_label_values(&[&*file]).set(1);
         for outcome in ["used", "refused"] {
             self.metrics.config_reloads.with_label_values(&[&*file, outcome]);
         }
-        self.units.push(Unit { path, source, input, name, monitors });
     }
 }
 

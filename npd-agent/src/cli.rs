@@ -8,7 +8,7 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::{kernel::log::KernelSource, replay::Format};
+use crate::{config::ConfigFile, kernel::log::KernelSource, replay::Format};
 
 /// What `--help` begins with.
 const ABOUT: &str =
@@ -61,6 +61,10 @@ pub struct Args {
     /// Config files of system log monitors, separated by commas; may be repeated.
     #[arg(long = "config.system-log-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
     pub system_log_monitors: Vec<CommaList>,
+
+    /// Config files of system stats monitors, separated by commas; may be repeated.
+    #[arg(long = "config.system-stats-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
+    pub system_stats_monitors: Vec<CommaList>,
 
     #[arg(long = "system-log-monitors", hide = true, action = ArgAction::Append)]
     deprecated_system_log_monitors: Vec<CommaList>,
@@ -124,8 +128,6 @@ struct Later {
     config_custom_plugin_monitor: Option<String>,
     #[arg(long = "custom-plugin-monitors", hide = true)]
     custom_plugin_monitors: Option<String>,
-    #[arg(long = "config.system-stats-monitor", hide = true)]
-    config_system_stats_monitor: Option<String>,
     #[arg(long = "exporter.stackdriver", hide = true)]
     exporter_stackdriver: Option<String>,
     #[arg(long, hide = true)]
@@ -157,7 +159,7 @@ struct Later {
 pub enum Command {
     /// Show what this kernel allows: each probe with its state, and how the kernel log would be read.
     Features,
-    /// Check config files of system log monitors: all errors, and what is probably a mistake, each with its place.
+    /// Check config files of any monitors: all errors, and what is probably a mistake, each with its place.
     ///
     /// Exit status: 0 when all files can be used, also with warnings; 1 when one cannot.
     CheckConfig {
@@ -265,7 +267,7 @@ pub enum UsageError {
 
 impl Args {
     /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
-    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<PathBuf>, UsageError> {
+    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
         self.later.check()?;
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
         let mut configs = paths(&self.system_log_monitors);
@@ -282,6 +284,8 @@ impl Args {
         if !self.logtostderr {
             note("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
         }
+        let stats = paths(&self.system_stats_monitors).into_iter().map(ConfigFile::system_stats);
+        let configs: Vec<_> = configs.into_iter().map(ConfigFile::system_log).chain(stats).collect();
         if configs.is_empty() {
             return Err(UsageError::NoMonitor);
         }
@@ -300,7 +304,6 @@ impl Later {
         let Self {
             config_custom_plugin_monitor,
             custom_plugin_monitors,
-            config_system_stats_monitor,
             exporter_stackdriver,
             event_namespace,
             apiserver_override,
@@ -317,7 +320,6 @@ impl Later {
         for (value, flag, part) in [
             (config_custom_plugin_monitor, "config.custom-plugin-monitor", "the custom plugin monitor"),
             (custom_plugin_monitors, "custom-plugin-monitors", "the custom plugin monitor"),
-            (config_system_stats_monitor, "config.system-stats-monitor", "the system stats monitor"),
             (exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter"),
             (event_namespace, "event-namespace", KUBERNETES),
             (apiserver_override, "apiserver-override", KUBERNETES),

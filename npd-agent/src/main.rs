@@ -14,7 +14,7 @@ use clap::Parser as _;
 use npd_agent::{
     agent::Agent,
     cli::{self, Args, Command, LogFormat},
-    config::{self, ConfigErrors, Loaded},
+    config::{self, ConfigErrors, ConfigFile, Loaded},
     detector::Detector,
     exporter::{Exporter, log::LogExporter, prometheus as page, prometheus::PrometheusExporter},
     kernel::{
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
             return USAGE.into();
         }
     };
-    let loaded = match config::load(&configs) {
+    let loaded = match config::load_files(&configs) {
         Ok(loaded) => loaded,
         Err(errors) => {
             log_errors(&errors);
@@ -105,10 +105,11 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
     let mut signals = Signals::listen()?;
-    let mut reload = Reload::new(&loaded.system_logs)?;
+    let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
     agent.start(loaded.system_logs).await?;
+    agent.add_system_stats(loaded.system_stats)?;
 
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
     memory::give_back();
@@ -168,7 +169,8 @@ fn kernel_options(args: &Args) -> KernelLogOptions {
 
 /// All that is wrong with the files, and all that is odd about them.
 fn check_config(files: &[PathBuf]) -> ExitCode {
-    let (errors, warnings) = match config::load(files) {
+    let file = |path: &PathBuf| ConfigFile { path: path.clone(), monitor: config::guess(path) };
+    let (errors, warnings) = match config::load_files(&files.iter().map(file).collect::<Vec<_>>()) {
         Ok(loaded) => (Vec::new(), loaded.warnings),
         Err(ConfigErrors { errors, warnings }) => (errors, warnings),
     };
