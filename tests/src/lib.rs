@@ -10,6 +10,7 @@ pub mod fault;
 pub mod journald_namespace;
 pub mod kmsg;
 pub mod monitor;
+pub mod node;
 pub mod poll;
 pub mod schema;
 pub mod suite;

@@ -55,10 +55,14 @@ impl Disk {
         let mut wanted = BTreeSet::new();
         if self.options.include_root_blk {
             let ram = |name: &str| devices.iter().any(|device| device.name == name && device.number.0 == RAM);
+            // As lsblk has it: with something on them, and not made of other devices.
+            let is_whole = |name: &String| {
+                number(&node.sys.join("block").join(name).join("size")) != Some(0)
+                    && node.sys_names(&format!("block/{name}/slaves")).is_empty()
+            };
+            let whole = node.sys_names("block").into_iter().filter(is_whole);
             // A slash in a name is a ! in /sys.
-            let names = node.sys_names("block").into_iter();
-            let there = names.filter(|name| number(&node.sys.join("block").join(name).join("size")) != Some(0));
-            wanted.extend(there.map(|name| name.replace('!', "/")).filter(|name| !ram(name)));
+            wanted.extend(whole.map(|name| name.replace('!', "/")).filter(|name| !ram(name)));
         }
         if self.options.include_all_attached_blk {
             wanted.extend(mounts.iter().map(|mount| device_of(mount, devices).to_owned()));

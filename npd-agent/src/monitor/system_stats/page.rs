@@ -78,7 +78,7 @@ impl StatsPage {
     }
 
     /// Puts the monitor of a config file on the page, in the place of the one that the file was before.
-    pub(super) fn put(&self, config: &SystemStatsConfig, sections: impl Iterator<Item = Section>) {
+    pub fn put(&self, config: &SystemStatsConfig, sections: impl Iterator<Item = Section>) {
         let monitor = Monitor {
             path: config.path.clone(),
             names: config.metrics.iter().map(|metric| (metric.id, metric.name.clone())).collect(),
@@ -93,12 +93,12 @@ impl StatsPage {
     }
 
     /// A collector begins.
-    pub(super) fn begin(&self, path: &Path, section: Section, now: Monotonic) {
+    pub fn begin(&self, path: &Path, section: Section, now: Monotonic) {
         self.with(path, section, |state| state.running = Some(now));
     }
 
     /// A collector has ended. Gives whether it was a success the time before.
-    pub(super) fn end(
+    pub fn end(
         &self,
         path: &Path,
         section: Section,

@@ -1,0 +1,3 @@
+use npd_tests::suite::Suite;
+
+pub(super) fn add(_: &mut Suite) {}
