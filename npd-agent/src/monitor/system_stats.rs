@@ -98,3 +98,6 @@ fn build(section: Section, config: &SystemStatsConfig) -> Box<dyn Collector> {
         Section::Clock => Box::new(clock::Clock),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,11 +177,11 @@ impl<'d> Decode<'d> for RawAlerts<'d> {
         match value.kind() {
             Kind::Null => true,
             Kind::Array => {
-                self.0.extend(value.elements().map(|value| RawAlert::decode(value, findings)));
+                self.0.extend(value.elements().filter_map(|value| RawAlert::decode(value, findings)));
                 true
             }
             _ => {
-                self.0.push(RawAlert::decode(value, findings));
+                self.0.extend(RawAlert::decode(value, findings));
                 true
             }
         }
@@ -189,7 +189,8 @@ impl<'d> Decode<'d> for RawAlerts<'d> {
 }
 
 impl<'d> RawAlert<'d> {
-    fn decode(value: Value<'d>, findings: &mut Findings) -> Self {
+    /// Nothing when it is no object.
+    fn decode(value: Value<'d>, findings: &mut Findings) -> Option<Self> {
         let mut alert = Self {
             at: value,
             above: Optional::default(),
@@ -200,7 +201,7 @@ impl<'d> RawAlert<'d> {
             condition: Field::Absent,
             labels: Map::default(),
         };
-        object(value, ALERT_KEYS, findings, |key, value, findings| match key {
+        let is_object = object(value, ALERT_KEYS, findings, |key, value, findings| match key {
             "above" => alert.above.decode(value, findings),
             "below" => alert.below.decode(value, findings),
             "for" => alert.hold.decode(value, findings),
@@ -210,7 +211,7 @@ impl<'d> RawAlert<'d> {
             "labels" => alert.labels.decode(value, findings),
             _ => true,
         });
-        alert
+        is_object.then_some(alert)
     }
 }
 
