@@ -133,11 +133,16 @@ fn wrong_settings_are_errors_with_their_place() {
             r#"{"cpu": {"metricsConfigs": {"cpu/load_1m": "x"}}}"#,
             r#"1:44: /cpu/metricsConfigs/cpu~1load_1m: is the string "x", must be an object"#,
         ),
-        (r#"{"disk": {"includeRootBlk": "yes"}}"#, r#"1:29: /disk/includeRootBlk: is the string "yes", must be true or false (without quotes)"#),
+        (
+            r#"{"disk": {"includeRootBlk": "yes"}}"#,
+            r#"1:29: /disk/includeRootBlk: is the string "yes", must be true or false (without quotes)"#,
+        ),
     ] {
         assert_eq!(errors(text), [expected], "{text}");
     }
-    assert!(errors(r#"{"net": {"excludeInterfaceRegexp": "("}}"#)[0].starts_with("1:36: /net/excludeInterfaceRegexp: "));
+    assert!(
+        errors(r#"{"net": {"excludeInterfaceRegexp": "("}}"#)[0].starts_with("1:36: /net/excludeInterfaceRegexp: ")
+    );
 }
 
 #[test]
@@ -163,11 +168,23 @@ fn a_wrong_alert_is_an_error_with_its_place() {
     let place = "/cpu/metricsConfigs/cpu~1usage_time/alert";
     for (alert, expected) in [
         (r#"{"type": "temporary", "reason": "R"}"#, r#": an alert needs either "above" or "below""#),
-        (r#"{"above": 1, "below": 0, "type": "temporary", "reason": "R"}"#, r#": an alert needs either "above" or "below""#),
-        (r#"{"above": "1", "type": "temporary", "reason": "R"}"#, r#"/above: is the string "1", must be a number (without quotes)"#),
-        (r#"{"above": 1e999, "type": "temporary", "reason": "R"}"#, "/above: 1e999 is not possible, allowed is a number that fits 64 bits"),
+        (
+            r#"{"above": 1, "below": 0, "type": "temporary", "reason": "R"}"#,
+            r#": an alert needs either "above" or "below""#,
+        ),
+        (
+            r#"{"above": "1", "type": "temporary", "reason": "R"}"#,
+            r#"/above: is the string "1", must be a number (without quotes)"#,
+        ),
+        (
+            r#"{"above": 1e999, "type": "temporary", "reason": "R"}"#,
+            "/above: 1e999 is not possible, allowed is a number that fits 64 bits",
+        ),
         (r#"{"above": 1, "type": "temporary"}"#, r#": the alert has no reason, it needs one such as "MemoryPressure""#),
-        (r#"{"above": 1, "type": "sometimes", "reason": "R"}"#, r#"/type: type "sometimes" is not possible, allowed is "temporary" and "permanent""#),
+        (
+            r#"{"above": 1, "type": "sometimes", "reason": "R"}"#,
+            r#"/type: type "sometimes" is not possible, allowed is "temporary" and "permanent""#,
+        ),
         (
             r#"{"above": 1, "type": "permanent", "condition": "Cold", "reason": "R"}"#,
             r#"/condition: the permanent rule's condition "Cold" is not declared under "conditions", there is "Hot""#,
@@ -176,7 +193,10 @@ fn a_wrong_alert_is_an_error_with_its_place() {
             r#"{"above": 1, "type": "temporary", "reason": "R", "labels": {"stat": "user"}}"#,
             r#"/labels/stat: metric "cpu/usage_time" has no label "stat", there is "state""#,
         ),
-        (r#"{"above": 1, "type": "temporary", "reason": "R", "for": "-1s"}"#, "/for: -1s is not possible, allowed is a positive duration such as 90s or 10m"),
+        (
+            r#"{"above": 1, "type": "temporary", "reason": "R", "for": "-1s"}"#,
+            "/for: -1s is not possible, allowed is a positive duration such as 90s or 10m",
+        ),
     ] {
         let found = errors(&with_alert(alert));
         assert_eq!(found.len(), 1, "{found:?}");
@@ -205,7 +225,8 @@ fn modules_are_known_from_a_file_beside_the_config() {
     assert!(warning.contains("/osFeature/KnownModulesConfigPath: no kernel module is known, "), "{warning}");
     assert!(warning.ends_with("known.json cannot be read: No such file or directory (os error 2)"), "{warning}");
 
-    fs::write(folder.path().join("known.json"), r#"[{"moduleName": "zfs", "outOfTree": true}, {"moduleName": ""}]"#).unwrap();
+    fs::write(folder.path().join("known.json"), r#"[{"moduleName": "zfs", "outOfTree": true}, {"moduleName": ""}]"#)
+        .unwrap();
     let loaded = load();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.system_stats[0].known_modules.iter().map(|name| &**name).collect::<Vec<_>>(), ["zfs"]);

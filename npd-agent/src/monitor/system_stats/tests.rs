@@ -40,7 +40,8 @@ const FILES: [&str; 26] = [
 fn everything() -> SystemStatsConfig {
     let section = |section: Section| {
         let metrics = MetricId::of(section).map(|id| format!("\"{0}\":{{\"displayName\":\"{0}\"}}", id.metric().id));
-        let options = if section == Section::Disk { r#""includeRootBlk":true,"includeAllAttachedBlk":true,"# } else { "" };
+        let options =
+            if section == Section::Disk { r#""includeRootBlk":true,"includeAllAttachedBlk":true,"# } else { "" };
         let metrics = metrics.collect::<Vec<_>>().join(",");
         format!("\"{}\":{{{options}\"metricsConfigs\":{{{metrics}}}}}", section.key())
     };
@@ -120,9 +121,9 @@ proptest! {
 fn a_node_without_files_is_measured_as_far_as_possible() {
     let folder = TempDir::new().unwrap();
     let mut collectors = Collectors::new(&everything());
-    let failed = Section::ALL.into_iter().filter(|section| {
-        collectors.collect(*section, &node(folder.path()), Monotonic::default()).1.is_err()
-    });
+    let failed = Section::ALL
+        .into_iter()
+        .filter(|section| collectors.collect(*section, &node(folder.path()), Monotonic::default()).1.is_err());
     let expected = [
         Section::Cpu,
         Section::Disk,

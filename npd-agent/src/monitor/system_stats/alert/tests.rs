@@ -126,7 +126,10 @@ fn what_belongs_to_alerts_that_stay_goes_on() {
 #[test]
 fn everything_that_can_be_reported_is_declared() {
     let declared = alerts(ALERTS).declared();
-    assert_eq!(declared.reasons.iter().map(|reason| &**reason).collect::<Vec<_>>(), ["DiskFull", "DiskVeryFull", "Errors"]);
+    assert_eq!(
+        declared.reasons.iter().map(|reason| &**reason).collect::<Vec<_>>(),
+        ["DiskFull", "DiskVeryFull", "Errors"]
+    );
     let conditions: Vec<_> = declared.conditions.iter().map(|(kind, reason)| (&**kind, &**reason)).collect();
     assert_eq!(conditions, [("Full", "DiskFull"), ("Full", "DiskVeryFull")]);
 }

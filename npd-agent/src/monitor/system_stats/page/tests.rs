@@ -6,7 +6,9 @@ use crate::config::{self, ConfigFile};
 const LOAD: MetricId = MetricId::CpuLoad1;
 
 fn config(file: &str, name: &str) -> SystemStatsConfig {
-    let text = format!(r#"{{"cpu":{{"metricsConfigs":{{"cpu/load_1m":{{"displayName":"{name}"}}}}}},"invokeInterval":"30s"}}"#);
+    let text = format!(
+        r#"{{"cpu":{{"metricsConfigs":{{"cpu/load_1m":{{"displayName":"{name}"}}}}}},"invokeInterval":"30s"}}"#
+    );
     config::load_text(&ConfigFile::system_stats(file), text.as_bytes()).unwrap().system_stats.remove(0)
 }
 
@@ -40,7 +42,8 @@ fn of_two_monitors_that_measure_the_same_the_first_one_counts() {
     measured(&page, &config("b", "load"), 2.0);
     measured(&page, &config("c", "other"), 3.0);
     let success = |file| format!("npd_collector_success{{collector=\"cpu\",file=\"{file}\"}} 1\n");
-    let expected = [&success("a"), &success("b"), &success("c"), "load 1\n", "other 3\n"].map(ToString::to_string).concat();
+    let expected =
+        [&success("a"), &success("b"), &success("c"), "load 1\n", "other 3\n"].map(ToString::to_string).concat();
     assert_eq!(lines(&page, 1), expected);
 }
 
