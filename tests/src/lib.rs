@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod binary;
+pub mod documents;
 pub mod fault;
 pub mod journald_namespace;
 pub mod kmsg;
