@@ -63,7 +63,7 @@ pub struct Loaded {
 ///
 /// Everything that is wrong with any of the files; see [`Problem`].
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
-    load_files(&paths.iter().map(|path| ConfigFile::system_log(path)).collect::<Vec<_>>())
+    load_files(&paths.iter().map(ConfigFile::system_log).collect::<Vec<_>>())
 }
 
 /// Loads files of any monitors. A file that is given twice to one of them is loaded once.

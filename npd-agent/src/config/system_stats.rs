@@ -169,7 +169,7 @@ fn check_metrics<'d>(
         let alerts =
             entry.alerts.0.iter().filter_map(|raw| alert::check(id.metric(), raw, context, findings)).collect();
         match entry.display_name.get() {
-            None => continue,
+            None => {}
             Some("") if section == Section::Net || !entry.alerts.0.is_empty() => {
                 findings.error(entry.at, Problem::MetricUnnamed(id.metric().id));
             }

@@ -91,12 +91,12 @@ fn panel(metric: &Metric) -> Panel {
         (Kind::Counter, "B") => (format!("rate({series}[$__rate_interval])"), "Bps"),
         (Kind::Counter, _) => (format!("rate({series}[$__rate_interval])"), "ops"),
     };
-    let labels = metric.labels.iter().map(|label| format!(" {{{{{label}}}}}")).collect::<String>();
+    let labels = ["instance"].iter().chain(metric.labels).map(|label| format!("{{{{{label}}}}}")).collect::<Vec<_>>();
     Panel {
         title: metric.id.to_owned(),
         description: metric.help.to_owned(),
         expression,
-        legend: format!("{{{{instance}}}}{labels}"),
+        legend: labels.join(" "),
         unit,
     }
 }

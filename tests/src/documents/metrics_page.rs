@@ -55,14 +55,11 @@ pub(super) fn write() -> String {
 }
 
 fn tables(compatible: bool) -> String {
-    let mut text = String::new();
-    for section in Section::ALL {
+    let tables = Section::ALL.into_iter().filter_map(|section| {
         let rows: Vec<_> = MetricId::of(section).filter(|id| id.is_compatible() == compatible).map(row).collect();
-        if !rows.is_empty() {
-            text += &format!("\n### `{}`\n\n{HEAD}{}", section.key(), rows.concat());
-        }
-    }
-    text
+        (!rows.is_empty()).then(|| format!("\n### `{}`\n\n{HEAD}{}", section.key(), rows.concat()))
+    });
+    tables.collect()
 }
 
 fn row(id: MetricId) -> String {

@@ -61,6 +61,9 @@ const MEMORY: [&str; 15] = [
     "SwapTotal",
 ];
 
+/// The labels of what is told of the collectors.
+const COLLECTOR: &[&str] = &["collector", "file"];
+
 /// The number in a column of a row of something.
 fn number(what: u64, row: u64, column: u64) -> u64 {
     1 + (what * 1_000_003 + row * 7_919 + column * 104_729) % 999_983
@@ -118,7 +121,8 @@ pub fn write(folder: &Path) -> Result<()> {
     let kib = |line: &str, column: u64| format!("{:<16}{:>8} kB\n", format!("{line}:"), memory(column));
     put("proc/meminfo", MEMORY.into_iter().zip(0..).map(|(line, column)| kib(line, column)).collect())?;
     put("proc/cmdline", "BOOT_IMAGE=/vmlinuz systemd.unified_cgroup_hierarchy=1\n".into())?;
-    put("proc/modules", (0..200).map(|row| format!("module{row} 16384 0 - Live 0x0000000000000000\n")).collect())?;
+    let modules = (0..200).map(|row| format!("module{row} 16384 0 - Live 0x0000000000000000\n"));
+    put("proc/modules", modules.collect::<Vec<_>>().concat())?;
     let line = |row: u64| format!(" 259 {row} {} {}\n", disk_name(row), columns(17, &|column| disk(row, column)));
     put("proc/diskstats", (0..2 * DISKS).map(line).collect())?;
     let mut mounts = "20 1 0:20 / /proc rw - proc proc rw\n".to_owned();
@@ -311,29 +315,24 @@ impl Page {
             self.add("npd_collector_success", &[section.key(), "everything.json"], 1.0);
             self.add("npd_collector_duration_seconds", &[section.key(), "everything.json"], 0.0);
         }
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for (name, series) in self.0 {
             let row = MetricId::ALL.iter().map(|id| id.metric()).find(|row| exposition_name(row.id) == name);
             let (help, kind, labels) = match (row, &*name) {
                 (Some(row), _) => (row.help, row.kind.to_string(), row.labels),
-                (None, "npd_collector_success") => (
-                    "1 when a collector could read everything the last time",
-                    "gauge".into(),
-                    &["collector", "file"][..],
-                ),
-                (None, _) => ("How long a collector took the last time", "gauge".into(), &["collector", "file"][..]),
+                (None, "npd_collector_success") => {
+                    ("1 when a collector could read everything the last time", "gauge".into(), COLLECTOR)
+                }
+                (None, _) => ("How long a collector took the last time", "gauge".into(), COLLECTOR),
             };
-            text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+            lines.push(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
             for (values, value) in series {
                 let pairs = labels.iter().zip(values).map(|(label, value)| format!("{label}=\"{value}\""));
                 let pairs = pairs.collect::<Vec<_>>().join(",");
-                text += &if pairs.is_empty() {
-                    format!("{name} {value}\n")
-                } else {
-                    format!("{name}{{{pairs}}} {value}\n")
-                };
+                let pairs = if pairs.is_empty() { pairs } else { format!("{{{pairs}}}") };
+                lines.push(format!("{name}{pairs} {value}\n"));
             }
         }
-        text
+        lines.concat()
     }
 }

@@ -40,7 +40,7 @@ fn families(text: &str) -> Result<BTreeMap<String, Family>> {
     let mut families = BTreeMap::<String, Family>::new();
     for line in text.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+            kind.clone_into(&mut families.entry(name.to_owned()).or_default().kind);
         } else if !line.starts_with('#') {
             let (series, _) = line.rsplit_once(' ').with_context(|| format!("no value in {line:?}"))?;
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
@@ -98,7 +98,7 @@ fn names_and_labels() -> Result<()> {
         };
         let (has, should) = (values(family), values(&expected));
         ensure!(has == should, "{name} has the labels {has:?}, not {should:?}");
-        let names = |family: &Family| family.series.iter().map(|labels| labels.len()).collect::<BTreeSet<_>>();
+        let names = |family: &Family| family.series.iter().map(BTreeMap::len).collect::<BTreeSet<_>>();
         ensure!(names(family) == names(&expected), "{name} has series with other labels");
     }
     agent.stop()?;

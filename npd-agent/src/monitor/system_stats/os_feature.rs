@@ -63,8 +63,8 @@ impl Collector for OsFeature {
 /// counts.
 fn is_on(cmdline: &str, key: &str) -> bool {
     let options = cmdline.split_ascii_whitespace().filter(|word| !word.starts_with('"'));
-    let values = options.filter_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-    values.last().is_some_and(|value| matches!(value, "1" | "y" | "Y" | "yes" | "on" | "true"))
+    let mut values = options.filter_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    values.next_back().is_some_and(|value| matches!(value, "1" | "y" | "Y" | "yes" | "on" | "true"))
 }
 
 #[cfg(test)]

@@ -58,8 +58,8 @@ struct Outcome {
 /// Metrics of one name.
 struct Family<'a> {
     id: MetricId,
-    /// The monitor that has given all of them; nothing when there are several.
     metrics: Vec<Metric>,
+    /// Their labels, to have each once.
     seen: HashSet<&'a [Text]>,
 }
 
@@ -97,21 +97,19 @@ impl StatsPage {
         self.with(path, section, |state| state.running = Some(now));
     }
 
-    /// A collector has ended. Gives whether it was a success the time before.
-    pub fn end(
-        &self,
-        path: &Path,
-        section: Section,
-        samples: Samples,
-        is_success: bool,
-        now: Monotonic,
-    ) -> Option<bool> {
-        let mut before = None;
+    /// A collector has ended.
+    pub fn end(&self, path: &Path, section: Section, samples: Samples, is_success: bool, now: Monotonic) {
         self.with(path, section, |state| {
             let took = state.running.take().map(|began| now.since(began)).unwrap_or_default();
-            before = state.last.replace(Outcome { is_success, took, samples }).map(|before| before.is_success);
+            state.last = Some(Outcome { is_success, took, samples });
         });
-        before
+    }
+
+    /// Whether a collector could read everything the last time; nothing before the first time.
+    pub(super) fn was_success(&self, path: &Path, section: Section) -> Option<bool> {
+        let mut last = None;
+        self.with(path, section, |state| last = state.last.as_ref().map(|last| last.is_success));
+        last
     }
 
     /// The metrics as they are at a moment.

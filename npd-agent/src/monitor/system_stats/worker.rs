@@ -181,7 +181,8 @@ impl Measuring {
             for status in &statuses {
                 self.detector.report(status);
             }
-            let before = self.page.end(&self.config.path, section, samples, outcome.is_ok(), Now::read().mono);
+            let before = self.page.was_success(&self.config.path, section);
+            self.page.end(&self.config.path, section, samples, outcome.is_ok(), Now::read().mono);
             let (file, collector) = (self.config.path.display(), section.key());
             match (outcome, before) {
                 (Ok(()), Some(false)) => tracing::info!(collector, %file, "everything can be measured again"),

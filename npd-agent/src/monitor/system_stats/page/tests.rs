@@ -70,10 +70,14 @@ fn a_changed_config_takes_the_place_of_the_one_before() {
 }
 
 #[test]
-fn success_is_compared_with_the_time_before() {
+fn what_came_of_a_collector_is_remembered_until_its_config_changes() {
     let page = StatsPage::default();
     let config = config("a", "load");
     page.put(&config, [Section::Cpu].into_iter());
-    let end = |is_success| page.end(&config.path, Section::Cpu, load(1.0), is_success, seconds(1));
-    assert_eq!([end(true), end(false), end(false), end(true)], [None, Some(true), Some(false), Some(false)]);
+    let success = || page.was_success(&config.path, Section::Cpu);
+    assert_eq!(success(), None);
+    page.end(&config.path, Section::Cpu, load(1.0), false, seconds(1));
+    assert_eq!(success(), Some(false));
+    page.put(&config, [Section::Cpu].into_iter());
+    assert_eq!(success(), None);
 }
