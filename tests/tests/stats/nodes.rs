@@ -94,6 +94,7 @@ fn failing_collector() -> Result<()> {
     ensure!(failed(after) == ["cpu", "limits", "memory"], "they fail: {:?}", failed(after));
     ensure!(series(after, "memory_").is_empty(), "memory that was not measured is shown");
     ensure!(!series(after, "cpu_usage_time{").is_empty(), "what the failed collector could read is gone");
+    ensure!(series(after, "limits_used{").len() == 2, "open files and conntrack do not need /proc/loadavg");
     ensure!(series(after, "net_") == series(before, "net_"), "others were touched");
     Ok(())
 }

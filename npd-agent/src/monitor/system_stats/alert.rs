@@ -2,7 +2,7 @@
 //!
 //! Each series is watched by itself. A problem begins when its value has passed the bound for as long as the alert says,
 //! and it is over when a value is within the bound again, or when a collection that succeeded does not have the series any
-//! more: the disk or the interface is gone. A collection that failed ends nothing. Of a counter its growth a second is
+//! more: the disk or the interface is gone. A collection that failed ends nothing, until the series was not seen for a day. Of a counter its growth a second is
 //! the value, so that there is none before the second collection.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -21,6 +21,9 @@ use crate::{
     problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
+
+/// Where collections fail again and again, nobody can tell whether a series is gone. This bounds what is remembered.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// The alerts of one config file.
 #[derive(Debug)]
@@ -271,12 +274,11 @@ impl Rule {
                 changes.push(Change::Began { rule: index, labels: labels.clone(), value });
             }
         }
-        if is_complete {
-            // What was seen now was seen at this moment.
-            let gone = self.watched.extract_if(|_, watched| watched.last.is_none_or(|(seen, _)| seen != now));
-            let ended = gone.filter(|(_, watched)| watched.is_active);
-            changes.extend(ended.map(|(labels, _)| Change::Ended { rule: index, labels }));
-        }
+        let patience = if is_complete { Duration::ZERO } else { FORGET_AFTER };
+        let gone =
+            self.watched.extract_if(|_, watched| watched.last.is_none_or(|(seen, _)| now.since(seen) > patience));
+        let ended = gone.filter(|(_, watched)| watched.is_active);
+        changes.extend(ended.map(|(labels, _)| Change::Ended { rule: index, labels }));
     }
 }
 

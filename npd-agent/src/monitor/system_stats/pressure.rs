@@ -21,13 +21,15 @@ pub(super) struct Pressure;
 
 impl Collector for Pressure {
     fn collect(&mut self, node: &Node, _: Monotonic, out: &mut Samples) -> Result<(), CollectError> {
+        let mut outcome = Ok(());
         for (resource, file) in RESOURCES {
-            let Some(text) = node.proc_if_there(file)? else { continue };
-            for line in text.lines() {
-                read_line(line, resource, out);
+            let text = node.proc_if_there(file);
+            if let Ok(Some(text)) = &text {
+                text.lines().for_each(|line| read_line(line, resource, out));
             }
+            outcome = outcome.and(text.map(drop));
         }
-        Ok(())
+        outcome
     }
 }
 

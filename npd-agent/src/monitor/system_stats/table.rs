@@ -90,69 +90,132 @@ macro_rules! metrics {
     };
 }
 
+// Collector, type, id, unit, labels; and what it is.
 metrics! {
-    CpuRunnableTasks: Cpu Gauge "cpu/runnable_task_count", "tasks", [], "The average number of runnable tasks in the last minute, which is what the load counts";
-    CpuUsageTime: Cpu Counter "cpu/usage_time", "s", ["state"], "CPU time of all CPUs by state since boot, in seconds";
-    CpuLoad1: Cpu Gauge "cpu/load_1m", "tasks", [], "The load average of the last minute";
-    CpuLoad5: Cpu Gauge "cpu/load_5m", "tasks", [], "The load average of the last 5 minutes";
-    CpuLoad15: Cpu Gauge "cpu/load_15m", "tasks", [], "The load average of the last 15 minutes";
-    SystemProcesses: Cpu Counter "system/processes_total", "processes", [], "Forks since boot";
-    SystemProcsRunning: Cpu Gauge "system/procs_running", "tasks", [], "Tasks that run or wait for a CPU";
-    SystemProcsBlocked: Cpu Gauge "system/procs_blocked", "tasks", [], "Tasks that wait for I/O";
-    SystemInterrupts: Cpu Counter "system/interrupts_total", "interrupts", [], "Interrupts served since boot";
-    SystemCpuStat: Cpu Counter "system/cpu_stat", "s", ["cpu", "stage"], "CPU time of each CPU by state since boot, in seconds";
-    DiskIoTime: Disk Counter "disk/io_time", "ms", ["device_name"], "Milliseconds in which the device had I/O under way";
-    DiskWeightedIo: Disk Counter "disk/weighted_io", "ms", ["device_name"], "Milliseconds of I/O, each request under way counted by itself";
-    DiskAvgQueueLen: Disk Gauge "disk/avg_queue_len", "requests", ["device_name"], "The average number of requests under way since the collection before";
-    DiskOperationCount: Disk Counter "disk/operation_count", "requests", ["device_name", "direction"], "Requests that have ended";
-    DiskMergedOperationCount: Disk Counter "disk/merged_operation_count", "requests", ["device_name", "direction"], "Requests that were merged into another";
-    DiskOperationBytes: Disk Counter "disk/operation_bytes_count", "B", ["device_name", "direction"], "Bytes read and written";
-    DiskOperationTime: Disk Counter "disk/operation_time", "ms", ["device_name", "direction"], "Milliseconds that the requests took, added up";
-    DiskBytesUsed: Disk Gauge "disk/bytes_used", "B", ["device_name", "fs_type", "mount_option", "state"], "Bytes of the file system on the device; free are those that a user without privileges gets";
-    DiskPercentUsed: Disk Gauge "disk/percent_used", "%", ["device_name"], "The used share of the file system on the device, in percent";
-    HostUptime: Host Gauge "host/uptime", "s", ["kernel_version", "os_version"], "Seconds since boot";
-    MemoryBytesUsed: Memory Gauge "memory/bytes_used", "B", ["state"], "Memory by use; used is what is neither free nor buffered nor cached nor slab";
-    MemoryPercentUsed: Memory Gauge "memory/percent_used", "%", ["state"], "The used share of the memory, in percent";
-    MemoryAnonymousUsed: Memory Gauge "memory/anonymous_used", "B", ["state"], "Anonymous memory by its activity";
-    MemoryPageCacheUsed: Memory Gauge "memory/page_cache_used", "B", ["state"], "Page cache by its activity";
-    MemoryUnevictableUsed: Memory Gauge "memory/unevictable_used", "B", [], "Memory that cannot be reclaimed, such as locked pages";
-    MemoryDirtyUsed: Memory Gauge "memory/dirty_used", "B", ["state"], "Memory that waits for being written, or is";
-    SystemOsFeature: OsFeature Gauge "system/os_feature", "", ["os_feature", "value"], "1 where the node has the feature; value names the unknown modules";
-    NetRxBytes: Net Counter "net/rx_bytes", "B", ["interface_name"], "Bytes received";
-    NetRxPackets: Net Counter "net/rx_packets", "packets", ["interface_name"], "Packets received";
-    NetRxErrors: Net Counter "net/rx_errors", "packets", ["interface_name"], "Packets received with an error";
-    NetRxDropped: Net Counter "net/rx_dropped", "packets", ["interface_name"], "Packets dropped while receiving";
-    NetRxFifo: Net Counter "net/rx_fifo", "errors", ["interface_name"], "FIFO buffer overruns while receiving";
-    NetRxFrame: Net Counter "net/rx_frame", "errors", ["interface_name"], "Packets with framing errors";
-    NetRxCompressed: Net Counter "net/rx_compressed", "packets", ["interface_name"], "Compressed packets received";
-    NetRxMulticast: Net Counter "net/rx_multicast", "packets", ["interface_name"], "Multicast packets received";
-    NetTxBytes: Net Counter "net/tx_bytes", "B", ["interface_name"], "Bytes sent";
-    NetTxPackets: Net Counter "net/tx_packets", "packets", ["interface_name"], "Packets sent";
-    NetTxErrors: Net Counter "net/tx_errors", "packets", ["interface_name"], "Packets that could not be sent";
-    NetTxDropped: Net Counter "net/tx_dropped", "packets", ["interface_name"], "Packets dropped before they were sent";
-    NetTxFifo: Net Counter "net/tx_fifo", "errors", ["interface_name"], "FIFO buffer errors while sending";
-    NetTxCollisions: Net Counter "net/tx_collisions", "collisions", ["interface_name"], "Collisions while sending";
-    NetTxCarrier: Net Counter "net/tx_carrier", "errors", ["interface_name"], "Carrier losses while sending";
-    NetTxCompressed: Net Counter "net/tx_compressed", "packets", ["interface_name"], "Compressed packets sent";
+    CpuRunnableTasks: Cpu Gauge "cpu/runnable_task_count", "tasks", [],
+        "The average number of runnable tasks in the last minute, which is what the load counts";
+    CpuUsageTime: Cpu Counter "cpu/usage_time", "s", ["state"],
+        "CPU time of all CPUs by state since boot, in seconds";
+    CpuLoad1: Cpu Gauge "cpu/load_1m", "tasks", [],
+        "The load average of the last minute";
+    CpuLoad5: Cpu Gauge "cpu/load_5m", "tasks", [],
+        "The load average of the last 5 minutes";
+    CpuLoad15: Cpu Gauge "cpu/load_15m", "tasks", [],
+        "The load average of the last 15 minutes";
+    SystemProcesses: Cpu Counter "system/processes_total", "processes", [],
+        "Forks since boot";
+    SystemProcsRunning: Cpu Gauge "system/procs_running", "tasks", [],
+        "Tasks that run or wait for a CPU";
+    SystemProcsBlocked: Cpu Gauge "system/procs_blocked", "tasks", [],
+        "Tasks that wait for I/O";
+    SystemInterrupts: Cpu Counter "system/interrupts_total", "interrupts", [],
+        "Interrupts served since boot";
+    SystemCpuStat: Cpu Counter "system/cpu_stat", "s", ["cpu", "stage"],
+        "CPU time of each CPU by state since boot, in seconds";
+    DiskIoTime: Disk Counter "disk/io_time", "ms", ["device_name"],
+        "Milliseconds in which the device had I/O under way";
+    DiskWeightedIo: Disk Counter "disk/weighted_io", "ms", ["device_name"],
+        "Milliseconds of I/O, each request under way counted by itself";
+    DiskAvgQueueLen: Disk Gauge "disk/avg_queue_len", "requests", ["device_name"],
+        "The average number of requests under way since the collection before";
+    DiskOperationCount: Disk Counter "disk/operation_count", "requests", ["device_name", "direction"],
+        "Requests that have ended";
+    DiskMergedOperationCount: Disk Counter "disk/merged_operation_count", "requests", ["device_name", "direction"],
+        "Requests that were merged into another";
+    DiskOperationBytes: Disk Counter "disk/operation_bytes_count", "B", ["device_name", "direction"],
+        "Bytes read and written";
+    DiskOperationTime: Disk Counter "disk/operation_time", "ms", ["device_name", "direction"],
+        "Milliseconds that the requests took, added up";
+    DiskBytesUsed: Disk Gauge "disk/bytes_used", "B", ["device_name", "fs_type", "mount_option", "state"],
+        "Bytes of the file system on the device; free are those that a user without privileges gets";
+    DiskPercentUsed: Disk Gauge "disk/percent_used", "%", ["device_name"],
+        "The used share of the file system on the device, in percent";
+    HostUptime: Host Gauge "host/uptime", "s", ["kernel_version", "os_version"],
+        "Seconds since boot";
+    MemoryBytesUsed: Memory Gauge "memory/bytes_used", "B", ["state"],
+        "Memory by use; used is what is neither free nor buffered nor cached nor slab";
+    MemoryPercentUsed: Memory Gauge "memory/percent_used", "%", ["state"],
+        "The used share of the memory, in percent";
+    MemoryAnonymousUsed: Memory Gauge "memory/anonymous_used", "B", ["state"],
+        "Anonymous memory by its activity";
+    MemoryPageCacheUsed: Memory Gauge "memory/page_cache_used", "B", ["state"],
+        "Page cache by its activity";
+    MemoryUnevictableUsed: Memory Gauge "memory/unevictable_used", "B", [],
+        "Memory that cannot be reclaimed, such as locked pages";
+    MemoryDirtyUsed: Memory Gauge "memory/dirty_used", "B", ["state"],
+        "Memory that waits for being written, or is";
+    SystemOsFeature: OsFeature Gauge "system/os_feature", "", ["os_feature", "value"],
+        "1 where the node has the feature; value names the unknown modules";
+    NetRxBytes: Net Counter "net/rx_bytes", "B", ["interface_name"],
+        "Bytes received";
+    NetRxPackets: Net Counter "net/rx_packets", "packets", ["interface_name"],
+        "Packets received";
+    NetRxErrors: Net Counter "net/rx_errors", "packets", ["interface_name"],
+        "Packets received with an error";
+    NetRxDropped: Net Counter "net/rx_dropped", "packets", ["interface_name"],
+        "Packets dropped while receiving";
+    NetRxFifo: Net Counter "net/rx_fifo", "errors", ["interface_name"],
+        "FIFO buffer overruns while receiving";
+    NetRxFrame: Net Counter "net/rx_frame", "errors", ["interface_name"],
+        "Packets with framing errors";
+    NetRxCompressed: Net Counter "net/rx_compressed", "packets", ["interface_name"],
+        "Compressed packets received";
+    NetRxMulticast: Net Counter "net/rx_multicast", "packets", ["interface_name"],
+        "Multicast packets received";
+    NetTxBytes: Net Counter "net/tx_bytes", "B", ["interface_name"],
+        "Bytes sent";
+    NetTxPackets: Net Counter "net/tx_packets", "packets", ["interface_name"],
+        "Packets sent";
+    NetTxErrors: Net Counter "net/tx_errors", "packets", ["interface_name"],
+        "Packets that could not be sent";
+    NetTxDropped: Net Counter "net/tx_dropped", "packets", ["interface_name"],
+        "Packets dropped before they were sent";
+    NetTxFifo: Net Counter "net/tx_fifo", "errors", ["interface_name"],
+        "FIFO buffer errors while sending";
+    NetTxCollisions: Net Counter "net/tx_collisions", "collisions", ["interface_name"],
+        "Collisions while sending";
+    NetTxCarrier: Net Counter "net/tx_carrier", "errors", ["interface_name"],
+        "Carrier losses while sending";
+    NetTxCompressed: Net Counter "net/tx_compressed", "packets", ["interface_name"],
+        "Compressed packets sent";
 
-    DiskInodesUsed: Disk Gauge "disk/inodes", "inodes", ["device_name", "state"], "Inodes of the file system on the device; without those that make them as they need them";
-    DiskInodesRatio: Disk Gauge "disk/inodes_used_ratio", "0–1", ["device_name"], "The used share of the inodes of the file system on the device";
-    DiskExt4Errors: Disk Counter "disk/ext4_errors_total", "errors", ["device_name"], "Errors that ext4 has found, as its superblock counts them";
-    MemoryAvailable: Memory Gauge "memory/available_bytes", "B", [], "What the kernel thinks can be had without swapping";
-    NetCarrierChanges: Net Counter "net/carrier_changes_total", "changes", ["interface_name"], "How often the link went up or down";
-    PressureRatio: Pressure Gauge "pressure/stalled_ratio", "0–1", ["kind", "resource", "window"], "The share of time in which some or all tasks waited for the resource, over 10, 60 and 300 seconds";
-    PressureSeconds: Pressure Counter "pressure/stalled_seconds_total", "s", ["kind", "resource"], "Time in which some or all tasks waited for the resource";
-    LimitsUsed: Limits Gauge "limits/used", "", ["limit"], "How many there are of what the kernel bounds";
-    LimitsMaximum: Limits Gauge "limits/maximum", "", ["limit"], "How many there can be";
-    LimitsRatio: Limits Gauge "limits/used_ratio", "0–1", ["limit"], "How much of the limit is used";
-    TasksByState: Tasks Gauge "tasks/processes", "processes", ["state"], "Processes by the state of their first thread";
-    TasksHung: Tasks Counter "tasks/hung_total", "reports", [], "Hung tasks that the kernel has found, since Linux 6.13";
-    VmOomKills: Vm Counter "vm/oom_kills_total", "kills", [], "Processes that the kernel has killed for want of memory";
-    VmScannedPages: Vm Counter "vm/scanned_pages_total", "pages", ["scanner"], "Pages looked at for reclaim; those of direct scans made a task wait";
-    HardwareMemoryErrors: Hardware Counter "hardware/memory_errors_total", "errors", ["controller", "kind"], "Memory errors that EDAC counted, since its driver was loaded";
-    ClockOffset: Clock Gauge "clock/offset_seconds", "s", [], "What the kernel has still to correct of its clock";
-    ClockMaximumError: Clock Gauge "clock/maximum_error_seconds", "s", [], "How wrong the clock can be; it grows while nobody synchronises it";
-    ClockSynchronized: Clock Gauge "clock/synchronized", "", [], "1 while somebody synchronises the clock";
+    // npd's own.
+    DiskInodesUsed: Disk Gauge "disk/inodes", "inodes", ["device_name", "state"],
+        "Inodes of the file system on the device; there are none of those that make them as they need them";
+    DiskInodesRatio: Disk Gauge "disk/inodes_used_ratio", "0–1", ["device_name"],
+        "The used share of the inodes of the file system on the device";
+    DiskExt4Errors: Disk Counter "disk/ext4_errors_total", "errors", ["device_name"],
+        "Errors that ext4 has found, as its superblock counts them";
+    MemoryAvailable: Memory Gauge "memory/available_bytes", "B", [],
+        "What the kernel thinks can be had without swapping";
+    NetCarrierChanges: Net Counter "net/carrier_changes_total", "changes", ["interface_name"],
+        "How often the link went up or down";
+    PressureRatio: Pressure Gauge "pressure/stalled_ratio", "0–1", ["kind", "resource", "window"],
+        "The share of time in which some or all tasks waited for the resource, over 10, 60 and 300 seconds";
+    PressureSeconds: Pressure Counter "pressure/stalled_seconds_total", "s", ["kind", "resource"],
+        "Time in which some or all tasks waited for the resource";
+    LimitsUsed: Limits Gauge "limits/used", "", ["limit"],
+        "How many there are of what the kernel bounds";
+    LimitsMaximum: Limits Gauge "limits/maximum", "", ["limit"],
+        "How many there can be";
+    LimitsRatio: Limits Gauge "limits/used_ratio", "0–1", ["limit"],
+        "How much of the limit is used";
+    TasksByState: Tasks Gauge "tasks/processes", "processes", ["state"],
+        "Processes by the state of their first thread";
+    TasksHung: Tasks Counter "tasks/hung_total", "reports", [],
+        "Hung tasks that the kernel has found, since Linux 6.13";
+    VmOomKills: Vm Counter "vm/oom_kills_total", "kills", [],
+        "Processes that the kernel has killed for want of memory";
+    VmScannedPages: Vm Counter "vm/scanned_pages_total", "pages", ["scanner"],
+        "Pages looked at for reclaim; those of direct scans made a task wait";
+    HardwareMemoryErrors: Hardware Counter "hardware/memory_errors_total", "errors", ["controller", "kind"],
+        "Memory errors that EDAC counted, since its driver was loaded";
+    ClockOffset: Clock Gauge "clock/offset_seconds", "s", [],
+        "What the kernel has still to correct of its clock";
+    ClockMaximumError: Clock Gauge "clock/maximum_error_seconds", "s", [],
+        "How wrong the clock can be; it grows while nobody synchronises it";
+    ClockSynchronized: Clock Gauge "clock/synchronized", "", [],
+        "1 while somebody synchronises the clock";
 }
 
 // === impl MetricId ===

@@ -90,6 +90,13 @@ fn what_is_gone_is_over_but_what_could_not_be_read_is_not() {
     }
     assert_eq!(alerts.status().conditions[0].status, ConditionStatus::True);
     assert_eq!(alerts.observe(&used(&[]), false, at(120)), [], "a failed collection says nothing");
+    assert_eq!(alerts.observe(&used(&[]), false, at(60 + 86_400)), [], "for a day");
+    assert_eq!(reasons(&alerts.observe(&used(&[]), false, at(61 + 86_400))), ["HasSpace"], "then it is forgotten");
+
+    let mut alerts = self::alerts(ALERTS);
+    for seconds in [0, 60] {
+        alerts.observe(&used(&[("sdb", 95.0)]), true, at(seconds));
+    }
     assert_eq!(reasons(&alerts.observe(&used(&[]), true, at(180))), ["HasSpace"], "the disk is gone");
 }
 
