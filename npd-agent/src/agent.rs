@@ -109,7 +109,17 @@ impl Agent {
         })
     }
 
-    /// Starts all monitors. Sources that cannot be read are tried again for ever, unless none can.
+    /// Starts the system stats monitors.
+    pub fn add_system_stats(&mut self, configs: Vec<SystemStatsConfig>) -> Result<(), AgentError> {
+        for config in configs {
+            self.config_is_used(&config.path);
+            self.stats.add(config)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the system log monitors. Sources that cannot be read are tried again for ever, unless none can and nothing
+    /// else is to be done.
     pub async fn start(&mut self, configs: Vec<SystemLogConfig>) -> Result<(), AgentError> {
         let times = times();
         let (kernel, others): (Vec<_>, Vec<_>) =
@@ -132,22 +142,15 @@ impl Agent {
         if let Some(index) = failed.iter().position(|(_, error)| error.is_refusal()) {
             return Err(AgentError::Nothing(failed.swap_remove(index).1));
         }
+        // A system stats monitor has work without any source.
         if failed.len() == attempted
+            && self.stats.is_empty()
             && let Some((_, error)) = failed.pop()
         {
             return Err(AgentError::Nothing(error));
         }
         for (name, error) in &failed {
             log_failure(name, error, PAUSE_FIRST);
-        }
-        Ok(())
-    }
-
-    /// Starts the system stats monitors.
-    pub fn add_system_stats(&mut self, configs: Vec<SystemStatsConfig>) -> Result<(), AgentError> {
-        for config in configs {
-            self.config_is_used(&config.path);
-            self.stats.add(config)?;
         }
         Ok(())
     }
@@ -222,10 +225,6 @@ impl Agent {
 
     /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
     fn complain(&self, path: &Path, why: &str) {
-        let unit = self.units.iter().find(|unit| unit.path == path);
-        let of_log = unit.map(|unit| (unit.source.clone(), unit.monitors.conditions(path)));
-        let of_stats = || self.stats.status(path).map(|status| (status.source, status.conditions));
-        let Some((source, conditions)) = of_log.or_else(of_stats) else { return };
         let event = Event {
             severity: Severity::Warn,
             timestamp: Now::read().wall,
@@ -236,7 +235,11 @@ impl Agent {
             condition: None,
             fields: Fields::default(),
         };
-        self.detector.report(&Status { source, events: vec![event], conditions, metrics: false });
+        let Some(unit) = self.units.iter().find(|unit| unit.path == path) else {
+            return self.stats.report(path, event);
+        };
+        let conditions = unit.monitors.conditions(path);
+        self.detector.report(&Status { source: unit.source.clone(), events: vec![event], conditions, metrics: false });
     }
 
     /// Waits until a source's thread ends by itself, which it never should.

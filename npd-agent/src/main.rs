@@ -108,8 +108,8 @@ async fn run(args: &Args, loaded: Loaded) -> Result<(), Box<dyn Error>> {
     let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
-    agent.start(loaded.system_logs).await?;
     agent.add_system_stats(loaded.system_stats)?;
+    agent.start(loaded.system_logs).await?;
 
     let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
     memory::give_back();

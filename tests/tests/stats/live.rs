@@ -1,4 +1,4 @@
-//! The built agent with system stats monitors only: that takes no root.
+//! The built agent with system stats monitors only, which takes no root but for one test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use npd_agent::monitor::system_stats::table::{MetricId, Section};
 use npd_tests::agent::metrics::Metrics;
+use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::agent::{Agent, Setup};
 use npd_tests::binary::shipped_config;
+use npd_tests::monitor::Monitor;
 use npd_tests::node;
-use npd_tests::suite::Suite;
+use npd_tests::suite::{Suite, need};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
@@ -26,6 +28,7 @@ pub(super) fn add(suite: &mut Suite) {
     suite.test("live: a threshold sets a condition, and the value that falls below it ends it", condition);
     suite.test("live: a changed config is used, and a broken one changes nothing", reload);
     suite.test("live: a name that another config has is refused, at the start and later", name_taken);
+    suite.test("live: it works where no log can be read", without_logs);
     suite.test("live: a read that hangs holds up its own monitor and nobody else, and not the end", hang);
 }
 
@@ -207,6 +210,20 @@ fn name_taken() -> Result<()> {
 
 fn b_of(agent: &Agent) -> String {
     agent.folder().join("b.json").display().to_string()
+}
+
+fn without_logs() -> Result<()> {
+    need::root()?;
+    let sandbox = Sandbox::without([Withheld::Kmsg]);
+    let setup = Setup::new()?.monitor(&Monitor::kernel("kernel"))?.arg("--kernel-source=kmsg").sandbox(sandbox);
+    let output = setup.clone().output()?;
+    ensure!(output.status.code() == Some(255), "the log can be read: {}", output.status);
+    let host = json!({"host": metrics(MetricId::of(Section::Host))});
+    let agent = with_stats(setup, "stats.json", &host)?.start()?;
+    wait(&agent, "the uptime", |metrics| !metrics.series("host_uptime").is_empty())?;
+    ensure!(agent.metrics()?.value("npd_source_up", &[("source", "kmsg")]) == Some(0.0), "the log can be read");
+    agent.stop()?;
+    Ok(())
 }
 
 fn hang() -> Result<()> {

@@ -19,7 +19,7 @@ use super::{Alerts, Collectors, Node, StatsPage, table::Section};
 use crate::{
     config::{self, ConfigError, SystemStatsConfig},
     detector::Detector,
-    problem::{Condition, ConditionStatus, Status},
+    problem::{Condition, ConditionStatus, Event, Status},
     time::Now,
 };
 
@@ -41,6 +41,7 @@ pub struct StartError(#[source] io::Error);
 /// One config file at work.
 struct Worker {
     config: SystemStatsConfig,
+    /// Locked while what it says is reported, so that nothing older is reported after something newer.
     alerts: Arc<Mutex<Alerts>>,
     /// A changed config; the end of the channel is the end of the thread.
     changes: Sender<SystemStatsConfig>,
@@ -106,18 +107,18 @@ impl Monitors {
     /// Takes a changed config file. What belongs to unchanged alerts goes on.
     pub fn replace(&mut self, config: SystemStatsConfig) {
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.config.path == config.path) else { return };
-        let (declared, before, status) = {
+        {
             let mut alerts = lock(&worker.alerts);
             let before = alerts.status();
             let old = std::mem::replace(&mut *alerts, Alerts::new(&config, Now::read().wall));
             alerts.restore(old);
-            (alerts.declared(), before, alerts.status())
-        };
-        self.detector.declare(&declared);
-        if let Some(gone) = no_longer_watched(before, &status) {
-            self.detector.report(&gone);
+            self.detector.declare(&alerts.declared());
+            let status = alerts.status();
+            if let Some(gone) = no_longer_watched(before, &status) {
+                self.detector.report(&gone);
+            }
+            self.detector.report(&status);
         }
-        self.detector.report(&status);
         // The thread is there as long as its sender is, unless it panicked.
         if worker.changes.send(config.clone()).is_err() {
             tracing::error!(file = %config.path.display(), "a system stats monitor has ended by itself");
@@ -125,10 +126,18 @@ impl Monitors {
         worker.config = config;
     }
 
-    /// The name and the conditions of the monitor of a config file.
+    /// Reports an event about the config file of a monitor.
+    pub fn report(&self, path: &Path, event: Event) {
+        if let Some(worker) = self.workers.iter().find(|worker| worker.config.path == path) {
+            let alerts = lock(&worker.alerts);
+            self.detector.report(&Status { events: vec![event], metrics: false, ..alerts.status() });
+        }
+    }
+
+    /// Whether there is none.
     #[must_use]
-    pub fn status(&self, path: &Path) -> Option<Status> {
-        self.workers.iter().find(|worker| worker.config.path == path).map(|worker| lock(&worker.alerts).status())
+    pub fn is_empty(&self) -> bool {
+        self.workers.is_empty()
     }
 
     /// Ends all of them. A collection that hangs is not waited for.
@@ -177,10 +186,11 @@ impl Measuring {
             let began = Now::read();
             self.page.begin(&self.config.path, section, began.mono);
             let (samples, outcome) = self.collectors.collect(section, &self.node, began.mono);
-            let statuses = lock(&self.alerts).observe(&samples, outcome.is_ok(), began);
-            for status in &statuses {
-                self.detector.report(status);
+            let mut alerts = lock(&self.alerts);
+            for status in alerts.observe(&samples, outcome.is_ok(), began) {
+                self.detector.report(&status);
             }
+            drop(alerts);
             let before = self.page.was_success(&self.config.path, section);
             self.page.end(&self.config.path, section, samples, outcome.is_ok(), Now::read().mono);
             let (file, collector) = (self.config.path.display(), section.key());
