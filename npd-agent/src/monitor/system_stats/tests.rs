@@ -76,29 +76,66 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
-fn text() -> impl Strategy<Value = Vec<u8>> {
+/// What is done to the text of a file.
+#[derive(Clone, Debug)]
+enum Change {
+    /// A few bytes are replaced.
+    Edit(prop::sample::Index, usize, String),
+    /// It is cut short.
+    Cut(prop::sample::Index),
+    /// It says something else.
+    Replace(Vec<u8>),
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
     let words = prop::collection::vec(word(), 0..60).prop_map(|words| words.concat().into_bytes());
-    prop_oneof![4 => words, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+    let change = prop_oneof![
+        20 => (any::<prop::sample::Index>(), 0..12_usize, word()).prop_map(|(at, length, word)| Change::Edit(at, length, word)),
+        4 => any::<prop::sample::Index>().prop_map(Change::Cut),
+        1 => words.prop_map(Change::Replace),
+        1 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Change::Replace),
+    ];
+    prop::collection::vec(change, 0..5)
+}
+
+/// What a file of a recorded node says after some changes.
+fn changed(file: &str, changes: &[Change]) -> Vec<u8> {
+    let nodes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/nodes");
+    let recorded = ["cgroup-v1", "vm"].iter().find_map(|node| fs::read(nodes.join(node).join(file)).ok());
+    let mut text = recorded.unwrap_or_default();
+    for change in changes {
+        match change {
+            Change::Edit(at, length, word) => {
+                let at = at.index(text.len() + 1);
+                let end = (at + length).min(text.len());
+                text.splice(at..end, word.bytes());
+            }
+            Change::Cut(at) => text.truncate(at.index(text.len() + 1)),
+            Change::Replace(other) => text.clone_from(other),
+        }
+    }
+    text
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn hostile_contents_never_panic(
-        first in prop::collection::vec(text(), FILES.len()),
-        second in prop::collection::vec(text(), FILES.len()),
+        first in prop::collection::vec(changes(), FILES.len()),
+        second in prop::collection::vec(changes(), FILES.len()),
     ) {
         let mut collectors = Collectors::new(&everything());
         let mut alerts = Alerts::new(&everything(), crate::time::Timestamp::default());
         // Twice, because some compare with the time before.
-        for (texts, seconds) in [(&first, 1), (&second, 2)] {
-            let folder = TempDir::new().unwrap();
+        for (changes, seconds) in [(&first, 1), (&second, 2)] {
+            // In memory where that is possible: these are many small files.
+            let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
             let node = node(folder.path());
-            for (file, text) in FILES.iter().zip(texts) {
+            for (file, changes) in FILES.iter().zip(changes) {
                 let path = folder.path().join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, text).unwrap();
+                fs::write(path, changed(file, changes)).unwrap();
             }
             let now = crate::time::Now {
                 mono: Monotonic::default().after(Duration::from_secs(seconds)),
