@@ -36,6 +36,7 @@ use crate::{
     },
     state::StateDir,
     time::Now,
+    vitals::Vitals,
 };
 
 /// The running agent.
@@ -91,6 +92,7 @@ impl Agent {
         kernel_options: KernelLogOptions,
         detector: Detector,
         state: Option<StateDir>,
+        vitals: Vitals,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
         let detector = Arc::new(detector);
@@ -98,7 +100,7 @@ impl Agent {
             stats: Monitors::new(registry, Arc::clone(&detector))?,
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
-            supervisor: Supervisor::new(metrics.clone()),
+            supervisor: Supervisor::new(metrics.clone(), vitals),
             metrics,
             detector,
             state: state.map(Arc::new),
@@ -232,6 +234,8 @@ impl Agent {
             message: format!("the changed config is not used, the one before is: {why}"),
             count: 1,
             again: false,
+            id: None,
+            rule: None,
             condition: None,
             fields: Fields::default(),
         };
@@ -239,7 +243,8 @@ impl Agent {
             return self.stats.report(path, event);
         };
         let conditions = unit.monitors.conditions(path);
-        self.detector.report(&Status { source: unit.source.clone(), events: vec![event], conditions, metrics: false });
+        let (monitor, source) = (path.to_string_lossy().into(), unit.source.clone());
+        self.detector.report(&Status { monitor, source, events: vec![event], conditions, metrics: false });
     }
 
     /// Waits until a source's thread ends by itself, which it never should.

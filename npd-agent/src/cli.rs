@@ -4,15 +4,19 @@
 //! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
 //! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
 
+mod kubernetes;
+
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::{config::ConfigFile, kernel::log::KernelSource, replay::Format};
+pub use self::kubernetes::KubernetesArgs;
+
+use crate::{config::ConfigFile, exporter::kubernetes::OverrideError, kernel::log::KernelSource, replay::Format};
 
 /// What `--help` begins with.
 const ABOUT: &str =
-    "Sees kernel and system problems of a node the moment they happen, and tells Prometheus and the log.
+    "Sees kernel and system problems of a node the moment they happen, and tells Kubernetes, Prometheus and the log.
 
 A drop-in for node-problem-detector: it takes its flags and its config files. The kernel log is watched through eBPF \
 probes and /dev/kmsg together, so that nothing is lost in a flood; log files and the journal are read as well.";
@@ -20,6 +24,8 @@ probes and /dev/kmsg together, so that nothing is lost in a flood; log files and
 const EXAMPLES: &str = "Examples:
   Watch the kernel log without a cluster:
     npd-agent --enable-k8s-exporter=false --config.system-log-monitor=config/kernel-monitor.json,config/readonly-monitor.json
+  As a pod of a cluster, events and conditions go to its API server; elsewhere say which one:
+    npd-agent --apiserver-override='http://127.0.0.1:8001?inClusterConfig=false' --config.system-log-monitor=config/kernel-monitor.json
   Make a problem, and see it counted:
     echo '<3>task docker:7 blocked for more than 300 seconds.' > /dev/kmsg
     curl -s http://127.0.0.1:20257/metrics | grep problem_
@@ -29,7 +35,8 @@ const EXAMPLES: &str = "Examples:
     npd-agent check-config config/*.json
     dmesg | npd-agent replay --config config/kernel-monitor.json
 
-Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for a wrong command line; 255 for everything that keeps \
+Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for a wrong command line and for an API server that \
+cannot be made out; 255 for everything that keeps \
 the agent from working, such as a config file with errors.";
 
 /// The arguments, checked as far as one by one is possible.
@@ -83,16 +90,20 @@ pub struct Args {
     #[arg(long, help_heading = "Kernel log", default_value_t = RingSize(4 << 20), value_name = "BYTES")]
     pub kernel_ring_size: RingSize,
 
-    /// Report to the Kubernetes API server. Not part of this build yet: it must be set to false.
-    #[arg(long, help_heading = "Exporters", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
-    pub enable_k8s_exporter: bool,
+    /// Where to serve how the agent and the node are: /healthz, /readyz, /conditions and /api/v1/problems.
+    #[arg(long, help_heading = "Servers", default_value = "127.0.0.1", value_name = "IP")]
+    pub address: IpAddr,
+
+    /// The port of it; 0 or less serves nothing.
+    #[arg(long, help_heading = "Servers", default_value_t = 20256, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
+    pub port: i64,
 
     /// Where to serve metrics.
-    #[arg(long, help_heading = "Exporters", default_value = "127.0.0.1", value_name = "IP")]
+    #[arg(long, help_heading = "Servers", default_value = "127.0.0.1", value_name = "IP")]
     pub prometheus_address: IpAddr,
 
     /// The port of the metrics; 0 or less serves none.
-    #[arg(long, help_heading = "Exporters", default_value_t = 20257, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
+    #[arg(long, help_heading = "Servers", default_value_t = 20257, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
     pub prometheus_port: i64,
 
     /// The form of the agent's own log, which goes to standard error.
@@ -117,6 +128,10 @@ pub struct Args {
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
     logtostderr: bool,
 
+    /// How the cluster is told.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
     #[command(flatten)]
     later: Later,
 }
@@ -130,28 +145,6 @@ struct Later {
     custom_plugin_monitors: Option<String>,
     #[arg(long = "exporter.stackdriver", hide = true)]
     exporter_stackdriver: Option<String>,
-    #[arg(long, hide = true)]
-    event_namespace: Option<String>,
-    #[arg(long, hide = true)]
-    apiserver_override: Option<String>,
-    #[arg(long, hide = true)]
-    apiserver_wait_timeout: Option<String>,
-    #[arg(long, hide = true)]
-    apiserver_wait_interval: Option<String>,
-    #[arg(long, hide = true)]
-    k8s_exporter_heartbeat_period: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    k8s_exporter_write_events: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    k8s_exporter_update_node_conditions: Option<String>,
-    #[arg(long, hide = true)]
-    address: Option<String>,
-    #[arg(long, hide = true)]
-    port: Option<String>,
-    #[arg(long, hide = true)]
-    kube_api_qps: Option<String>,
-    #[arg(long, hide = true)]
-    kube_api_burst: Option<String>,
 }
 
 /// What to do other than run.
@@ -247,14 +240,14 @@ pub enum UsageError {
         /// What it belongs to.
         part: &'static str,
     },
-    /// The Kubernetes exporter is on by default.
-    #[error("the Kubernetes exporter is not part of this build yet: set --enable-k8s-exporter=false")]
-    Kubernetes,
     /// Old and new flag at once.
     #[error(
         "--system-log-monitors is deprecated and cannot be used with --config.system-log-monitor; use the latter alone"
     )]
     Both,
+    /// The API server cannot be made out.
+    #[error("--apiserver-override: {0}")]
+    ApiServer(#[from] OverrideError),
     /// Nothing to do, in node-problem-detector's words.
     #[error(
         "No configuration option for any problem daemon is specified. Give at least one config file: \
@@ -289,9 +282,6 @@ impl Args {
         if configs.is_empty() {
             return Err(UsageError::NoMonitor);
         }
-        if self.enable_k8s_exporter {
-            return Err(UsageError::Kubernetes);
-        }
         Ok(configs)
     }
 }
@@ -300,38 +290,11 @@ impl Args {
 
 impl Later {
     fn check(&self) -> Result<(), UsageError> {
-        const KUBERNETES: &str = "the Kubernetes exporter";
-        let Self {
-            config_custom_plugin_monitor,
-            custom_plugin_monitors,
-            exporter_stackdriver,
-            event_namespace,
-            apiserver_override,
-            apiserver_wait_timeout,
-            apiserver_wait_interval,
-            k8s_exporter_heartbeat_period,
-            k8s_exporter_write_events,
-            k8s_exporter_update_node_conditions,
-            address,
-            port,
-            kube_api_qps,
-            kube_api_burst,
-        } = self;
+        let Self { config_custom_plugin_monitor, custom_plugin_monitors, exporter_stackdriver } = self;
         for (value, flag, part) in [
             (config_custom_plugin_monitor, "config.custom-plugin-monitor", "the custom plugin monitor"),
             (custom_plugin_monitors, "custom-plugin-monitors", "the custom plugin monitor"),
             (exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter"),
-            (event_namespace, "event-namespace", KUBERNETES),
-            (apiserver_override, "apiserver-override", KUBERNETES),
-            (apiserver_wait_timeout, "apiserver-wait-timeout", KUBERNETES),
-            (apiserver_wait_interval, "apiserver-wait-interval", KUBERNETES),
-            (k8s_exporter_heartbeat_period, "k8s-exporter-heartbeat-period", KUBERNETES),
-            (k8s_exporter_write_events, "k8s-exporter-write-events", KUBERNETES),
-            (k8s_exporter_update_node_conditions, "k8s-exporter-update-node-conditions", KUBERNETES),
-            (address, "address", "the health server"),
-            (port, "port", "the health server"),
-            (kube_api_qps, "kube-api-qps", KUBERNETES),
-            (kube_api_burst, "kube-api-burst", KUBERNETES),
         ] {
             if value.is_some() {
                 return Err(UsageError::NotBuilt { flag, part });
@@ -431,7 +394,7 @@ fn quoted_item(text: &str) -> Result<(String, &str), String> {
 }
 
 /// Go's `strconv.ParseBool`.
-fn go_bool(text: &str) -> Result<bool, String> {
+pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

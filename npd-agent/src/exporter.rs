@@ -1,7 +1,9 @@
 //! What carries statuses out of the agent.
 
+pub mod kubernetes;
 pub mod log;
 pub mod prometheus;
+pub mod recent;
 
 use crate::{monitor::Declared, problem::Status};
 

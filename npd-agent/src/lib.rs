@@ -5,10 +5,12 @@
 
 pub mod agent;
 pub mod cli;
+pub mod conditions;
 pub mod config;
 pub mod detector;
 pub mod exporter;
 mod fnv;
+pub mod http;
 pub mod kernel;
 pub mod memory;
 pub mod metrics;
@@ -19,6 +21,23 @@ pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rules;
+pub mod server;
 pub mod source;
 pub mod state;
 pub mod time;
+pub mod vitals;
+
+/// An error and its causes in one line; what an error has said of its cause already is not said again.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -4,19 +4,27 @@ use std::{
     error::Error,
     ffi::OsStr,
     io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
+use axum::Router;
 use clap::Parser as _;
 use npd_agent::{
     agent::Agent,
+    chain,
     cli::{self, Args, Command, LogFormat},
     config::{self, ConfigErrors, ConfigFile, Loaded},
     detector::Detector,
-    exporter::{Exporter, log::LogExporter, prometheus as page, prometheus::PrometheusExporter},
+    exporter::{
+        Exporter,
+        kubernetes::{self, ApiServer, ConnectError, KubernetesMetrics, KubernetesOptions, KubernetesTasks},
+        log::LogExporter,
+        prometheus::{self as metrics_page, PrometheusExporter},
+    },
+    http::{self, Limits},
     kernel::{
         log::{KernelLog, KernelLogOptions, Resume},
         metrics::KernelMetrics,
@@ -26,18 +34,23 @@ use npd_agent::{
     record::Record,
     reload::Reload,
     replay::{self, ReplayOptions},
+    server::{self, Shown},
     state::StateDir,
 };
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 /// What a wrong command line exits with.
 const USAGE: u8 = 2;
 /// What everything else that keeps the agent from working exits with.
 const FATAL: u8 = 255;
-/// How long a scrape that is under way may go on.
-const SERVER_DEADLINE: Duration = Duration::from_millis(300);
+/// How long what is left is sent to the API server at the end.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the end may take before it is forced.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -59,8 +72,11 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig { files }) => return check_config(files),
         Some(Command::Replay(replay)) => return replay_log(replay),
     }
-    let configs = match args.check(|note| tracing::warn!("{note}")) {
-        Ok(configs) => configs,
+    let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
+    let warn = |text: &str| tracing::warn!("{text}");
+    let checked = args.kubernetes.check(&node, warn).and_then(|cluster| Ok((cluster, args.check(warn)?)));
+    let (cluster, configs) = match checked {
+        Ok(checked) => checked,
         Err(error) => {
             tracing::error!("{error}");
             return USAGE.into();
@@ -79,68 +95,100 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(run(&args, loaded)),
+        Ok(runtime) => runtime.block_on(run(&args, &node, cluster, loaded)),
         Err(error) => Err(error.into()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        // node-problem-detector panics here.
+        Err(error) if error.is::<ConnectError>() => {
+            fatal(&*error);
+            USAGE.into()
+        }
         Err(error) => fatal(&*error),
     }
 }
 
-async fn run(args: &Args, loaded: Loaded) -> Result<(), Box<dyn Error>> {
+/// The API server and what it is to be told, if it is.
+type Cluster = Option<(KubernetesOptions, ApiServer)>;
+
+async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Result<(), Box<dyn Error>> {
     let registry = Registry::new();
     register_build_info(&registry)?;
-    let port = u16::try_from(args.prometheus_port).unwrap_or(0);
-    if port == 0 {
+    let shown = Shown::default();
+    let metrics = Listener::bind("Prometheus scrape endpoint", args.prometheus_address, args.prometheus_port).await?;
+    let health = Listener::bind("health endpoint", args.address, args.port).await?;
+    if metrics.is_none() && cluster.is_none() {
         return Err(
             "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
         );
     }
-    let exporters: Vec<Box<dyn Exporter>> =
-        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry)?)];
-    let mut agent = Agent::new(&registry, kernel_options(args), Detector::new(exporters), open_state(&args.state_dir))?;
-    let address = SocketAddr::new(args.prometheus_address, port);
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("Failed to start Prometheus scrape endpoint: listen tcp {address}: {error}"))?;
+    let mut exporters: Vec<Box<dyn Exporter>> =
+        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry)?), Box::new(shown.recent.clone())];
+    let mut tasks: Option<KubernetesTasks> = None;
+    if let Some((options, server)) = cluster {
+        let (metrics, part) = (KubernetesMetrics::register(&registry)?, shown.vitals.part("kubernetes"));
+        let (exporter, running) = kubernetes::start(options, server, metrics, part).await?;
+        exporters.push(Box::new(exporter));
+        tasks = Some(running);
+    }
+    let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
+    let mut agent = Agent::new(&registry, kernel, detector, open_state(&args.state_dir), shown.vitals.clone())?;
     let mut signals = Signals::listen()?;
     let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
-    let server = tokio::spawn(page::serve(listener, registry.clone(), stop.clone()));
+    let mut servers = JoinSet::new();
+    let urls = [
+        metrics.map(|page| page.serve(&mut servers, metrics_page::router(registry), "/metrics", &stop)),
+        health.map(|page| page.serve(&mut servers, server::router(shown), "/healthz", &stop)),
+    ];
     agent.add_system_stats(loaded.system_stats)?;
     agent.start(loaded.system_logs).await?;
 
-    let node = cli::node_name(&args.hostname_override, std::env::var("NODE_NAME").ok());
     memory::give_back();
-    tracing::info!(node, metrics = %format!("http://{address}/metrics"), "ready");
+    tokio::spawn(memory::give_back_after_start());
+    let [metrics, health] = urls;
+    tracing::info!(node, metrics, health, kubernetes = tasks.is_some(), "ready");
 
     let failed = loop {
         tokio::select! {
             name = signals.next() => {
                 tracing::info!(signal = name, "stopping");
-                break false;
+                break None;
             }
             changes = reload.changed() => agent.reload(changes)?,
-            () = agent.broken() => break true,
+            () = agent.broken() => break Some("a source ended by itself"),
+            () = broken(&mut tasks) => break Some("the Kubernetes exporter ended by itself"),
         }
     };
     let end = async {
-        // In the order of the flow: the sources with all that they have read, then the page.
+        // In the order of the flow: the sources with all that they have read, what is to be told, then the pages.
         agent.stop().await;
-        stop.cancel();
-        // A client that does not end its request does not hold up the end.
-        if let Ok(served) = tokio::time::timeout(SERVER_DEADLINE, server).await {
-            served??;
+        if let Some(tasks) = tasks {
+            tasks.stop(FLUSH_DEADLINE).await;
         }
-        Ok::<(), Box<dyn Error>>(())
+        stop.cancel();
+        servers.join_all().await;
     };
     tokio::select! {
-        ended = end => ended?,
+        () = end => {}
         () = tokio::time::sleep(SHUTDOWN_DEADLINE) => return Err("stopping took too long".into()),
         name = signals.next() => return Err(format!("aborted by a second signal ({name})").into()),
     }
-    if failed { Err("a source ended by itself".into()) } else { Ok(()) }
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
+
+async fn broken(tasks: &mut Option<KubernetesTasks>) {
+    match tasks {
+        Some(tasks) => tasks.broken().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A port that is open before anything else starts.
+struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
 }
 
 /// The folder of the state. Without it the agent works all the same, and says so.
@@ -241,6 +289,28 @@ fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(info))
 }
 
+// === impl Listener ===
+
+impl Listener {
+    /// Nothing when the port is 0 or less.
+    async fn bind(name: &str, ip: IpAddr, port: i64) -> Result<Option<Self>, String> {
+        let port = u16::try_from(port).unwrap_or(0);
+        if port == 0 {
+            return Ok(None);
+        }
+        let address = SocketAddr::new(ip, port);
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| format!("Failed to start {name}: listen tcp {address}: {error}"))?;
+        Ok(Some(Self { listener, address }))
+    }
+
+    /// Serves the pages until `stop`; gives the address of one.
+    fn serve(self, servers: &mut JoinSet<()>, pages: Router, page: &str, stop: &CancellationToken) -> String {
+        servers.spawn(http::serve(self.listener, pages, Limits::default(), stop.clone()));
+        format!("http://{}{page}", self.address)
+    }
+}
+
 /// The signals that end the agent.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
@@ -261,10 +331,11 @@ impl Signals {
 }
 
 fn start_log(args: &Args) {
+    // The client tells of each failed request; who has asked tells of it once, and what it means.
     let level = match args.verbosity {
         ..=0 if args.command.is_some() => "off",
-        ..=0 => "info",
-        1 => "info,npd_agent=debug,npd_ebpf=debug",
+        ..=0 => "info,kube_client=off",
+        1 => "info,npd_agent=debug,npd_ebpf=debug,kube_client=off",
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -293,15 +364,4 @@ fn complain(line: &str) {
 fn fatal(error: &dyn Error) -> ExitCode {
     tracing::error!("{}", chain(error));
     FATAL.into()
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,8 +1,17 @@
 //! The agent's own memory.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use procfs::process::{MMPermissions, MMapPath, Process};
+
+/// The last of the start, such as the first exchange with an API server, is over by then.
+const STARTED: Duration = Duration::from_secs(5);
+
+/// [`give_back`] once the start is over.
+pub async fn give_back_after_start() {
+    tokio::time::sleep(STARTED).await;
+    give_back();
+}
 
 /// Gives back to the system what only the start needed: an agent that runs for months on every node should not keep it.
 ///

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// What a monitor reports at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
+    /// Which monitor it is from: the path of its config file, for names need not be unique.
+    #[serde(skip)]
+    pub monitor: Arc<str>,
     /// The monitor's name, for example `kernel-monitor`; the component of the events it gives.
     pub source: Arc<str>,
     /// What happened, oldest first.
@@ -40,6 +43,13 @@ pub struct Event {
     /// Whether it may have been reported before: the agent was killed just when it reported this.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// The same for the same happening, also when it is reported again after a restart; nothing where the record cannot
+    /// be read again.
+    #[serde(skip)]
+    pub id: Option<u64>,
+    /// The rule that gave it, counted from 0 in its config.
+    #[serde(skip)]
+    pub rule: Option<usize>,
     /// The type of the condition whose change this event tells, if it tells one.
     #[serde(skip)]
     pub condition: Option<Arc<str>>,
@@ -49,7 +59,7 @@ pub struct Event {
 }
 
 /// The severity of an [`Event`]: Kubernetes' Normal and Warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Something got better or is merely worth knowing.

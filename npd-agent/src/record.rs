@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    fnv,
     kernel::kmsg::Priority,
     problem::Fields,
     source::{file_tail::FilePosition, journal::Cursor},
@@ -96,6 +97,17 @@ impl Position {
         match (self, other) {
             (Self::File(this), Self::File(other)) => this.is_same_place(other),
             _ => self == other,
+        }
+    }
+
+    /// A number that is the same whenever the same record is read again. Sequence numbers of the kernel log begin anew
+    /// with each boot, of which `boot` is the id.
+    #[must_use]
+    pub fn fingerprint(&self, boot: &str) -> u64 {
+        match self {
+            Self::Kernel(seq) => fnv::extend(fnv::extend(fnv::EMPTY, boot.as_bytes()), &seq.to_le_bytes()),
+            Self::File(position) => position.fingerprint(),
+            Self::Journal(cursor) => cursor.fingerprint(),
         }
     }
 

@@ -26,7 +26,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::time::timespec;
+use crate::{time::timespec, vitals::Part};
 
 /// A source of records. It lives on one thread, which it may block.
 pub trait LogSource {
@@ -50,9 +50,10 @@ pub struct SourceError {
 pub struct Stop(Arc<OwnedFd>);
 
 /// What is known of a source from outside.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Health {
     up: IntGauge,
+    part: Part,
 }
 
 // === impl SourceError ===
@@ -130,14 +131,37 @@ impl AsFd for Stop {
 // === impl Health ===
 
 impl Health {
-    /// Shows the health in a gauge.
+    /// Shows the health in a gauge and as a part of the agent.
     #[must_use]
-    pub fn new(up: IntGauge) -> Self {
-        Self { up }
+    pub fn new(up: IntGauge, part: Part) -> Self {
+        up.set(0);
+        Self { up, part }
     }
 
-    /// Whether the source can be read now.
-    pub fn set(&self, up: bool) {
-        self.up.set(i64::from(up));
+    /// The source can be read now.
+    pub fn is_up(&self) {
+        self.up.set(1);
+        self.part.is_ready();
+    }
+
+    /// Of several ways to read the source, the one that is taken.
+    pub fn takes(&self, way: &'static str) {
+        self.part.takes(way);
+    }
+
+    /// The source cannot be read now.
+    pub fn is_down(&self, why: &str) {
+        self.up.set(0);
+        self.part.waits_for(why);
+    }
+
+    /// A sign of life: a step of reading begins.
+    pub fn works(&self) {
+        self.part.works();
+    }
+
+    /// There is nothing to read for now.
+    pub fn rests(&self) {
+        self.part.rests();
     }
 }

@@ -10,7 +10,7 @@ mod slots;
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -135,11 +135,7 @@ impl StateDir {
             Err(fs::TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
             Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let mut boot = String::new();
-        File::open("/proc/sys/kernel/random/boot_id")
-            .and_then(|mut file| file.read_to_string(&mut boot))
-            .map_err(failed)?;
-        Ok(Self { path: path.to_owned(), boot: boot.trim().to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), boot: boot_id().map_err(failed)?, _lock: lock })
     }
 
     /// The file for `name`, for example a config file's path.
@@ -217,6 +213,11 @@ impl StateFile {
     pub fn sync(&self) -> Result<(), StateError> {
         self.slots.sync().map_err(|source| StateError::File { path: self.path.clone(), source })
     }
+}
+
+/// The id of this boot of the node.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 #[cfg(test)]

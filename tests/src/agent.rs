@@ -20,10 +20,11 @@ pub mod sandbox;
 pub mod usage;
 
 use self::log::{Line, Log};
-use self::metrics::Metrics;
+use self::metrics::{Answer, Metrics};
 use self::problem::Problem;
 use self::sandbox::Sandbox;
 use self::usage::Usage;
+use crate::apiserver::ApiServer;
 use crate::monitor::{FENCE, Monitor};
 use crate::poll::{self, SOON};
 use crate::{binary, kmsg, nonce};
@@ -35,7 +36,14 @@ pub struct Setup {
     monitors: Vec<PathBuf>,
     arguments: Vec<OsString>,
     sandbox: Sandbox,
-    port: Option<u16>,
+    ports: Option<Ports>,
+}
+
+/// Where an agent serves its pages.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    metrics: u16,
+    health: u16,
 }
 
 /// A running agent; killed when dropped.
@@ -44,7 +52,7 @@ pub struct Agent {
     child: Child,
     /// What it has logged so far.
     pub log: Log,
-    port: Option<u16>,
+    ports: Option<Ports>,
     folder: Arc<TempDir>,
 }
 
@@ -62,12 +70,20 @@ pub struct Stopped {
 // === impl Setup ===
 
 impl Setup {
-    /// What every test of a running agent wants: no Kubernetes, logs as JSON, metrics on a free port, nothing kept.
+    /// What every test of a running agent wants: no Kubernetes, logs as JSON, pages on free ports, nothing kept.
     pub fn new() -> Result<Self> {
         let mut setup = Self::bare()?.arg("--enable-k8s-exporter=false").arg("--log-format=json").arg("--state-dir=");
-        let port = free_port()?;
-        setup.port = Some(port);
-        Ok(setup.arg(format!("--prometheus-port={port}")))
+        let [metrics, health] = free_ports()?;
+        setup.ports = Some(Ports { metrics, health });
+        Ok(setup.arg(format!("--prometheus-port={metrics}")).arg(format!("--port={health}")))
+    }
+
+    /// Has the agent report to this API server, without credentials, as the node of this name.
+    #[must_use]
+    pub fn cluster(self, server: &ApiServer, node: &str) -> Self {
+        self.arg("--enable-k8s-exporter")
+            .arg(format!("--hostname-override={node}"))
+            .arg(format!("--apiserver-override={}?inClusterConfig=false", server.url()))
     }
 
     /// No argument at all.
@@ -79,7 +95,7 @@ impl Setup {
             monitors: Vec::new(),
             arguments: Vec::new(),
             sandbox: Sandbox::default(),
-            port: None,
+            ports: None,
         })
     }
 
@@ -151,7 +167,7 @@ impl Setup {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stderr = child.stderr.take().context("the agent has no stderr")?;
-        Ok(Agent { child, log: Log::follow(stderr), port: self.port, folder: self.folder })
+        Ok(Agent { child, log: Log::follow(stderr), ports: self.ports, folder: self.folder })
     }
 
     /// Runs an agent that ends by itself, and fails when it does not within some seconds.
@@ -187,8 +203,19 @@ impl Setup {
 
 /// A port of the loop-back interface that was free a moment ago.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a port")?;
-    Ok(listener.local_addr().context("a bound socket has no address")?.port())
+    free_ports().map(|[port]| port)
+}
+
+/// So many different ones.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0").context("cannot bind a port")?;
+        *port = listener.local_addr().context("a bound socket has no address")?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
 }
 
 // === impl Agent ===
@@ -213,7 +240,12 @@ impl Agent {
 
     /// The port of its metrics.
     pub fn port(&self) -> Result<u16> {
-        self.port.context("this agent was started without metrics")
+        Ok(self.ports.context("this agent was started without pages")?.metrics)
+    }
+
+    /// What it answers to a GET of a page beside its metrics, such as `/readyz`.
+    pub fn page(&self, path: &str) -> Result<Answer> {
+        metrics::get(self.ports.context("this agent was started without pages")?.health, path)
     }
 
     /// The problems it has reported so far, without the fences.

@@ -25,6 +25,12 @@ pub fn shipped_config(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name)
 }
 
+/// The `deploy/` folder of this repository: the manifests as shipped.
+#[must_use]
+pub fn shipped_manifest(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
+}
+
 /// Cargo puts a test program into `target/<profile>/deps`, the programs that people run one level above.
 fn beside(name: &str) -> Result<PathBuf> {
     let me = env::current_exe().context("cannot find the path of this test program")?;

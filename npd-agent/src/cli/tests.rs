@@ -47,7 +47,7 @@ fn booleans_are_gos() {
     for (text, value) in
         [("--enable-k8s-exporter", true), ("--enable-k8s-exporter=F", false), ("--enable-k8s-exporter=1", true)]
     {
-        assert_eq!(parse(&[text]).enable_k8s_exporter, value, "{text}");
+        assert_eq!(parse(&[text]).kubernetes.enable_k8s_exporter, value, "{text}");
     }
     assert!(Args::try_parse_from(["npd-agent", "--enable-k8s-exporter=maybe"]).is_err());
 }
@@ -67,13 +67,10 @@ fn flags_of_parts_that_are_not_built_are_refused() {
     for (args, flag) in [
         (["--config.custom-plugin-monitor=x"], "config.custom-plugin-monitor"),
         (["--exporter.stackdriver=x"], "exporter.stackdriver"),
-        (["--port=1"], "port"),
-        (["--k8s-exporter-write-events"], "k8s-exporter-write-events"),
     ] {
         let error = parse(&args).check(|_| ()).unwrap_err();
         assert!(matches!(error, UsageError::NotBuilt { flag: found, .. } if found == flag), "{error}");
     }
-    assert_eq!(parse(&["--config.system-log-monitor=a"]).check(|_| ()), Err(UsageError::Kubernetes));
     assert_eq!(parse(&["--enable-k8s-exporter=false"]).check(|_| ()), Err(UsageError::NoMonitor));
 }
 

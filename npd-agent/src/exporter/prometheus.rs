@@ -5,8 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::Exporter;
 use crate::{
@@ -52,10 +50,10 @@ impl PrometheusExporter {
 impl Exporter for PrometheusExporter {
     /// Everything that can be reported is there with a zero from the start.
     fn declare(&mut self, declared: &Declared) {
-        for reason in &declared.reasons {
+        for reason in &declared.counted.reasons {
             self.counter.with_label_values(&[&**reason]);
         }
-        for (kind, reason) in &declared.conditions {
+        for (kind, reason) in &declared.counted.conditions {
             self.gauge.with_label_values(&[&**kind, &**reason]);
         }
     }
@@ -92,14 +90,9 @@ impl Exporter for PrometheusExporter {
     }
 }
 
-/// Serves `/metrics` until `stop`.
-///
-/// # Errors
-///
-/// When the listener fails for good.
-pub async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) -> std::io::Result<()> {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+/// The page `/metrics`.
+pub fn router(registry: Registry) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(registry)
 }
 
 async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
@@ -118,12 +111,14 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
 mod tests {
     use super::*;
     use crate::{
+        monitor::Counted,
         problem::{Condition, Event, Fields},
         time::Timestamp,
     };
 
     fn status(reason: &str, condition: Option<(&str, ConditionStatus)>, severity: Severity) -> Status {
         Status {
+            monitor: "test.json".into(),
             source: "test".into(),
             events: vec![Event {
                 severity,
@@ -132,6 +127,8 @@ mod tests {
                 message: String::new(),
                 count: 1,
                 again: false,
+                id: None,
+                rule: None,
                 condition: None,
                 fields: Fields::default(),
             }],
@@ -157,10 +154,11 @@ mod tests {
     #[test]
     fn of_the_reasons_of_a_condition_at_most_one_is_set() {
         let registry = Registry::new();
-        let declared = Declared {
+        let counted = Counted {
             reasons: ["DockerHung", "AufsHung", "TaskHung"].map(Into::into).to_vec(),
             conditions: ["DockerHung", "AufsHung"].map(|reason| ("KernelDeadlock".into(), reason.into())).to_vec(),
         };
+        let declared = Declared { monitor: "test.json".into(), conditions: vec!["KernelDeadlock".into()], counted };
         let mut exporter = PrometheusExporter::register(&registry).unwrap();
         exporter.declare(&declared);
         assert_eq!(

@@ -15,7 +15,11 @@ use super::{
     metrics::KernelMetrics,
     probes::{ProbeReport, ProbeState},
 };
-use crate::{record::RecordSink, source::Stop, state::StateFile};
+use crate::{
+    record::RecordSink,
+    source::{Health, Stop},
+    state::StateFile,
+};
 
 /// Which way the user wants the kernel log read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,8 +141,8 @@ impl KernelLog {
     }
 
     /// Reads until `stop`, and then what is there.
-    pub fn run(&mut self, stop: &Stop) -> Result<(), KernelLogError> {
-        self.driver.run(stop)
+    pub fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
+        self.driver.run(stop, health)
     }
 }
 

@@ -26,7 +26,7 @@ use self::{
     counter::Counter,
     fold::{Folded, Folds, Repeats},
 };
-use super::{Declared, quote::quote};
+use super::{Counted, Declared, quote::quote};
 use crate::{
     config::{
         GoDuration,
@@ -41,6 +41,8 @@ use crate::{
 /// One system log monitor.
 #[derive(Debug)]
 pub struct SystemLog {
+    /// The path of its config file.
+    id: Arc<str>,
     source: Arc<str>,
     metrics: bool,
     /// Records from before are nobody's business.
@@ -144,6 +146,7 @@ impl SystemLog {
         }
         patterns.append(&mut clear_patterns);
         Self {
+            id: config.path.to_string_lossy().into(),
             source: config.source,
             metrics: config.metrics_reporting,
             start: start(times, config.lookback.nanos(), config.delay.nanos()),
@@ -165,16 +168,19 @@ impl SystemLog {
     /// What it can report.
     #[must_use]
     pub fn declared(&self) -> Declared {
-        if !self.metrics {
-            return Declared::default();
-        }
+        let types = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let counted = if self.metrics { self.counted() } else { Counted::default() };
+        Declared { monitor: self.id.clone(), conditions: types, counted }
+    }
+
+    fn counted(&self) -> Counted {
         let conditions = self.actions.iter().filter_map(|action| match action.effect {
             Effect::Temporary => None,
             Effect::Permanent { condition } => {
                 Some((self.conditions.get(condition)?.now.kind.clone(), action.reason.clone()))
             }
         });
-        Declared { reasons: self.actions.iter().map(|a| a.reason.clone()).collect(), conditions: conditions.collect() }
+        Counted { reasons: self.actions.iter().map(|a| a.reason.clone()).collect(), conditions: conditions.collect() }
     }
 
     /// The status it has without anything having happened: its conditions, no events.
@@ -228,7 +234,7 @@ impl SystemLog {
         }
         for index in 0..self.conditions.len() {
             while let Some(change) = self.conditions[index].expire(&self.actions, now) {
-                self.report_change(index, change, Fields::default(), out);
+                self.report_change(index, None, change, Fields::default(), out);
             }
         }
     }
@@ -244,7 +250,7 @@ impl SystemLog {
     pub fn answer(&mut self, check: &Check, answer: Answer, now: Timestamp, out: &mut dyn Findings) {
         let Some(condition) = self.conditions.get_mut(check.condition) else { return };
         if let Some(change) = condition.answer(check, answer, &self.actions, now) {
-            self.report_change(check.condition, change, Fields::default(), out);
+            self.report_change(check.condition, None, change, Fields::default(), out);
         }
     }
 
@@ -290,7 +296,7 @@ impl SystemLog {
                 match folded {
                     Folded::Repeat => out.suppressed(&action.reason),
                     Folded::News => {
-                        let event = event(action.reason.clone(), hit.timestamp, message, fields);
+                        let event = event(action.reason.clone(), Some(index), hit.timestamp, message, fields);
                         out.status(self.status(vec![event]));
                     }
                 }
@@ -298,7 +304,7 @@ impl SystemLog {
             Effect::Permanent { condition } => {
                 let Some(state) = self.conditions.get_mut(condition) else { return };
                 if let Some(change) = state.activate(index, key, action, hit, message) {
-                    self.report_change(condition, change, fields, out);
+                    self.report_change(condition, Some(index), change, fields, out);
                 }
             }
         }
@@ -318,16 +324,24 @@ impl SystemLog {
         let Effect::Permanent { condition } = action.effect else { return };
         let Some(state) = self.conditions.get_mut(condition) else { return };
         if let Some(change) = state.clear(rule, &named, &self.actions, hit.timestamp) {
-            self.report_change(condition, change, record.fields.clone(), out);
+            self.report_change(condition, Some(rule), change, record.fields.clone(), out);
         }
     }
 
-    fn report_change(&self, condition: usize, change: Change, fields: Fields, out: &mut dyn Findings) {
+    /// `rule` is the one whose pattern has brought the change.
+    fn report_change(
+        &self,
+        condition: usize,
+        rule: Option<usize>,
+        change: Change,
+        fields: Fields,
+        out: &mut dyn Findings,
+    ) {
         let Some(state) = self.conditions.get(condition) else { return };
         let now = &state.now;
         let (reason, quoted) = (&now.reason, quote(&now.message));
         let text = format!("Node condition {} is now: {}, reason: {reason}, message: {quoted}", now.kind, now.status);
-        let mut event = event(reason.clone(), change.at, text, fields);
+        let mut event = event(reason.clone(), rule, change.at, text, fields);
         if !change.worse {
             event.severity = Severity::Info;
         }
@@ -339,13 +353,14 @@ impl SystemLog {
         let Repeats { rule, message, count, last, window } = repeats;
         let reason = reason_of(&self.actions, rule);
         let text = format!("{message} ({count} more within {})", go(window));
-        let event = Event { count, ..event(reason, last, text, Fields::default()) };
+        let event = Event { count, ..event(reason, Some(rule), last, text, Fields::default()) };
         self.status(vec![event])
     }
 
     fn status(&self, events: Vec<Event>) -> Status {
         let conditions = self.conditions.iter().map(|condition| condition.now.clone()).collect();
-        Status { source: self.source.clone(), events, conditions, metrics: self.metrics }
+        let (monitor, source) = (self.id.clone(), self.source.clone());
+        Status { monitor, source, events, conditions, metrics: self.metrics }
     }
 }
 
@@ -354,8 +369,19 @@ fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
     times.boot.shift(delay).max(times.now.shift(lookback.saturating_neg()))
 }
 
-fn event(reason: Arc<str>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
-    Event { severity: Severity::Warn, timestamp, reason, message, count: 1, again: false, condition: None, fields }
+fn event(reason: Arc<str>, rule: Option<usize>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
+    Event {
+        severity: Severity::Warn,
+        timestamp,
+        reason,
+        message,
+        count: 1,
+        again: false,
+        id: None,
+        rule,
+        condition: None,
+        fields,
+    }
 }
 
 /// The reason of a rule; every index there is comes from the rules themselves.

@@ -29,10 +29,11 @@ use super::{
 };
 use crate::{
     detector::Detector,
+    fnv,
     metrics::AgentMetrics,
-    problem::{Condition, ConditionStatus, Status},
+    problem::{Condition, ConditionStatus, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
-    state::StateDir,
+    state::{self, StateDir},
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -58,6 +59,7 @@ struct Shared {
     last_record: Gauge,
     /// The source, as metrics name it.
     source: String,
+    boot: String,
     node: Node,
     /// Some deadline has changed.
     timer: Notify,
@@ -75,6 +77,8 @@ impl SystemLogs {
             last_record: metrics.last_record.with_label_values(&[source]),
             metrics,
             source: source.to_owned(),
+            // Without it, at worst, an event of another boot is taken for the same.
+            boot: state::boot_id().unwrap_or_default(),
             node: Node::default(),
             timer: Notify::new(),
         };
@@ -274,7 +278,7 @@ impl SystemLogs {
 
     /// Keeps and reports what was found. `place` is of the record that it was found in.
     fn deliver(&self, watched: &mut Watched, place: Option<Place<'_>>) {
-        let Shared { detector, metrics, source, .. } = &*self.shared;
+        let Shared { detector, metrics, source, boot, .. } = &*self.shared;
         for reason in watched.found.suppressed.drain(..) {
             metrics.suppressed.with_label_values(&[&**source, &*reason]).inc();
         }
@@ -288,9 +292,11 @@ impl SystemLogs {
         if readable {
             watched.save(false);
         }
+        let record = position.map(|position| position.fingerprint(boot));
         for mut status in mem::take(&mut watched.found.statuses) {
             for event in &mut status.events {
                 event.again = again;
+                event.id = record.map(|record| event_id(&status.monitor, record, event));
             }
             detector.report(&status);
         }
@@ -354,6 +360,15 @@ impl RecordSink for SystemLogs {
     fn rest(&mut self, now: Monotonic) {
         Self::rest(self, now);
     }
+}
+
+/// The same number whenever the same monitor says the same of the same record.
+fn event_id(monitor: &str, record: u64, event: &Event) -> u64 {
+    let rule = event.rule.map_or(u64::MAX, |rule| rule as u64);
+    let numbers = [record.to_le_bytes(), rule.to_le_bytes()].concat();
+    [monitor.as_bytes(), &numbers, event.reason.as_bytes(), event.message.as_bytes()]
+        .into_iter()
+        .fold(fnv::EMPTY, fnv::extend)
 }
 
 /// The conditions that a monitor had before its file was changed and has no more: nobody can tell of them now.

@@ -136,7 +136,10 @@ impl LogSource for Filelog {
             }
             reader.monitors.rest(now.mono);
             let state = tail.state();
-            health.set(state == FileState::Following);
+            match state {
+                FileState::Following => health.is_up(),
+                _ => health.is_down("the file is not there or cannot be read"),
+            }
             if (state == FileState::Missing) != missing {
                 missing = state == FileState::Missing;
                 let path = reader.options.path.display();
@@ -149,8 +152,12 @@ impl LogSource for Filelog {
             if stopped {
                 return Ok(());
             }
-            if !more {
+            if more {
+                health.works();
+            } else {
+                health.rests();
                 stop.wait(Some(std::os::fd::AsFd::as_fd(tail)), tail.timeout()).map_err(SourceError::new)?;
+                health.works();
             }
         }
     }

@@ -85,7 +85,11 @@ impl LogSource for Journald {
             });
             monitors.rest(Now::read().mono);
             let state = tail.state();
-            health.set(state.files > 0);
+            if state.files > 0 {
+                health.is_up();
+            } else {
+                health.is_down("there is no journal");
+            }
             if (state.files == 0) != waiting {
                 waiting = state.files == 0;
                 if waiting {
@@ -99,8 +103,12 @@ impl LogSource for Journald {
             if stopped {
                 return Ok(());
             }
-            if !outcome.more {
+            if outcome.more {
+                health.works();
+            } else {
+                health.rests();
                 stop.wait(Some(tail.as_fd()), tail.timeout()).map_err(SourceError::new)?;
+                health.works();
             }
         }
     }

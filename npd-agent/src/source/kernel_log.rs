@@ -98,8 +98,11 @@ impl LogSource for KernelLogSource {
 
     fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
         match self.open.take() {
-            Some(Open::Kernel(mut log)) => log.run(stop).map_err(SourceError::new),
-            Some(Open::Journal(mut journal)) => journal.run(stop, health),
+            Some(Open::Kernel(mut log)) => log.run(stop, health).map_err(SourceError::new),
+            Some(Open::Journal(mut journal)) => {
+                health.takes(Mode::Journald.as_str());
+                journal.run(stop, health)
+            }
             None => Ok(()),
         }
     }

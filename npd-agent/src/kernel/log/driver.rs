@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     record::RecordSink,
-    source::Stop,
+    source::{Health, Stop},
     time::{Monotonic, Now, timespec},
 };
 
@@ -115,14 +115,21 @@ impl Driver {
         Ok(driver)
     }
 
-    pub(super) fn run(&mut self, stop: &Stop) -> Result<(), KernelLogError> {
+    pub(super) fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
         let system = |doing| move |error: Errno| KernelLogError::System { doing, source: error.into() };
         epoll::add(&self.epoll, stop.as_fd(), epoll::EventData::new_u64(0), epoll::EventFlags::IN)
             .map_err(system("watching"))?;
         let mut last = Monotonic::default();
+        let mut told = None;
         loop {
+            health.works();
             let cycle = self.cycle()?;
             self.react(cycle)?;
+            if told != Some(self.mode) {
+                told = Some(self.mode);
+                health.takes(self.mode.as_str());
+            }
+            health.rests();
             let now = self.router.now.mono;
             let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
             last = now;

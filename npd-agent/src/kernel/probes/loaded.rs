@@ -15,6 +15,7 @@ use npd_common::Kind;
 
 pub use super::ring::ProbesRing;
 use super::{PROBES, Probe, ProbeReport, ProbeState};
+use crate::chain;
 use crate::kernel::{format::Layout, tracefs};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/npd-ebpf"));
@@ -96,7 +97,7 @@ impl Probes {
                         tracefs::TracefsError::Forbidden { .. } => ProbeState::Forbidden,
                         tracefs::TracefsError::Missing { .. } => ProbeState::Unsupported,
                     };
-                    probe.report(state, chain(error))
+                    probe.report(state, one_line(error))
                 }
             };
             probes.reports.push(report);
@@ -214,25 +215,17 @@ fn exists(tracefs: &Path, group: &str, tracepoint: &str) -> bool {
 /// Why a probe is in this state; a refusal names the capability that this step asks for.
 fn because(state: ProbeState, capability: &str, error: &(dyn Error + 'static)) -> String {
     match state {
-        ProbeState::Forbidden => format!("{capability} is missing, or a security module forbids it: {}", chain(error)),
-        _ => chain(error),
+        ProbeState::Forbidden => {
+            format!("{capability} is missing, or a security module forbids it: {}", one_line(error))
+        }
+        _ => one_line(error),
     }
 }
 
 /// An error and its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // aya repeats its source in some texts.
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
+fn one_line(error: &(dyn Error + 'static)) -> String {
     // What the verifier says is on lines of its own, and often nothing.
-    text.lines().next().unwrap_or_default().trim_end_matches(". Verifier output: ").to_owned()
+    chain(error).lines().next().unwrap_or_default().trim_end_matches(". Verifier output: ").to_owned()
 }
 
 // === impl Counters ===

@@ -17,7 +17,7 @@ use crate::{
         system_log::{ConditionDefinition, Effect},
         system_stats::{Alert, SystemStatsConfig},
     },
-    monitor::{Declared, quote::quote},
+    monitor::{Counted, Declared, quote::quote},
     problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
@@ -28,6 +28,8 @@ const FORGET_AFTER: Duration = Duration::from_hours(24);
 /// The alerts of one config file.
 #[derive(Debug)]
 pub struct Alerts {
+    /// The path of the config file.
+    id: Arc<str>,
     source: Arc<str>,
     metrics_reporting: bool,
     rules: Vec<Rule>,
@@ -91,6 +93,7 @@ impl Alerts {
             })
         });
         Self {
+            id: config.path.to_string_lossy().into(),
             source: config.source.clone(),
             metrics_reporting: config.metrics_reporting,
             rules: rules.collect(),
@@ -101,17 +104,15 @@ impl Alerts {
     /// What can be reported.
     #[must_use]
     pub fn declared(&self) -> Declared {
-        let mut declared = Declared::default();
-        if !self.metrics_reporting {
-            return declared;
-        }
-        for Rule { alert, .. } in &self.rules {
-            declared.reasons.push(alert.reason.clone());
+        let conditions = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let mut counted = Counted::default();
+        for Rule { alert, .. } in self.rules.iter().filter(|_| self.metrics_reporting) {
+            counted.reasons.push(alert.reason.clone());
             if let Some(condition) = self.condition_of(alert) {
-                declared.conditions.push((condition.now.kind.clone(), alert.reason.clone()));
+                counted.conditions.push((condition.now.kind.clone(), alert.reason.clone()));
             }
         }
-        declared
+        Declared { monitor: self.id.clone(), conditions, counted }
     }
 
     /// The conditions as they are now.
@@ -172,12 +173,12 @@ impl Alerts {
                 let (message, fields) = (message(*id, name, &labels, alert, value), fields(*id, name, &labels));
                 match alert.effect {
                     Effect::Temporary => {
-                        let event = event(Severity::Warn, at, alert.reason.clone(), message, None, fields);
+                        let event = event(Severity::Warn, rule, at, alert.reason.clone(), message, fields);
                         Some(self.report(vec![event]))
                     }
                     Effect::Permanent { condition } => {
                         self.conditions.get_mut(condition)?.active.push(Active { rule, labels, message });
-                        self.settle(condition, at, fields)
+                        self.settle(condition, rule, at, fields)
                     }
                 }
             }
@@ -187,13 +188,13 @@ impl Alerts {
                 let fields = fields(*id, name, &labels);
                 let state = self.conditions.get_mut(condition)?;
                 state.active.retain(|active| active.rule != rule || active.labels != labels);
-                self.settle(condition, at, fields)
+                self.settle(condition, rule, at, fields)
             }
         }
     }
 
-    /// Makes a condition say what holds it, and tells when that is news.
-    fn settle(&mut self, condition: usize, at: Timestamp, fields: Fields) -> Option<Status> {
+    /// Makes a condition say what holds it, and tells when that is news; `rule` has brought the change.
+    fn settle(&mut self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
         let state = self.conditions.get_mut(condition)?;
         let (status, reason, message) = match state.active.last() {
             Some(active) => {
@@ -215,12 +216,14 @@ impl Alerts {
             quote(&now.message)
         );
         let severity = if status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
-        let event = event(severity, at, now.reason.clone(), text, Some(now.kind.clone()), fields);
+        let event = event(severity, rule, at, now.reason.clone(), text, fields);
+        let event = Event { condition: Some(now.kind.clone()), ..event };
         Some(self.report(vec![event]))
     }
 
     fn report(&self, events: Vec<Event>) -> Status {
         Status {
+            monitor: self.id.clone(),
             source: self.source.clone(),
             events,
             conditions: self.conditions.iter().map(|state| state.now.clone()).collect(),
@@ -327,15 +330,28 @@ fn fields(id: MetricId, name: &str, labels: &[Text]) -> Fields {
     fields
 }
 
+/// An event of the alert with this index in its config.
 fn event(
     severity: Severity,
+    rule: usize,
     timestamp: Timestamp,
     reason: Arc<str>,
     message: String,
-    condition: Option<Arc<str>>,
     fields: Fields,
 ) -> Event {
-    Event { severity, timestamp, reason, message, count: 1, again: false, condition, fields }
+    Event {
+        severity,
+        timestamp,
+        reason,
+        message,
+        count: 1,
+        again: false,
+        // What is measured cannot be measured again.
+        id: None,
+        rule: Some(rule),
+        condition: None,
+        fields,
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,13 @@ impl FilePosition {
         let is_optional = self.predecessor.is_none() || other.predecessor.is_none();
         same(self.file, other.file) && (is_optional || same(self.predecessor, other.predecessor))
     }
+
+    /// Of positions that are the same place this is the same number.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mark = self.file.map(|file| [file.inode, file.born, file.offset]).unwrap_or_default();
+        mark.iter().fold(fnv::EMPTY, |hash, number| fnv::extend(hash, &number.to_le_bytes()))
+    }
 }
 
 // === impl FileMark ===

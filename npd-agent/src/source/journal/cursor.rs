@@ -7,7 +7,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::time::Timestamp;
+use crate::{fnv, time::Timestamp};
 
 /// The identity of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +75,15 @@ impl Cursor {
     pub(super) fn is_copy_of(&self, other: &Self) -> bool {
         (self.boot_id, self.monotonic, self.realtime, self.xor_hash)
             == (other.boot_id, other.monotonic, other.realtime, other.xor_hash)
+    }
+
+    /// A number that an entry and its copies in other files have in common.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let hash = fnv::extend(fnv::EMPTY, &self.boot_id.to_le_bytes());
+        [self.monotonic, self.realtime, self.xor_hash]
+            .iter()
+            .fold(hash, |hash, number| fnv::extend(hash, &number.to_le_bytes()))
     }
 
     /// Which one comes first, as systemd orders the entries of several files.

@@ -1,17 +1,21 @@
-//! An agent that has nothing to do, and its size on disk.
+//! An agent that has nothing to do, alone and in a cluster, and its size on disk.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use npd_tests::agent::usage::Usage;
+use npd_tests::apiserver::ApiServer;
 use npd_tests::binary;
 use npd_tests::monitor::Monitor;
-use npd_tests::poll;
+use npd_tests::poll::{self, SOON};
 
 use crate::table::Row;
 
 const LONG: Duration = Duration::from_secs(10);
+/// Of the agent in a cluster. The default is five minutes.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 pub(crate) fn measure() -> Result<Vec<Row>> {
     let agent = crate::agent("auto", &Monitor::kernel("idle"))?.start()?;
@@ -20,14 +24,9 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     poll::pause(LONG);
     let after = agent.usage()?;
     agent.stop()?;
-    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let resident = mebibytes(after.resident.total());
-    let parts = format!(
-        "{resident:.1} MiB ({:.1} heap, {:.1} files, {:.1} shared)",
-        mebibytes(after.resident.anonymous),
-        mebibytes(after.resident.files),
-        mebibytes(after.resident.shared)
-    );
+    let (resident, parts) = memory(&after);
+    let (in_cluster, in_cluster_parts, requests) = in_cluster()?;
+    let heartbeats = LONG.as_secs_f64() / HEARTBEAT.as_secs_f64();
     let spent = after.since(&before);
     let wakes = spent.voluntary_switches as f64 / LONG.as_secs_f64();
     let cpu = spent.cpu.as_secs_f64() * 1e3 / LONG.as_secs_f64();
@@ -38,11 +37,46 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     let kind = if is_static { "static" } else { "**not static**" };
     Ok(vec![
         Row::new("resident memory, idle for 10 s", parts).goal("≤ 12 MiB", resident <= 12.0),
+        Row::new("resident memory, idle for 10 s, in a cluster with TLS", in_cluster_parts)
+            .goal("≤ 12 MiB", in_cluster <= 12.0),
+        Row::new("requests a heartbeat, idle in a cluster", format!("{:.1}", requests / heartbeats))
+            .goal("≤ 1", requests <= heartbeats),
         Row::new("wake-ups a second, idle", format!("{wakes:.1}")).goal("≤ 2", wakes <= 2.0),
         Row::new("CPU, idle", format!("{cpu:.2} ms/s")),
         Row::new("program", format!("{megabytes:.1} MB, {kind}"))
             .goal("≤ 12 MB, static", megabytes <= 12.0 && is_static),
     ])
+}
+
+/// The agent of a cluster: its memory, and how many requests it makes in [`LONG`].
+fn in_cluster() -> Result<(f64, String, f64)> {
+    let server = ApiServer::builder().node("bench").token("t").tls().start()?;
+    let setup = crate::agent("auto", &Monitor::kernel("idle"))?;
+    let kubeconfig = setup.folder().join("kubeconfig");
+    server.write_kubeconfig(&kubeconfig)?;
+    let agent = setup
+        .arg("--enable-k8s-exporter")
+        .arg("--hostname-override=bench")
+        .arg(format!("--apiserver-override=?inClusterConfig=false&auth={}", kubeconfig.display()))
+        .arg(format!("--k8s-exporter-heartbeat-period={}s", HEARTBEAT.as_secs()))
+        .start()?;
+    server.wait_for_request("the first conditions", SOON, |request| request.path.ends_with("/status"))?;
+    poll::pause(LONG);
+    let before = server.requests().len();
+    poll::pause(LONG);
+    let requests = server.requests().len() - before;
+    let usage = agent.usage()?;
+    agent.stop()?;
+    let (resident, parts) = memory(&usage);
+    Ok((resident, parts, requests as f64))
+}
+
+/// The resident memory in MiB, and of what it is.
+fn memory(usage: &Usage) -> (f64, String) {
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let resident = mebibytes(usage.resident.total());
+    let [heap, files, shared] = [usage.resident.anonymous, usage.resident.files, usage.resident.shared].map(mebibytes);
+    (resident, format!("{resident:.1} MiB ({heap:.1} heap, {files:.1} files, {shared:.1} shared)"))
 }
 
 /// Whether no dynamic linker is asked for: no program header of the type `PT_INTERP`.

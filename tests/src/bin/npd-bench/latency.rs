@@ -1,9 +1,12 @@
-//! From just before the write(2) of a line to the problem's line read from the agent's log.
+//! From just before the write(2) of a line to the problem's line read from the agent's log, and to its event received
+//! by an API server.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use npd_tests::apiserver::ApiServer;
 use npd_tests::monitor::Monitor;
+use npd_tests::poll::SOON;
 use npd_tests::{kmsg, nonce, poll};
 
 use crate::sample::{median, percentile};
@@ -15,11 +18,13 @@ const LINES: usize = 50;
 const APART: Duration = Duration::from_millis(20);
 
 pub(crate) fn measure() -> Result<Vec<Row>> {
-    let (mut auto, mut kmsg) = (Vec::new(), Vec::new());
+    let (mut auto, mut kmsg, mut api) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         auto.extend(round("auto")?);
         kmsg.extend(round("kmsg")?);
+        api.extend(api_round()?);
     }
+    let (p50_api, p90_api, p99_api) = (median(&api), percentile(&api, 0.9), percentile(&api, 0.99));
     let lines = ROUNDS * LINES;
     let (p50, p50_kmsg) = (median(&auto), median(&kmsg));
     let (p90, p90_kmsg) = (percentile(&auto, 0.9), percentile(&kmsg, 0.9));
@@ -40,6 +45,13 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
             p99,
             p99_kmsg,
         ),
+        Row::new(
+            format!("write(2) to event received by an API server, {lines} lines, median"),
+            format!("{p50_api:.3} ms"),
+        )
+        .goal("≤ 0.3 ms", p50_api <= 0.3),
+        Row::new("write(2) to event received by an API server, 90 of 100", format!("{p90_api:.3} ms")),
+        Row::new("write(2) to event received by an API server, 99 of 100", format!("{p99_api:.3} ms")),
     ])
 }
 
@@ -49,15 +61,7 @@ fn round(source: &str) -> Result<Vec<f64>> {
     let agent =
         crate::agent(source, &Monitor::kernel("latency").rule("Late", &format!(r"npd-late {word} \d+")))?.start()?;
     agent.fence()?;
-    let mut written = Vec::new();
-    for number in 0..LINES {
-        poll::pause(APART + jitter());
-        let mut file = kmsg::writer()?;
-        let line = format!("<6>npd-late {word} {number}\n");
-        let at = Instant::now();
-        kmsg::write_line(&mut file, &line)?;
-        written.push((at, format!("npd-late {word} {number}")));
-    }
+    let written = write(&word)?;
     let reported = agent.wait_for_reports("Late", LINES)?;
     agent.stop()?;
     let mut latencies = Vec::new();
@@ -67,6 +71,44 @@ fn round(source: &str) -> Result<Vec<f64>> {
         latencies.push(report.seen.saturating_duration_since(at).as_secs_f64() * 1e3);
     }
     Ok(latencies)
+}
+
+/// As [`round`], with the API server as the clock's other end: this process itself. Each line has a reason of its own,
+/// for similar events are combined.
+fn api_round() -> Result<Vec<f64>> {
+    let word = nonce();
+    let server = ApiServer::with_node("bench")?;
+    let mut monitor = Monitor::kernel("latency");
+    for number in 0..LINES {
+        monitor = monitor.rule(&format!("Late{number}"), &format!("npd-late {word} {number}"));
+    }
+    let agent = crate::agent("auto", &monitor)?.cluster(&server, "bench").start()?;
+    server.wait_for_request("the first conditions", SOON, |request| request.path.ends_with("/status"))?;
+    agent.fence()?;
+    let written = write(&word)?;
+    let mut latencies = Vec::new();
+    for (at, text) in written {
+        let request = server
+            .wait_for_request(&text, SOON, |request| request.method == "POST" && request.json()["message"] == *text)?;
+        latencies.push(request.at.saturating_duration_since(at).as_secs_f64() * 1e3);
+    }
+    agent.stop()?;
+    Ok(latencies)
+}
+
+/// Writes the lines; gives each with the moment just before.
+fn write(word: &str) -> Result<Vec<(Instant, String)>> {
+    let mut written = Vec::new();
+    for number in 0..LINES {
+        poll::pause(APART + jitter());
+        let mut file = kmsg::writer()?;
+        let text = format!("npd-late {word} {number}");
+        let line = format!("<6>{text}\n");
+        let at = Instant::now();
+        kmsg::write_line(&mut file, &line)?;
+        written.push((at, text));
+    }
+    Ok(written)
 }
 
 /// Up to 8 ms, from the clock's last digits: more than two ticks, with no rhythm.

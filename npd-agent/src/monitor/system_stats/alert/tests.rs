@@ -133,6 +133,8 @@ fn what_belongs_to_alerts_that_stay_goes_on() {
 #[test]
 fn everything_that_can_be_reported_is_declared() {
     let declared = alerts(ALERTS).declared();
+    assert_eq!((&*declared.monitor, declared.conditions), ("f", vec!["Full".into()]));
+    let declared = declared.counted;
     assert_eq!(
         declared.reasons.iter().map(|reason| &**reason).collect::<Vec<_>>(),
         ["DiskFull", "DiskVeryFull", "Errors"]

@@ -1,0 +1,184 @@
+//! The flags of the Kubernetes exporter.
+
+use std::time::Duration;
+
+use clap::ArgAction;
+
+use super::{UsageError, go_bool};
+use crate::{
+    config::GoDuration,
+    exporter::kubernetes::{ApiServer, KubernetesOptions},
+};
+
+/// node-problem-detector's flags of its Kubernetes exporter, and ours beside them.
+#[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct KubernetesArgs {
+    /// Report to the Kubernetes API server: problems as events, conditions at the Node.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    pub enable_k8s_exporter: bool,
+
+    /// The API server, when it is not the one of the cluster that the agent is a pod of, as a URI such as
+    /// `http://10.0.0.1:8080?inClusterConfig=false`. The query knows `inClusterConfig` (use the pod's service account;
+    /// default true), `auth` (a kubeconfig to use instead, with its server), `useServiceAccount` (use the pod's token all
+    /// the same) and `insecure` (do not check the server's certificate). Tokens are read anew when they change.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "URI")]
+    apiserver_override: String,
+
+    /// How long to wait for the API server and the Node at the start before the rest begins without them. Problems are
+    /// looked for from the first moment on; what is found meanwhile is kept.
+    #[arg(long, default_value = "5m", value_parser = span, value_name = "DURATION")]
+    apiserver_wait_timeout: Duration,
+
+    /// How often to ask meanwhile.
+    #[arg(long, default_value = "5s", value_parser = positive_span, value_name = "DURATION")]
+    apiserver_wait_interval: Duration,
+
+    /// How often all conditions are sent although none has changed.
+    #[arg(long, default_value = "5m", value_parser = heartbeat, value_name = "DURATION")]
+    k8s_exporter_heartbeat_period: Duration,
+
+    /// Send events.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    k8s_exporter_write_events: bool,
+
+    /// Send conditions.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    k8s_exporter_update_node_conditions: bool,
+
+    /// Remove condition types from the Node that this agent had set and whose config is gone. Which ones are its own it
+    /// keeps in the Node's annotation `npd-agent/condition-types`. False leaves them for ever, as node-problem-detector
+    /// does; needed when two agents with different configs share a node.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    cleanup_stale_conditions: bool,
+
+    /// Tell a problem that comes from a pod, such as an OOM kill, with an event at the pod, too. Needs the right to list
+    /// pods and to write events in all namespaces (deploy/rbac-pod-events.yaml).
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    pod_events: bool,
+
+    /// The namespace of events about the node. `kubectl describe node` shows them from any.
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = namespace, value_name = "NAMESPACE")]
+    event_namespace: String,
+
+    /// Requests a second that the API server gets at most; 0 means 5, a negative number sets no limit.
+    #[arg(long, default_value = "500", allow_negative_numbers = true, value_parser = rate, value_name = "NUMBER")]
+    kube_api_qps: f32,
+
+    /// Requests at once; 0 means 10.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(..=1_000_000), value_name = "NUMBER")]
+    kube_api_burst: u32,
+}
+
+// === impl KubernetesArgs ===
+
+impl KubernetesArgs {
+    /// What the exporter is to do, and where; nothing when it is off. What has no effect is told to `tell`.
+    pub fn check(
+        &self,
+        node: &str,
+        tell: impl FnMut(&str),
+    ) -> Result<Option<(KubernetesOptions, ApiServer)>, UsageError> {
+        if !self.enable_k8s_exporter {
+            return Ok(None);
+        }
+        let server = ApiServer::parse(&self.apiserver_override, tell)?;
+        let options = KubernetesOptions {
+            node: node.into(),
+            wait_timeout: self.apiserver_wait_timeout,
+            wait_interval: self.apiserver_wait_interval,
+            heartbeat: self.k8s_exporter_heartbeat_period,
+            write_events: self.k8s_exporter_write_events,
+            update_conditions: self.k8s_exporter_update_node_conditions,
+            cleanup_conditions: self.cleanup_stale_conditions,
+            pod_events: self.pod_events,
+            event_namespace: Some(self.event_namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            qps: self.kube_api_qps,
+            burst: self.kube_api_burst,
+        };
+        Ok(Some((options, server)))
+    }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span: GoDuration = text.parse().map_err(|error: crate::config::DurationError| error.to_string())?;
+    span.to_std().ok_or_else(|| "it must not be negative".to_owned())
+}
+
+fn positive_span(text: &str) -> Result<Duration, String> {
+    span(text)?.checked_sub(Duration::from_nanos(1)).ok_or("it must be more than 0")?;
+    span(text)
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        period if period < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
+        period => Ok(period),
+    }
+}
+
+fn rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse().ok().filter(|rate: &f32| rate.is_finite());
+    rate.ok_or_else(|| "it must be a number".to_owned())
+}
+
+/// Empty, or what Kubernetes takes for a namespace's name.
+fn namespace(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.len() <= 63 && text.bytes().all(is_allowed) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be a namespace's name: at most 63 of a-z, 0-9 and -, no - at either end".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Args, *};
+
+    fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from([&["npd-agent"], flags].concat())
+    }
+
+    use clap::Parser as _;
+
+    #[test]
+    fn without_flags_everything_is_as_node_problem_detector_has_it() {
+        let (options, server) = parse(&[]).unwrap().kubernetes.check("n", |_| ()).unwrap().unwrap();
+        assert_eq!(server, ApiServer::parse("", |_| ()).unwrap());
+        assert_eq!(
+            (options.wait_timeout.as_secs(), options.wait_interval.as_secs(), options.heartbeat.as_secs()),
+            (300, 5, 300)
+        );
+        assert!(options.write_events && options.update_conditions && options.cleanup_conditions && !options.pod_events);
+        assert_eq!((options.qps, options.burst, options.event_namespace), (500.0, 500, None));
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_what_is_allowed() {
+        for (flag, allowed) in [
+            ("--apiserver-wait-timeout=-1s", "must not be negative"),
+            ("--apiserver-wait-interval=0", "more than 0"),
+            ("--k8s-exporter-heartbeat-period=10ms", "at least 1s"),
+            ("--k8s-exporter-heartbeat-period=5", "unit"),
+            ("--kube-api-qps=many", "a number"),
+            ("--kube-api-qps=NaN", "a number"),
+            ("--kube-api-burst=-1", "-1"),
+            ("--event-namespace=Kube_System", "a-z, 0-9 and -"),
+            ("--pod-events=perhaps", "true or false"),
+        ] {
+            let error = parse(&[flag]).unwrap_err().to_string();
+            assert!(error.contains(allowed), "{flag}: {error}");
+        }
+        assert!(parse(&["--kube-api-qps=-1"]).is_ok());
+        let wrong = parse(&["--apiserver-override=nowhere"]).unwrap();
+        assert!(matches!(wrong.kubernetes.check("n", |_| ()), Err(UsageError::ApiServer(_))));
+    }
+
+    #[test]
+    fn an_exporter_that_is_off_needs_no_right_address() {
+        let args = parse(&["--enable-k8s-exporter=false", "--apiserver-override=nowhere"]).unwrap();
+        assert!(args.kubernetes.check("n", |_| ()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,270 @@
+//! The Kubernetes exporter: node conditions and events that the cluster can trust.
+//!
+//! What is found is taken in on the thread that found it: conditions into [`condition_sync`], events into
+//! [`event_queue`], both pure and bounded. Two tasks bring it to the API server, each one request at a time, and nothing
+//! in the agent waits for them. While the API server is away, conditions stay as they are now and events wait.
+
+mod api;
+mod back_off;
+mod body;
+mod complaint;
+mod condition_sync;
+mod condition_task;
+mod event_queue;
+mod event_task;
+mod metrics;
+mod node;
+mod pods;
+mod server;
+mod token_bucket;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::{Notify, SetOnce},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    metrics::KubernetesMetrics,
+    server::{ApiServer, ConnectError, OverrideError},
+};
+
+use self::{
+    api::{Api, Connect},
+    condition_sync::{ConditionOptions, ConditionSync},
+    condition_task::Wait,
+    event_queue::{EventQueue, Object},
+    metrics::Outcome,
+    pods::Pods,
+};
+use super::Exporter;
+use crate::{
+    monitor::Declared,
+    problem::{Event, Status},
+    time::Now,
+    vitals::Part,
+};
+
+/// How the cluster is told, as the flags say.
+#[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
+#[derive(Clone, Debug)]
+pub struct KubernetesOptions {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// How long the API server is waited for at the start, and how often it is asked meanwhile.
+    pub wait_timeout: Duration,
+    /// See `wait_timeout`.
+    pub wait_interval: Duration,
+    /// How often all conditions are sent without a change.
+    pub heartbeat: Duration,
+    /// Whether events are sent.
+    pub write_events: bool,
+    /// Whether conditions are sent.
+    pub update_conditions: bool,
+    /// Whether condition types of ours that are no longer configured are removed.
+    pub cleanup_conditions: bool,
+    /// Whether a problem that comes from a pod is told at the pod, too.
+    pub pod_events: bool,
+    /// The namespace of events about the node; `default` when it is not said.
+    pub event_namespace: Option<String>,
+    /// Requests a second; 0 is client-go's default of 5, a negative number no limit.
+    pub qps: f32,
+    /// Requests at once; 0 is client-go's default of 10.
+    pub burst: u32,
+}
+
+/// The exporter's end at the monitors.
+pub struct KubernetesExporter {
+    shared: Arc<Shared>,
+    write_events: bool,
+    pod_events: bool,
+}
+
+/// The exporter's end at the API server.
+#[derive(Debug)]
+pub struct KubernetesTasks {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// What is between the two.
+#[derive(Debug)]
+struct Shared {
+    conditions: Mutex<ConditionSync>,
+    conditions_changed: Notify,
+    events: Mutex<EventQueue>,
+    events_added: Notify,
+    /// The API server was reached, or is no longer waited for: events may be sent.
+    may_send: SetOnce<()>,
+    /// It was reached after it was not: events need not wait any longer.
+    reached_again: Notify,
+    metrics: KubernetesMetrics,
+    part: Part,
+}
+
+/// Starts the exporter. Credentials that cannot be used at all are an error; an API server that is away is not.
+pub async fn start(
+    options: KubernetesOptions,
+    server: ApiServer,
+    metrics: KubernetesMetrics,
+    part: Part,
+) -> Result<(KubernetesExporter, KubernetesTasks), ConnectError> {
+    server.connect().await?;
+    let connect: Connect = Box::new(move || {
+        let server = server.clone();
+        async move { server.connect().await }.boxed()
+    });
+    Ok(start_with(options, connect, metrics, part))
+}
+
+fn start_with(
+    options: KubernetesOptions,
+    connect: Connect,
+    metrics: KubernetesMetrics,
+    part: Part,
+) -> (KubernetesExporter, KubernetesTasks) {
+    let conditions = ConditionSync::new(ConditionOptions {
+        heartbeat: options.heartbeat,
+        write: options.update_conditions,
+        cleanup: options.cleanup_conditions,
+    });
+    let shared = Arc::new(Shared {
+        conditions: Mutex::new(conditions),
+        conditions_changed: Notify::new(),
+        events: Mutex::new(EventQueue::new(Now::read().wall.unix_nanos().cast_unsigned())),
+        events_added: Notify::new(),
+        may_send: SetOnce::new(),
+        reached_again: Notify::new(),
+        metrics: metrics.clone(),
+        part,
+    });
+    let api = Arc::new(Api::new(options.node, connect, options.qps, options.burst, metrics));
+    let stop = CancellationToken::new();
+    let wait = Wait { timeout: options.wait_timeout, interval: options.wait_interval };
+    let pods = options.pod_events.then(Pods::default);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(condition_task::keep(Arc::clone(&shared), Arc::clone(&api), wait, stop.clone()));
+    tasks.spawn(event_task::send(Arc::clone(&shared), api, options.event_namespace, pods, stop.clone()));
+    let exporter = KubernetesExporter {
+        shared: Arc::clone(&shared),
+        write_events: options.write_events,
+        pod_events: options.pod_events,
+    };
+    (exporter, KubernetesTasks { shared, tasks, stop })
+}
+
+// === impl KubernetesExporter ===
+
+impl KubernetesExporter {
+    fn add(&self, source: &Arc<str>, event: &Event) {
+        let mut events = self.shared.events();
+        let now = Instant::now();
+        let mut dropped = events.add(source, event, Object::Node, now);
+        if self.pod_events && event.fields.get("pod_uid").is_some() {
+            dropped += events.add(source, event, Object::Pod, now);
+        }
+        drop(events);
+        self.shared.metrics.count(Outcome::Dropped, dropped);
+    }
+}
+
+impl Exporter for KubernetesExporter {
+    fn declare(&mut self, declared: &Declared) {
+        self.shared.conditions().declare(declared);
+        self.shared.conditions_changed.notify_one();
+    }
+
+    fn export(&mut self, status: &Status) {
+        let is_news = {
+            let mut conditions = self.shared.conditions();
+            conditions.update(status);
+            !conditions.is_told()
+        };
+        if self.write_events && !status.events.is_empty() {
+            for event in &status.events {
+                self.add(&status.source, event);
+            }
+            self.shared.count_waiting();
+            self.shared.events_added.notify_one();
+        }
+        if is_news {
+            self.shared.conditions_changed.notify_one();
+        }
+    }
+}
+
+// === impl KubernetesTasks ===
+
+impl KubernetesTasks {
+    /// Waits until one of the tasks ends, which it never should.
+    pub async fn broken(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a task of the Kubernetes exporter failed");
+        }
+    }
+
+    /// Sends what is left, for at most so long. What is not sent then is counted and told.
+    pub async fn stop(mut self, limit: Duration) {
+        self.stop.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, ended).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        let unsent = self.shared.events().unsent();
+        if unsent > 0 {
+            self.shared.metrics.count(Outcome::Unsent, unsent);
+            tracing::warn!(problems = unsent, "the agent ends before all events are sent");
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn conditions(&self) -> MutexGuard<'_, ConditionSync> {
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn events(&self) -> MutexGuard<'_, EventQueue> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_waiting(&self) {
+        let waiting = self.events().waiting();
+        self.metrics.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    async fn may_send(&self) {
+        self.may_send.wait().await;
+    }
+
+    /// The API server was reached, or there is no reason to wait for it any longer.
+    fn starts(&self) {
+        // It may have been set before.
+        if self.may_send.set(()).is_ok() {
+            self.part.is_ready();
+        }
+    }
+
+    /// The API server has taken conditions after it had not.
+    fn is_reached_by_conditions(&self) {
+        self.reached_again.notify_one();
+    }
+
+    /// The API server has taken events after it had not.
+    fn is_reached_by_events(&self) {
+        self.conditions().is_reachable();
+        self.conditions_changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

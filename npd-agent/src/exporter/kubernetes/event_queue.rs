@@ -1,0 +1,404 @@
+//! Which Events are sent, in which order, and what is counted in one instead; pure.
+//!
+//! An Event tells of a series: the same source, severity, reason, object and message. What comes again is a count in
+//! it. When a reason comes with ever new messages, the tenth and all after it within ten minutes are one series, too.
+//! Each request of a series takes a token of its source and reason, so that a noisy reason starves no other; while
+//! there is no token the series goes on counting, and nothing is thrown away. What is thrown away for want of room, and
+//! what the API server refuses, is counted by the caller.
+//!
+//! Changes of conditions go before everything else and are never made one with each other.
+
+mod similar;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use self::similar::Similar;
+use super::token_bucket::TokenBucket;
+use crate::{
+    fnv,
+    problem::{Event, Severity},
+    time::Timestamp,
+};
+
+/// Series that wait to be sent.
+const WAITING_MAX: usize = 1000;
+/// Series that are remembered because they may come again.
+const REMEMBERED_MAX: usize = 500;
+/// Requests of one source and reason: so many at once, then one in so much time. client-go's figures.
+const BURST: f64 = 25.0;
+const EVERY: Duration = Duration::from_mins(5);
+/// Pairs of source and reason that are told apart; configs name far fewer.
+const BUCKETS_MAX: usize = 1000;
+/// What a message begins with that stands for several. client-go's words.
+const COMBINED: &str = "(combined from similar events): ";
+
+/// The Events that wait, and those that were sent.
+#[derive(Debug)]
+pub(super) struct EventQueue {
+    series: HashMap<SeriesId, Series>,
+    ids: HashMap<Key, SeriesId>,
+    next_id: SeriesId,
+    /// Changes of conditions that may be sent, oldest first.
+    transitions: VecDeque<SeriesId>,
+    /// Everything else that may be sent.
+    others: VecDeque<SeriesId>,
+    /// What has to wait for a token.
+    deferred: BTreeSet<(Instant, SeriesId)>,
+    /// What was sent, by when it was used last.
+    remembered: BTreeMap<u64, SeriesId>,
+    uses: u64,
+    similar: Similar,
+    buckets: HashMap<Class, TokenBucket>,
+    /// Makes names of events whose record cannot be read again.
+    salt: u64,
+}
+
+/// A number for each series, never used twice.
+pub(super) type SeriesId = u64;
+
+/// What an Event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Object {
+    /// The node.
+    Node,
+    /// The pod that it comes from.
+    Pod,
+}
+
+/// What makes a series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    class: Class,
+    severity: Severity,
+    /// The uid of the pod that it comes from, as its cgroup has it.
+    pod: Option<Arc<str>>,
+    /// Nothing for the series of all that are similar.
+    message: Option<Arc<str>>,
+}
+
+/// What has tokens of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Class {
+    source: Arc<str>,
+    reason: Arc<str>,
+    is_transition: bool,
+    object: Object,
+}
+
+#[derive(Debug)]
+struct Series {
+    key: Key,
+    id: u64,
+    message: Arc<str>,
+    container: Option<Arc<str>>,
+    count: u64,
+    /// What of it the API server has.
+    sent: u64,
+    first: Timestamp,
+    last: Timestamp,
+    is_created: bool,
+    /// The API server was asked to create it, and nobody knows whether it did.
+    is_in_doubt: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In one of the lines, deferred, or on its way.
+    Waiting,
+    /// All of it is sent; the number says when it was used.
+    Sent(u64),
+}
+
+/// What is to be told of a series: an Event to be created, or a patch of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Telling {
+    pub(super) series: SeriesId,
+    /// Whether the Event exists already.
+    pub(super) is_created: bool,
+    /// What its name is made of.
+    pub(super) id: u64,
+    pub(super) object: Object,
+    pub(super) source: Arc<str>,
+    pub(super) reason: Arc<str>,
+    pub(super) severity: Severity,
+    pub(super) message: Arc<str>,
+    /// The pod and the container that the message speaks of.
+    pub(super) pod: Option<Arc<str>>,
+    pub(super) container: Option<Arc<str>>,
+    /// How many problems it tells of in all.
+    pub(super) count: u64,
+    /// How many of them the API server knows.
+    pub(super) known: u64,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+}
+
+// === impl EventQueue ===
+
+impl EventQueue {
+    /// Nothing waits. `salt` is another number for each process.
+    pub(super) fn new(salt: u64) -> Self {
+        Self {
+            series: HashMap::new(),
+            ids: HashMap::new(),
+            next_id: 0,
+            transitions: VecDeque::new(),
+            others: VecDeque::new(),
+            deferred: BTreeSet::new(),
+            remembered: BTreeMap::new(),
+            uses: 0,
+            similar: Similar::default(),
+            buckets: HashMap::new(),
+            salt,
+        }
+    }
+
+    /// Takes an event about an object. Gives how many problems had to be thrown away for want of room: of this event,
+    /// or of others that have to go before a change of a condition.
+    pub(super) fn add(&mut self, source: &Arc<str>, event: &Event, object: Object, now: Instant) -> u64 {
+        let class = Class {
+            source: source.clone(),
+            reason: event.reason.clone(),
+            is_transition: event.condition.is_some(),
+            object,
+        };
+        let pod = event.fields.get("pod_uid").map(Arc::from);
+        let message: Arc<str> = event.message.as_str().into();
+        let mut key = Key { class, severity: event.severity, pod, message: Some(message.clone()) };
+        let mut text = message;
+        if !self.ids.contains_key(&key) && !key.class.is_transition && self.similar.add(&key, now) {
+            text = format!("{COMBINED}{text}").into();
+            // About the node, they may come from many pods.
+            let pod = key.pod.take().filter(|_| object == Object::Pod);
+            key = Key { message: None, pod, ..key };
+        }
+        let known = self.ids.get(&key).copied();
+        let is_waiting = known.and_then(|id| self.series.get(&id)).is_some_and(|s| s.state == State::Waiting);
+        let mut dropped = 0;
+        if !is_waiting && self.waiting() >= WAITING_MAX {
+            match self.drop_newest(key.class.is_transition) {
+                Some(problems) => dropped = problems,
+                None => return event.count,
+            }
+        }
+        let id = known.unwrap_or_else(|| self.begin(key.clone(), event));
+        let Some(series) = self.series.get_mut(&id) else { return dropped };
+        series.count = series.count.saturating_add(event.count);
+        series.first = series.first.min(event.timestamp);
+        series.last = series.last.max(event.timestamp);
+        series.message = text;
+        if let State::Sent(used) = series.state {
+            self.remembered.remove(&used);
+        }
+        if !is_waiting {
+            series.state = State::Waiting;
+            self.line_up(id, now);
+        }
+        dropped
+    }
+
+    /// The next that may be sent. It has to be followed by what became of it.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Telling> {
+        while let Some((at, id)) = self.deferred.first().copied().filter(|(at, _)| *at <= now) {
+            self.deferred.remove(&(at, id));
+            self.line_of(id).push_back(id);
+        }
+        let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
+        let series = self.series.get(&id)?;
+        let Key { class, severity, pod, .. } = series.key.clone();
+        Some(Telling {
+            series: id,
+            is_created: series.is_created,
+            id: series.id,
+            object: class.object,
+            source: class.source,
+            reason: class.reason,
+            severity,
+            message: series.message.clone(),
+            pod,
+            container: series.container.clone(),
+            count: series.count,
+            known: series.sent,
+            first: series.first,
+            last: series.last,
+        })
+    }
+
+    /// When something may be sent that may not yet.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.deferred.first().map(|(at, _)| *at)
+    }
+
+    /// It is told.
+    pub(super) fn told(&mut self, telling: &Telling, now: Instant) {
+        self.is_known(telling, telling.count, now);
+    }
+
+    /// The Event is there already, with this count. Gives whether it is this queue's own: it was asked for before, and
+    /// the answer got lost. Otherwise a process before this one has told of the first problem of the series.
+    pub(super) fn exists(&mut self, telling: &Telling, count: u64, now: Instant) -> bool {
+        let Some(series) = self.series.get_mut(&telling.series) else { return false };
+        let is_own = series.is_in_doubt;
+        if !is_own {
+            series.count = series.count.saturating_add(count).saturating_sub(1);
+        }
+        self.is_known(telling, count, now);
+        is_own
+    }
+
+    fn is_known(&mut self, telling: &Telling, count: u64, now: Instant) {
+        let Some(series) = self.series.get_mut(&telling.series) else { return };
+        series.is_created = true;
+        series.sent = count;
+        series.count = series.count.max(count);
+        if series.count > series.sent {
+            self.line_up(telling.series, now);
+        } else {
+            self.remember(telling.series);
+        }
+    }
+
+    /// It has to be tried again: before all others, or behind them when they may fare better. It `may_be_done` when the
+    /// answer got lost.
+    pub(super) fn again(&mut self, telling: &Telling, may_be_done: bool, is_last: bool) {
+        if let Some(series) = self.series.get_mut(&telling.series) {
+            series.is_in_doubt |= may_be_done && !series.is_created;
+        }
+        let line = self.line_of(telling.series);
+        if is_last { line.push_back(telling.series) } else { line.push_front(telling.series) }
+    }
+
+    /// There is no such Event any more, so it is made anew, under another name.
+    pub(super) fn is_missing(&mut self, telling: &Telling) {
+        if let Some(series) = self.series.get_mut(&telling.series) {
+            series.is_created = false;
+            series.is_in_doubt = false;
+            series.id = fnv::extend(series.id, &series.count.to_le_bytes());
+        }
+        self.again(telling, false, false);
+    }
+
+    /// It will never be told: gives how many problems the API server does not know of.
+    pub(super) fn give_up(&mut self, telling: &Telling) -> u64 {
+        self.forget(telling.series)
+    }
+
+    /// Everything may be sent now, tokens or not: there is no later.
+    pub(super) fn flush(&mut self) {
+        for (_, id) in std::mem::take(&mut self.deferred) {
+            self.line_of(id).push_back(id);
+        }
+    }
+
+    /// How many series wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.series.len() - self.remembered.len()
+    }
+
+    /// How many problems wait that the API server does not know of.
+    pub(super) fn unsent(&self) -> u64 {
+        self.series.values().map(|series| series.count - series.sent).sum()
+    }
+
+    fn begin(&mut self, key: Key, event: &Event) -> SeriesId {
+        let id = self.next_id;
+        self.next_id += 1;
+        // About another object it is another Event.
+        let name = match (key.class.object, event.id) {
+            (Object::Node, Some(id)) => id,
+            (Object::Pod, Some(id)) => fnv::extend(id, b"pod"),
+            (_, None) => fnv::extend(self.salt, &id.to_le_bytes()),
+        };
+        let series = Series {
+            key: key.clone(),
+            id: name,
+            message: Arc::from(""),
+            container: event.fields.get("container_id").map(Arc::from),
+            count: 0,
+            sent: 0,
+            first: event.timestamp,
+            last: event.timestamp,
+            is_created: false,
+            is_in_doubt: false,
+            // Not in any line yet.
+            state: State::Sent(u64::MAX),
+        };
+        self.series.insert(id, series);
+        self.ids.insert(key, id);
+        id
+    }
+
+    /// Puts a series into its line, as soon as there is a token for it.
+    fn line_up(&mut self, id: SeriesId, now: Instant) {
+        let Some(class) = self.series.get(&id).map(|series| series.key.class.clone()) else { return };
+        if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&class) {
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
+            if self.buckets.len() >= BUCKETS_MAX {
+                // So many reasons are from no config. Who has spent his tokens gets new ones; the limit for all stays.
+                self.buckets.clear();
+            }
+        }
+        let bucket =
+            self.buckets.entry(class).or_insert_with(|| TokenBucket::new(EVERY.as_secs_f64().recip(), BURST, now));
+        let at = bucket.take(now);
+        if at > now {
+            self.deferred.insert((at, id));
+        } else {
+            self.line_of(id).push_back(id);
+        }
+    }
+
+    fn line_of(&mut self, id: SeriesId) -> &mut VecDeque<SeriesId> {
+        let is_transition = self.series.get(&id).is_some_and(|series| series.key.class.is_transition);
+        if is_transition { &mut self.transitions } else { &mut self.others }
+    }
+
+    fn remember(&mut self, id: SeriesId) {
+        self.uses += 1;
+        if let Some(series) = self.series.get_mut(&id) {
+            series.state = State::Sent(self.uses);
+            self.remembered.insert(self.uses, id);
+        }
+        if self.remembered.len() > REMEMBERED_MAX
+            && let Some((_, oldest)) = self.remembered.pop_first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Makes room for a change of a condition: gives what is lost with the newest of the others. What is deferred goes
+    /// first, for its series is known already.
+    fn drop_newest(&mut self, is_transition: bool) -> Option<u64> {
+        if !is_transition {
+            return None;
+        }
+        let is_other = |series: &HashMap<SeriesId, Series>, id: &SeriesId| {
+            series.get(id).is_some_and(|series| !series.key.class.is_transition)
+        };
+        let deferred = self.deferred.iter().rev().find(|(_, id)| is_other(&self.series, id)).copied();
+        let id = match deferred {
+            Some(entry) => {
+                self.deferred.remove(&entry);
+                entry.1
+            }
+            None => self.others.pop_back()?,
+        };
+        Some(self.forget(id))
+    }
+
+    fn forget(&mut self, id: SeriesId) -> u64 {
+        let Some(series) = self.series.remove(&id) else { return 0 };
+        self.ids.remove(&series.key);
+        series.count - series.sent
+    }
+}
+
+#[cfg(test)]
+mod tests;

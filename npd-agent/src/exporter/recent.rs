@@ -1,0 +1,166 @@
+//! What was found of late, kept for whoever asks this node: the conditions as they are, and the newest problems.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::Exporter;
+use crate::{
+    conditions::{Gone, NodeConditions},
+    monitor::Declared,
+    problem::{Condition, Event, Status},
+};
+
+/// So many problems are kept, as long as they take no more than so many bytes.
+const PROBLEMS_MAX: usize = 200;
+const BYTES_MAX: usize = 256 << 10;
+
+/// What was found of late. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    shared: Arc<Mutex<Found>>,
+}
+
+#[derive(Debug)]
+struct Found {
+    conditions: NodeConditions,
+    /// Oldest first.
+    problems: VecDeque<RecentProblem>,
+    bytes: usize,
+}
+
+/// A problem as it is shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecentProblem {
+    /// The config file of the monitor.
+    monitor: Arc<str>,
+    source: Arc<str>,
+    /// The place of the rule in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    /// The type of the condition that it has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Arc<str>>,
+    #[serde(flatten)]
+    event: Event,
+}
+
+// === impl Recent ===
+
+impl Default for Recent {
+    fn default() -> Self {
+        let conditions = NodeConditions::new(Gone::Forget);
+        let found = Found { conditions, problems: VecDeque::new(), bytes: 0 };
+        Self { shared: Arc::new(Mutex::new(found)) }
+    }
+}
+
+impl Recent {
+    /// The node's conditions, by type.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.lock().conditions.iter().cloned().collect()
+    }
+
+    /// The newest problems, newest first.
+    #[must_use]
+    pub fn problems(&self) -> Vec<RecentProblem> {
+        self.lock().problems.iter().rev().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exporter for Recent {
+    fn declare(&mut self, declared: &Declared) {
+        self.lock().conditions.declare(declared);
+    }
+
+    fn export(&mut self, status: &Status) {
+        let mut found = self.lock();
+        found.conditions.update(status);
+        for event in &status.events {
+            let problem = RecentProblem {
+                monitor: status.monitor.clone(),
+                source: status.source.clone(),
+                rule: event.rule.map(|rule| format!("/rules/{rule}")),
+                condition: event.condition.clone(),
+                event: event.clone(),
+            };
+            found.bytes += problem.bytes();
+            found.problems.push_back(problem);
+            while found.problems.len() > PROBLEMS_MAX || found.bytes > BYTES_MAX {
+                let Some(oldest) = found.problems.pop_front() else { break };
+                found.bytes -= oldest.bytes();
+            }
+        }
+    }
+}
+
+// === impl RecentProblem ===
+
+impl RecentProblem {
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let fields = self.event.fields.iter().map(|(name, value)| name.len() + value.len());
+        size_of::<Self>() + self.event.message.len() + fields.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        problem::{Fields, Severity},
+        time::Timestamp,
+    };
+
+    fn status(message: String) -> Status {
+        let mut fields = Fields::default();
+        fields.add("pid", "7");
+        let event = Event {
+            severity: Severity::Warn,
+            timestamp: Timestamp::default(),
+            reason: "TaskHung".into(),
+            message,
+            count: 1,
+            again: false,
+            id: Some(1),
+            rule: Some(3),
+            condition: None,
+            fields,
+        };
+        let (monitor, source) = ("kernel.json".into(), "kernel-monitor".into());
+        Status { monitor, source, events: vec![event], conditions: Vec::new(), metrics: true }
+    }
+
+    #[test]
+    fn a_problem_says_where_it_comes_from() {
+        let mut recent = Recent::default();
+        recent.export(&status("task x".to_owned()));
+        assert_eq!(
+            serde_json::to_string(&recent.problems()).unwrap(),
+            r#"[{"monitor":"kernel.json","source":"kernel-monitor","rule":"/rules/3","severity":"warn","timestamp":"1970-01-01T00:00:00Z","reason":"TaskHung","message":"task x","fields":{"pid":"7"}}]"#
+        );
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_memory_is_bounded() {
+        let mut recent = Recent::default();
+        for number in 0..1000 {
+            recent.export(&status(format!("task {number}")));
+        }
+        let problems = recent.problems();
+        assert_eq!(problems.len(), PROBLEMS_MAX);
+        assert_eq!(problems[0].event.message, "task 999");
+        for _ in 0..100 {
+            recent.export(&status("x".repeat(100_000)));
+        }
+        assert!(recent.lock().bytes <= BYTES_MAX && recent.problems().len() == 2, "{}", recent.problems().len());
+    }
+}

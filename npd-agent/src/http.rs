@@ -1,0 +1,163 @@
+//! Serving HTTP to whoever can reach the port: bounded in connections, in time and in memory.
+//!
+//! The pages are small and made at once, so whoever takes long is not interested in them.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; others wait in the kernel's queue.
+    pub connections: usize,
+    /// From the start of a connection, or from the last answer, to the end of a request's head.
+    pub head: Duration,
+    /// The life of a connection.
+    pub connection: Duration,
+    /// For requests that are under way when the end comes.
+    pub end: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            head: Duration::from_secs(10),
+            connection: Duration::from_mins(5),
+            end: Duration::from_millis(300),
+        }
+    }
+}
+
+/// The largest head of a request, in bytes; hyper takes no less.
+const HEAD_MAX: usize = 8 << 10;
+/// After an accept(2) that fails, as for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` until `stop`.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_MAX);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((listener.accept().await?.0, place))
+        };
+        let (stream, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // How a client ends its connection is its own business.
+            drop(tokio::time::timeout(limits.connection, connection).await);
+            drop(place);
+        });
+    }
+    drop(tokio::time::timeout(limits.end, graceful.shutdown()).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn server(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", get(|| async { "hello" }));
+        let task = tokio::spawn(serve(listener, router, limits, stop.clone()));
+        (address, stop, task)
+    }
+
+    /// Sends, and reads until the server closes the connection.
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is an end, too.
+        drop(tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("the server never closes"));
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_page_is_served_and_the_end_is_quick_although_a_client_stays() {
+        let (address, stop, task) = server(Limits::default()).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        assert!(exchange(address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.ends_with("hello"));
+        stop.cancel();
+        tokio::time::timeout(SOON, task).await.unwrap().unwrap();
+        // Either it is closed or it is reset; it is not kept.
+        assert!(!matches!(tokio::time::timeout(SOON, idle.read(&mut [0])).await.unwrap(), Ok(1..)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_end_its_head_is_closed() {
+        let limits = Limits { head: Duration::from_millis(50), ..Limits::default() };
+        let (address, ..) = server(limits).await;
+        for begun in ["", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let answer = exchange(address, begun).await;
+            assert_eq!(answer.contains("hello"), begun.ends_with("\r\n\r\n"), "{begun:?}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_connection_has_an_end() {
+        let limits = Limits { connection: Duration::from_millis(50), ..Limits::default() };
+        let (address, ..) = server(limits).await;
+        assert_eq!(
+            exchange(address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n").await,
+            ""
+        );
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let (address, ..) = server(Limits::default()).await;
+        let answer = exchange(address, &format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(HEAD_MAX))).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn more_clients_than_places_wait_for_one() {
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let (address, ..) = server(limits).await;
+        let first = TcpStream::connect(address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let second = tokio::spawn(exchange(address, request));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(tokio::time::timeout(SOON, second).await.unwrap().unwrap().ends_with("hello"));
+    }
+}
