@@ -122,16 +122,17 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     let conditions = Conditions::check(&raw.conditions, findings);
     let mut metrics = Vec::new();
     let context = alert::Context { conditions: &conditions, metrics_reporting };
-    for (section, raw) in Section::ALL.into_iter().zip(&raw.sections) {
-        check_metrics(section, raw, &context, &mut metrics, findings);
+    for section in Section::ALL {
+        check_metrics(section, raw.section(section), &context, &mut metrics, findings);
     }
     if conditions.complete {
         let alerts = raw.sections.iter().flat_map(|section| &section.metrics.entries).flat_map(|entry| &entry.alerts.0);
         let named = alerts.filter_map(|alert| alert.condition.get()).collect();
         conditions.report_unused(&raw.conditions, &named, findings);
     }
-    let [_, disk, _, _, os_feature, net, ..] = &raw.sections;
-    check_timeout(disk, root, findings);
+    let [disk, os_feature, net] = [Section::Disk, Section::OsFeature, Section::Net].map(|section| raw.section(section));
+    // It has no effect, but it has to be a duration.
+    check_span(&disk.lsblk_timeout, root, findings);
     let config = SystemStatsConfig {
         path: path.to_owned(),
         source: raw.source.get().filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SOURCE).into(),
@@ -205,11 +206,6 @@ fn check_interval<'d>(field: &Field<'d, &'d str>, root: Value<'d>, findings: &mu
         Err(error) => findings.error(field.at(root), Problem::Duration(error)),
     }
     DEFAULT_INTERVAL
-}
-
-/// It has no effect, but it has to be a duration.
-fn check_timeout<'d>(disk: &RawSection<'d>, root: Value<'d>, findings: &mut Findings) {
-    check_span(&disk.lsblk_timeout, root, findings);
 }
 
 fn check_proc_path<'d>(field: &Field<'d, &'d str>, root: Value<'d>, findings: &mut Findings) -> Option<PathBuf> {

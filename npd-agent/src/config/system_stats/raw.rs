@@ -104,11 +104,16 @@ impl<'d> Decode<'d> for RawSystemStats<'d> {
             "conditions" => self.conditions.decode(value, findings),
             "metricsReporting" => self.metrics_reporting.decode(value, findings),
             key => {
-                let mut sections = Section::ALL.iter().zip(&mut self.sections);
-                let found = sections.find(|(section, _)| section.key() == key);
-                found.is_none_or(|(section, raw)| raw.decode(*section, value, findings))
+                let section = Section::ALL.into_iter().find(|section| section.key() == key);
+                section.is_none_or(|section| self.sections[section as usize].decode(section, value, findings))
             }
         })
+    }
+}
+
+impl<'d> RawSystemStats<'d> {
+    pub(super) fn section(&self, section: Section) -> &RawSection<'d> {
+        &self.sections[section as usize]
     }
 }
 

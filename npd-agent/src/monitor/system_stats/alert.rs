@@ -148,8 +148,10 @@ impl Alerts {
                 Some(Active { rule, ..active.clone() })
             });
             state.active = still.collect();
-            if !state.active.is_empty() {
-                state.now = old.now.clone();
+            let fresh = state.now.transition;
+            state.refresh(&self.rules, fresh);
+            if (state.now.status, &state.now.reason) == (old.now.status, &old.now.reason) {
+                state.now.transition = old.now.transition;
             }
         }
     }
@@ -177,8 +179,12 @@ impl Alerts {
                         Some(self.report(vec![event]))
                     }
                     Effect::Permanent { condition } => {
-                        self.conditions.get_mut(condition)?.active.push(Active { rule, labels, message });
-                        self.settle(condition, rule, at, fields)
+                        // Another disk with the same problem is news, the same problem again is none.
+                        let tells_apart = !labels.is_empty();
+                        let state = self.conditions.get_mut(condition)?;
+                        state.active.push(Active { rule, labels, message });
+                        let is_news = state.refresh(&self.rules, at) || tells_apart;
+                        if is_news { self.report_change(condition, rule, at, fields) } else { None }
                     }
                 }
             }
@@ -188,26 +194,15 @@ impl Alerts {
                 let fields = fields(*id, name, &labels);
                 let state = self.conditions.get_mut(condition)?;
                 state.active.retain(|active| active.rule != rule || active.labels != labels);
-                self.settle(condition, rule, at, fields)
+                let is_news = state.refresh(&self.rules, at);
+                if is_news { self.report_change(condition, rule, at, fields) } else { None }
             }
         }
     }
 
-    /// Makes a condition say what holds it, and tells when that is news; `rule` has brought the change.
-    fn settle(&mut self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
-        let state = self.conditions.get_mut(condition)?;
-        let (status, reason, message) = match state.active.last() {
-            Some(active) => {
-                (ConditionStatus::True, self.rules.get(active.rule)?.alert.reason.clone(), active.message.clone())
-            }
-            None => (ConditionStatus::False, state.healthy.reason.clone(), state.healthy.message.clone()),
-        };
-        let now = &mut state.now;
-        now.message = message;
-        if now.status == status && now.reason == reason {
-            return None;
-        }
-        (now.status, now.reason, now.transition) = (status, reason, at);
+    /// Tells what a condition is now; `rule` has brought the change.
+    fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
+        let now = &self.conditions.get(condition)?.now;
         let text = format!(
             "Node condition {} is now: {}, reason: {}, message: {}",
             now.kind,
@@ -215,7 +210,7 @@ impl Alerts {
             now.reason,
             quote(&now.message)
         );
-        let severity = if status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
+        let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
         let event = event(severity, rule, at, now.reason.clone(), text, fields);
         let event = Event { condition: Some(now.kind.clone()), ..event };
         Some(self.report(vec![event]))
@@ -297,6 +292,22 @@ impl ConditionState {
             message: healthy.message.clone(),
         };
         Self { healthy: healthy.clone(), now: condition, active: Vec::new() }
+    }
+
+    /// Makes the condition say what holds it; `true` when its status or reason is another then.
+    fn refresh(&mut self, rules: &[Rule], at: Timestamp) -> bool {
+        let last = self.active.last().and_then(|active| Some((active, rules.get(active.rule)?)));
+        let (status, reason, message) = match last {
+            Some((active, rule)) => (ConditionStatus::True, &rule.alert.reason, &active.message),
+            None => (ConditionStatus::False, &self.healthy.reason, &self.healthy.message),
+        };
+        let now = &mut self.now;
+        now.message.clone_from(message);
+        if now.status == status && now.reason == *reason {
+            return false;
+        }
+        (now.status, now.reason, now.transition) = (status, reason.clone(), at);
+        true
     }
 }
 

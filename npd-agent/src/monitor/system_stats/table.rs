@@ -311,6 +311,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_section_stands_where_its_number_says() {
+        assert!(Section::ALL.into_iter().enumerate().all(|(index, section)| section as usize == index));
+    }
+
+    #[test]
     fn ids_are_unique_and_labels_are_sorted() {
         let ids: BTreeSet<_> = MetricId::ALL.iter().map(|id| id.metric().id).collect();
         assert_eq!(ids.len(), MetricId::ALL.len());

@@ -73,7 +73,8 @@ fn a_condition_holds_when_the_bound_was_passed_for_so_long_and_ends_with_it() {
 fn the_problem_that_began_last_is_shown_and_the_last_to_end_ends_the_condition() {
     let mut alerts = alerts(ALERTS);
     alerts.observe(&used(&[("sda", 95.0), ("sdb", 95.0)]), true, at(0));
-    assert_eq!(reasons(&alerts.observe(&used(&[("sda", 95.0), ("sdb", 95.0)]), true, at(60))), ["DiskFull"]);
+    let both = alerts.observe(&used(&[("sda", 95.0), ("sdb", 95.0)]), true, at(60));
+    assert_eq!(reasons(&both), ["DiskFull", "DiskFull"], "each disk is news");
     let statuses = alerts.observe(&used(&[("sda", 99.0), ("sdb", 95.0)]), true, at(70));
     assert_eq!(reasons(&statuses), ["DiskVeryFull"]);
     let statuses = alerts.observe(&used(&[("sda", 50.0), ("sdb", 95.0)]), true, at(80));
@@ -123,7 +124,11 @@ fn what_belongs_to_alerts_that_stay_goes_on() {
     let (held, other) = (ALERTS.replace("\"sda\"", "\"sdc\""), ALERTS.replace("90", "91").replace("98", "97"));
     let mut same = alerts(&held);
     same.restore(before);
-    assert_eq!(same.status().conditions[0].status, ConditionStatus::True);
+    let condition = &same.status().conditions[0];
+    assert_eq!(
+        (condition.status, &*condition.reason, condition.transition),
+        (ConditionStatus::True, "DiskFull", at(60).wall)
+    );
     assert_eq!(same.observe(&used(&[("sda", 99.0), ("sdb", 95.0)]), true, at(70)), [], "that is known");
     let mut changed = alerts(&other);
     changed.restore(same);
