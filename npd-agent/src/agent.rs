@@ -13,13 +13,17 @@ use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::system_log::{LogInput, SystemLogConfig},
+    config::{
+        ConfigErrors, ConfigFile, Loaded, SystemStatsConfig,
+        system_log::{LogInput, SystemLogConfig},
+    },
     detector::Detector,
     kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
         system_log::{SystemLog, Times},
         system_logs::{Before, SystemLogs},
+        system_stats::{self, Monitors},
     },
     problem::{Event, Fields, Severity, Status},
     reload::Changed,
@@ -45,6 +49,7 @@ pub struct Agent {
     supervisor: Supervisor,
     kernel_log: Option<SystemLogs>,
     units: Vec<Unit>,
+    stats: Monitors,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -66,6 +71,9 @@ pub enum AgentError {
     /// The system gives no thread or no file descriptor.
     #[error("cannot start a source")]
     Start(#[source] io::Error),
+    /// The system gives no thread.
+    #[error(transparent)]
+    StartStats(#[from] system_stats::StartError),
     /// Not one source can be read.
     #[error("no problem daemon is successfully setup")]
     Nothing(#[source] SourceError),
@@ -87,12 +95,14 @@ impl Agent {
         vitals: Vitals,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
+        let detector = Arc::new(detector);
         Ok(Self {
+            stats: Monitors::new(registry, Arc::clone(&detector))?,
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
             supervisor: Supervisor::new(metrics.clone(), vitals),
             metrics,
-            detector: Arc::new(detector),
+            detector,
             state: state.map(Arc::new),
             kernel_log: None,
             units: Vec::new(),
@@ -101,7 +111,17 @@ impl Agent {
         })
     }
 
-    /// Starts all monitors. Sources that cannot be read are tried again for ever, unless none can.
+    /// Starts the system stats monitors.
+    pub fn add_system_stats(&mut self, configs: Vec<SystemStatsConfig>) -> Result<(), AgentError> {
+        for config in configs {
+            self.config_is_used(&config.path);
+            self.stats.add(config)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the system log monitors. Sources that cannot be read are tried again for ever, unless none can and nothing
+    /// else is to be done.
     pub async fn start(&mut self, configs: Vec<SystemLogConfig>) -> Result<(), AgentError> {
         let times = times();
         let (kernel, others): (Vec<_>, Vec<_>) =
@@ -124,7 +144,9 @@ impl Agent {
         if let Some(index) = failed.iter().position(|(_, error)| error.is_refusal()) {
             return Err(AgentError::Nothing(failed.swap_remove(index).1));
         }
+        // A system stats monitor has work without any source.
         if failed.len() == attempted
+            && self.stats.is_empty()
             && let Some((_, error)) = failed.pop()
         {
             return Err(AgentError::Nothing(error));
@@ -164,8 +186,9 @@ impl Agent {
 
     /// Takes changed config files: one that can be used is used, any other is told of and leaves things as they are.
     pub fn reload(&mut self, changes: Vec<Changed>) -> Result<(), AgentError> {
-        for Changed { path, outcome, .. } in changes {
+        for Changed { file: ConfigFile { path, .. }, outcome, .. } in changes {
             let file = path.display().to_string();
+            let outcome = outcome.and_then(|loaded| self.check_names(loaded));
             let outcome = match outcome {
                 Ok(loaded) => {
                     for warning in &loaded.warnings {
@@ -173,6 +196,9 @@ impl Agent {
                     }
                     for config in loaded.system_logs {
                         self.replace(config)?;
+                    }
+                    for config in loaded.system_stats {
+                        self.stats.replace(config);
                     }
                     tracing::info!(file, "config file changed: it is in use");
                     "used"
@@ -193,9 +219,14 @@ impl Agent {
         Ok(())
     }
 
+    /// Refuses a changed config file of a system stats monitor that takes the names of another one's metrics.
+    fn check_names(&self, loaded: Loaded) -> Result<Loaded, ConfigErrors> {
+        let errors: Vec<_> = loaded.system_stats.iter().flat_map(|config| self.stats.conflicts(config)).collect();
+        if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors { errors, warnings: loaded.warnings }) }
+    }
+
     /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
     fn complain(&self, path: &Path, why: &str) {
-        let Some(unit) = self.units.iter().find(|unit| unit.path == path) else { return };
         let event = Event {
             severity: Severity::Warn,
             timestamp: Now::read().wall,
@@ -207,6 +238,9 @@ impl Agent {
             rule: None,
             condition: None,
             fields: Fields::default(),
+        };
+        let Some(unit) = self.units.iter().find(|unit| unit.path == path) else {
+            return self.stats.report(path, event);
         };
         let conditions = unit.monitors.conditions(path);
         let (monitor, source) = (path.to_string_lossy().into(), unit.source.clone());
@@ -224,6 +258,7 @@ impl Agent {
             self.supervisor.stop_all();
             let own = self.units.iter().filter(|unit| unit.input != LogInput::KernelLog).map(|unit| &unit.monitors);
             own.chain(&self.kernel_log).for_each(SystemLogs::finish);
+            self.stats.stop();
             (self.stop, self.tasks)
         });
         if let Ok((stop, tasks)) = stopped.await {
@@ -311,12 +346,16 @@ impl Agent {
         // Another log is another place to be in: it has a file of its own.
         let memory = self.state.as_ref().map(|dir| (&**dir, format!("{} {}", path.display(), input.name())));
         monitors.add(&path, monitor, memory.as_ref().map(|(dir, name)| (*dir, name.as_str())), before);
+        self.config_is_used(&path);
+        self.units.push(Unit { path, source, input, name, monitors });
+    }
+
+    fn config_is_used(&self, path: &Path) {
         let file = path.display().to_string();
         self.metrics.config_valid.with_label_values(&[&*file]).set(1);
         for outcome in ["used", "refused"] {
             self.metrics.config_reloads.with_label_values(&[&*file, outcome]);
         }
-        self.units.push(Unit { path, source, input, name, monitors });
     }
 }
 

@@ -12,7 +12,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub use self::kubernetes::KubernetesArgs;
 
-use crate::{exporter::kubernetes::OverrideError, kernel::log::KernelSource, replay::Format};
+use crate::{config::ConfigFile, exporter::kubernetes::OverrideError, kernel::log::KernelSource, replay::Format};
 
 /// What `--help` begins with.
 const ABOUT: &str =
@@ -68,6 +68,10 @@ pub struct Args {
     /// Config files of system log monitors, separated by commas; may be repeated.
     #[arg(long = "config.system-log-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
     pub system_log_monitors: Vec<CommaList>,
+
+    /// Config files of system stats monitors, separated by commas; may be repeated.
+    #[arg(long = "config.system-stats-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
+    pub system_stats_monitors: Vec<CommaList>,
 
     #[arg(long = "system-log-monitors", hide = true, action = ArgAction::Append)]
     deprecated_system_log_monitors: Vec<CommaList>,
@@ -139,8 +143,6 @@ struct Later {
     config_custom_plugin_monitor: Option<String>,
     #[arg(long = "custom-plugin-monitors", hide = true)]
     custom_plugin_monitors: Option<String>,
-    #[arg(long = "config.system-stats-monitor", hide = true)]
-    config_system_stats_monitor: Option<String>,
     #[arg(long = "exporter.stackdriver", hide = true)]
     exporter_stackdriver: Option<String>,
 }
@@ -150,7 +152,7 @@ struct Later {
 pub enum Command {
     /// Show what this kernel allows: each probe with its state, and how the kernel log would be read.
     Features,
-    /// Check config files of system log monitors: all errors, and what is probably a mistake, each with its place.
+    /// Check config files of any monitors: all errors, and what is probably a mistake, each with its place.
     ///
     /// Exit status: 0 when all files can be used, also with warnings; 1 when one cannot.
     CheckConfig {
@@ -264,7 +266,7 @@ pub enum UsageError {
 
 impl Args {
     /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
-    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<PathBuf>, UsageError> {
+    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
         self.later.check()?;
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
         let mut configs = paths(&self.system_log_monitors);
@@ -281,6 +283,8 @@ impl Args {
         if !self.logtostderr {
             note("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
         }
+        let stats = paths(&self.system_stats_monitors).into_iter().map(ConfigFile::system_stats);
+        let configs: Vec<_> = configs.into_iter().map(ConfigFile::system_log).chain(stats).collect();
         if configs.is_empty() {
             return Err(UsageError::NoMonitor);
         }
@@ -292,16 +296,10 @@ impl Args {
 
 impl Later {
     fn check(&self) -> Result<(), UsageError> {
-        let Self {
-            config_custom_plugin_monitor,
-            custom_plugin_monitors,
-            config_system_stats_monitor,
-            exporter_stackdriver,
-        } = self;
+        let Self { config_custom_plugin_monitor, custom_plugin_monitors, exporter_stackdriver } = self;
         for (value, flag, part) in [
             (config_custom_plugin_monitor, "config.custom-plugin-monitor", "the custom plugin monitor"),
             (custom_plugin_monitors, "custom-plugin-monitors", "the custom plugin monitor"),
-            (config_system_stats_monitor, "config.system-stats-monitor", "the system stats monitor"),
             (exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter"),
         ] {
             if value.is_some() {

@@ -11,6 +11,7 @@ pub mod json;
 mod report;
 mod rfc3339;
 pub mod system_log;
+pub mod system_stats;
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
@@ -20,17 +21,38 @@ use std::path::{Path, PathBuf};
 pub use self::duration::{DurationError, GoDuration, parse_duration};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
 pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
+pub use self::system_stats::SystemStatsConfig;
 
 use crate::fnv;
 
 /// The most bytes a file may have.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
 
+/// A config file and the monitor that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// The file, as named on the command line.
+    pub path: PathBuf,
+    /// The monitor.
+    pub monitor: MonitorKind,
+}
+
+/// What a config file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MonitorKind {
+    /// `--config.system-log-monitor`.
+    SystemLog,
+    /// `--config.system-stats-monitor`.
+    SystemStats,
+}
+
 /// All configuration there is, checked.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// One for each file of `--config.system-log-monitor`, in their order.
     pub system_logs: Vec<SystemLogConfig>,
+    /// One for each file of `--config.system-stats-monitor`, in their order.
+    pub system_stats: Vec<SystemStatsConfig>,
     /// What is odd about the files.
     pub warnings: Vec<Warning>,
 }
@@ -41,17 +63,30 @@ pub struct Loaded {
 ///
 /// Everything that is wrong with any of the files; see [`Problem`].
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
+    load_files(&paths.iter().map(ConfigFile::system_log).collect::<Vec<_>>())
+}
+
+/// Loads files of any monitors. A file that is given twice to one of them is loaded once.
+///
+/// # Errors
+///
+/// Everything that is wrong with any of the files; see [`Problem`].
+pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
     let mut loaded = Loaded::default();
     let mut errors = Vec::new();
-    for (i, path) in paths.iter().enumerate() {
-        if paths[..i].contains(path) {
-            loaded.warnings.push(Warning { file: path.clone(), place: None, notice: Notice::FileTwice });
+    for (i, file) in files.iter().enumerate() {
+        if files[..i].contains(file) {
+            loaded.warnings.push(Warning { file: file.path.clone(), place: None, notice: Notice::FileTwice });
             continue;
         }
-        match load_system_log(path, &mut loaded.warnings) {
-            Ok(config) => loaded.system_logs.push(config),
+        let text = read_text(&file.path).map_err(|found| found.errors);
+        match text.and_then(|text| loaded.add(file, &text)) {
+            Ok(()) => {}
             Err(found) => errors.extend(found),
         }
+    }
+    for (i, config) in loaded.system_stats.iter().enumerate() {
+        errors.extend(conflicts(config, &loaded.system_stats[..i]));
     }
     if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors { errors, warnings: loaded.warnings }) }
 }
@@ -61,12 +96,44 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
 /// # Errors
 ///
 /// As [`load`].
-pub fn load_text(path: &Path, text: &[u8]) -> Result<Loaded, ConfigErrors> {
-    let mut warnings = Vec::new();
-    match read_system_log(path, text, &mut warnings) {
-        Ok(config) => Ok(Loaded { system_logs: vec![config], warnings }),
-        Err(errors) => Err(ConfigErrors { errors, warnings }),
+pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors> {
+    let mut loaded = Loaded::default();
+    match loaded.add(file, text) {
+        Ok(()) => Ok(loaded),
+        Err(errors) => Err(ConfigErrors { errors, warnings: loaded.warnings }),
     }
+}
+
+/// The monitor that a file is for, by its keys: those of a log monitor say where its lines come from.
+#[must_use]
+pub fn guess(path: &Path) -> MonitorKind {
+    let Ok(text) = read_text(path) else { return MonitorKind::SystemLog };
+    let Ok(document) = json::parse(&text) else { return MonitorKind::SystemLog };
+    let has = |keys: &[&str]| document.root().members().any(|m| keys.iter().any(|key| m.key.eq_ignore_ascii_case(key)));
+    if !has(&["plugin", "rules"]) && has(system_stats::KEYS) {
+        MonitorKind::SystemStats
+    } else {
+        MonitorKind::SystemLog
+    }
+}
+
+/// The names that a file gives to other metrics than other files do.
+pub(crate) fn conflicts<'a>(
+    config: &'a SystemStatsConfig,
+    others: impl IntoIterator<Item = &'a SystemStatsConfig>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    for other in others {
+        for metric in &config.metrics {
+            let same = other.metrics.iter().find(|known| known.name == metric.name && known.id != metric.id);
+            errors.extend(same.map(|same| {
+                let of = format!("{}\" of \"{}", same.id.metric().id, other.path.display());
+                let problem = Problem::MetricTwice { name: metric.name.to_string(), of };
+                ConfigError { file: config.path.clone(), place: None, problem }
+            }));
+        }
+    }
+    errors
 }
 
 /// Reads the content of a file as [`load`] would.
@@ -75,28 +142,58 @@ pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     read_file(path).map_err(|problem| ConfigErrors { errors: vec![failed(problem)], warnings: Vec::new() })
 }
 
-fn load_system_log(path: &Path, warnings: &mut Vec<Warning>) -> Result<SystemLogConfig, Vec<ConfigError>> {
-    let text = read_text(path).map_err(|found| found.errors)?;
-    read_system_log(path, &text, warnings)
-}
-
 /// Two texts with the same digest are the same, for all that the content of config files can be.
 #[must_use]
 pub fn digest(text: &[u8]) -> u64 {
     fnv::extend(fnv::EMPTY, text)
 }
 
-fn read_system_log(path: &Path, text: &[u8], warnings: &mut Vec<Warning>) -> Result<SystemLogConfig, Vec<ConfigError>> {
-    let document = json::parse(text).map_err(|error| {
-        let place = Some(Place { position: error.position, pointer: String::new() });
-        vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
-    })?;
-    let mut findings = report::Findings::default();
-    let config = system_log::read(path, &document, &mut findings)
-        .map(|config| SystemLogConfig { digest: digest(text), ..config });
-    let (errors, found) = findings.finish(path);
-    warnings.extend(found);
-    config.ok_or(errors)
+// === impl ConfigFile ===
+
+impl ConfigFile {
+    /// A file for a system log monitor.
+    #[must_use]
+    pub fn system_log(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), monitor: MonitorKind::SystemLog }
+    }
+
+    /// A file for a system stats monitor.
+    #[must_use]
+    pub fn system_stats(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), monitor: MonitorKind::SystemStats }
+    }
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    /// Adds what the text of a file says.
+    fn add(&mut self, file: &ConfigFile, text: &[u8]) -> Result<(), Vec<ConfigError>> {
+        let path = &*file.path;
+        let document = json::parse(text).map_err(|error| {
+            let place = Some(Place { position: error.position, pointer: String::new() });
+            vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
+        })?;
+        let mut findings = report::Findings::default();
+        let digest = digest(text);
+        let is_good = match file.monitor {
+            MonitorKind::SystemLog => system_log::read(path, &document, &mut findings)
+                .map(|config| self.system_logs.push(SystemLogConfig { digest, ..config })),
+            MonitorKind::SystemStats => system_stats::read(path, &document, &mut findings)
+                .map(|config| self.system_stats.push(SystemStatsConfig { digest, ..config })),
+        };
+        let (errors, warnings) = findings.finish(path);
+        self.warnings.extend(warnings);
+        is_good.ok_or(errors)
+    }
+
+    /// The files, each with the digest of its text.
+    pub fn files(&self) -> impl Iterator<Item = (ConfigFile, u64)> {
+        let file = |path: &Path, monitor, digest| (ConfigFile { path: path.to_owned(), monitor }, digest);
+        let logs = self.system_logs.iter().map(move |config| file(&config.path, MonitorKind::SystemLog, config.digest));
+        let stats = self.system_stats.iter().map(move |c| file(&c.path, MonitorKind::SystemStats, c.digest));
+        logs.chain(stats)
+    }
 }
 
 /// Reads a regular file of bounded size. Opening some devices has effects, opening a FIFO waits for a writer, and

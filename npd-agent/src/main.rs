@@ -16,7 +16,7 @@ use npd_agent::{
     agent::Agent,
     chain,
     cli::{self, Args, Command, LogFormat},
-    config::{self, ConfigErrors, Loaded},
+    config::{self, ConfigErrors, ConfigFile, Loaded},
     detector::Detector,
     exporter::{
         Exporter,
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
             return USAGE.into();
         }
     };
-    let loaded = match config::load(&configs) {
+    let loaded = match config::load_files(&configs) {
         Ok(loaded) => loaded,
         Err(errors) => {
             log_errors(&errors);
@@ -138,13 +138,14 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
     let mut agent = Agent::new(&registry, kernel, detector, open_state(&args.state_dir), shown.vitals.clone())?;
     let mut signals = Signals::listen()?;
-    let mut reload = Reload::new(&loaded.system_logs)?;
+    let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
     let urls = [
         metrics.map(|page| page.serve(&mut servers, metrics_page::router(registry), "/metrics", &stop)),
         health.map(|page| page.serve(&mut servers, server::router(shown), "/healthz", &stop)),
     ];
+    agent.add_system_stats(loaded.system_stats)?;
     agent.start(loaded.system_logs).await?;
 
     memory::give_back();
@@ -219,7 +220,8 @@ fn kernel_options(args: &Args) -> KernelLogOptions {
 
 /// All that is wrong with the files, and all that is odd about them.
 fn check_config(files: &[PathBuf]) -> ExitCode {
-    let (errors, warnings) = match config::load(files) {
+    let file = |path: &PathBuf| ConfigFile { path: path.clone(), monitor: config::guess(path) };
+    let (errors, warnings) = match config::load_files(&files.iter().map(file).collect::<Vec<_>>()) {
         Ok(loaded) => (Vec::new(), loaded.warnings),
         Err(ConfigErrors { errors, warnings }) => (errors, warnings),
     };

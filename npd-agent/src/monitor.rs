@@ -4,6 +4,7 @@ pub mod quote;
 pub mod recheck;
 pub mod system_log;
 pub mod system_logs;
+pub mod system_stats;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use rustix::fs::inotify::WatchFlags;
 use tokio::io::unix::AsyncFd;
 
 use crate::{
-    config::{self, ConfigErrors, Loaded, SystemLogConfig},
+    config::{self, ConfigErrors, ConfigFile, Loaded},
     path_watch::PathWatch,
 };
 
@@ -33,14 +33,14 @@ pub struct Reload {
 #[derive(Debug)]
 pub struct Changed {
     /// The file.
-    pub path: PathBuf,
+    pub file: ConfigFile,
     /// What it says now.
     pub outcome: Result<Loaded, ConfigErrors>,
     digest: Option<u64>,
 }
 
 struct Known {
-    path: PathBuf,
+    file: ConfigFile,
     absolute: PathBuf,
     /// Of what it said when it was read last; nothing when it could not be read.
     digest: Option<u64>,
@@ -54,10 +54,10 @@ impl Reload {
     /// # Errors
     ///
     /// When there is no working directory that a relative path is relative to.
-    pub fn new(configs: &[SystemLogConfig]) -> io::Result<Self> {
-        let files = configs.iter().map(|config| {
-            let absolute = std::path::absolute(&config.path)?;
-            Ok(Known { path: config.path.clone(), absolute, digest: Some(config.digest) })
+    pub fn new(loaded: &Loaded) -> io::Result<Self> {
+        let files = loaded.files().map(|(file, digest)| {
+            let absolute = std::path::absolute(&file.path)?;
+            Ok(Known { file, absolute, digest: Some(digest) })
         });
         let files = files.collect::<io::Result<Vec<_>>>()?;
         #[expect(deprecated, reason = "a PathWatch owns its descriptor; the sound constructor is an unsafe function")]
@@ -77,8 +77,8 @@ impl Reload {
                 changed = self.look();
             }
             if !changed.is_empty() {
-                for Changed { path, digest, .. } in &changed {
-                    if let Some(known) = self.files.iter_mut().find(|known| known.path == *path) {
+                for Changed { file, digest, .. } in &changed {
+                    if let Some(known) = self.files.iter_mut().find(|known| known.file == *file) {
                         known.digest = *digest;
                     }
                 }
@@ -119,19 +119,19 @@ impl Reload {
     /// Reads all files and gives those that have changed.
     fn look(&self) -> Vec<Changed> {
         let mut changed = Vec::new();
-        for file in &self.files {
-            let (digest, outcome) = match config::read_text(&file.path) {
+        for known in &self.files {
+            let (digest, outcome) = match config::read_text(&known.file.path) {
                 Ok(text) => {
                     let digest = Some(config::digest(&text));
-                    if digest == file.digest {
+                    if digest == known.digest {
                         continue;
                     }
-                    (digest, config::load_text(&file.path, &text))
+                    (digest, config::load_text(&known.file, &text))
                 }
-                Err(_) if file.digest.is_none() => continue,
+                Err(_) if known.digest.is_none() => continue,
                 Err(errors) => (None, Err(errors)),
             };
-            changed.push(Changed { path: file.path.clone(), outcome, digest });
+            changed.push(Changed { file: known.file.clone(), outcome, digest });
         }
         changed
     }
@@ -163,7 +163,7 @@ mod tests {
         let path = folder.path().join("monitor.json");
         fs::write(&path, GOOD).unwrap();
         let loaded = config::load(std::slice::from_ref(&path)).unwrap();
-        let reload = Reload::new(&loaded.system_logs).unwrap();
+        let reload = Reload::new(&loaded).unwrap();
         (folder, path, reload)
     }
 

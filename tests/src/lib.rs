@@ -7,10 +7,12 @@
 pub mod agent;
 pub mod apiserver;
 pub mod binary;
+pub mod documents;
 pub mod fault;
 pub mod journald_namespace;
 pub mod kmsg;
 pub mod monitor;
+pub mod node;
 pub mod poll;
 pub mod schema;
 pub mod suite;

@@ -1,13 +1,17 @@
-//! The JSON schema of a system log monitor's config file, for editors and pipelines.
+//! The JSON schemas of config files, for editors and pipelines: here that of a system log monitor.
 //!
-//! It is stricter than the agent in one way: keys are spelt as documented, while the agent takes them in any case. And it
-//! knows less: whether a pattern compiles and a condition is declared is what `npd-agent check-config` says.
+//! They are stricter than the agent in one way: keys are spelt as documented, while the agent takes them in any case. And they
+//! know less: whether a pattern compiles and a condition is declared is what `npd-agent check-config` says.
 #![allow(dead_code, reason = "the types are there for their schema")]
+
+mod system_stats;
 
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Deserialize;
+
+pub use self::system_stats::{system_stats_monitor, system_stats_monitor_file};
 
 /// A system log monitor of npd or node-problem-detector.
 #[derive(Deserialize, JsonSchema)]

@@ -1,10 +1,11 @@
-//! The JSON schema in `config/schema/` is the code's, knows the agent's keys, and takes what is shipped.
+//! The JSON schemas in `config/schema/` are the code's, know the agent's keys, and take what is shipped.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config::system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
+use npd_agent::config::{MonitorKind, guess, system_stats};
 use npd_tests::{binary::shipped_config, schema};
 use serde_json::{Value, json};
 
@@ -19,9 +20,14 @@ fn known(keys: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn the_file_is_what_the_code_says() -> Result<()> {
-    let path = shipped_config("schema/system-log-monitor.json");
-    let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(found == schema::system_log_monitor_file()?, "run `cargo xtask codegen` and commit {}", path.display());
+    for (name, text) in [
+        ("schema/system-log-monitor.json", schema::system_log_monitor_file()?),
+        ("schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
+    ] {
+        let path = shipped_config(name);
+        let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(found == text, "run `cargo xtask codegen` and commit {}", path.display());
+    }
     Ok(())
 }
 
@@ -34,17 +40,31 @@ fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
     {
         assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
     }
+    let schema = Value::from(schema::system_stats_monitor());
+    assert_eq!(keys(&schema)?, known(system_stats::KEYS));
+    for (name, expected) in [
+        ("Section", system_stats::SECTION_KEYS),
+        ("DiskSection", system_stats::DISK_KEYS),
+        ("OsFeatureSection", system_stats::OS_FEATURE_KEYS),
+        ("NetSection", system_stats::NET_KEYS),
+        ("MetricConfig", system_stats::METRIC_KEYS),
+        ("Alert", system_stats::ALERT_KEYS),
+    ] {
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+    }
     Ok(())
 }
 
 #[test]
 fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
     let validator = jsonschema::validator_for(&Value::from(schema::system_log_monitor()))?;
+    let stats = jsonschema::validator_for(&Value::from(schema::system_stats_monitor()))?;
     let mut files = 0;
     for entry in fs::read_dir(shipped_config("")).context("cannot list config/")? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             let config: Value = serde_json::from_slice(&fs::read(&path)?)?;
+            let validator = if guess(&path) == MonitorKind::SystemStats { &stats } else { &validator };
             let errors: Vec<_> = validator.iter_errors(&config).map(|error| error.to_string()).collect();
             ensure!(errors.is_empty(), "{}: {errors:?}", path.display());
             files += 1;
@@ -68,6 +88,17 @@ fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
         rule("by", json!("dev")),
     ] {
         ensure!(!validator.is_valid(&broken), "{broken} passes");
+    }
+    let alert =
+        |alert: Value| json!({"cpu": {"metricsConfigs": {"cpu/load_1m": {"displayName": "x", "alert": alert}}}});
+    ensure!(stats.is_valid(&alert(json!({"above": 1, "type": "temporary", "reason": "R"}))), "a good alert is refused");
+    for broken in [
+        alert(json!({"above": "1", "type": "temporary", "reason": "R"})),
+        alert(json!({"above": 1, "type": "temporary"})),
+        json!({"cpu": {"metricsConfigs": {"cpu/load_2m": {"displayName": "x"}}}}),
+        json!({"invokeInterval": 60}),
+    ] {
+        ensure!(!stats.is_valid(&broken), "{broken} passes");
     }
     Ok(())
 }

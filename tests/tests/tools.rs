@@ -85,6 +85,26 @@ fn all_errors_and_warnings_are_told_with_their_places() -> Result<()> {
 }
 
 #[test]
+fn a_file_is_checked_as_that_of_the_monitor_it_is_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stats = file(&folder, "stats.json", r#"{"net": {"metricsConfigs": {"net/rx_bytes": {}}}}"#)?;
+    let neither = file(&folder, "neither.json", r#"{"source": "x", "rules": []}"#)?;
+    let output = run(&["check-config", &stats.display().to_string(), &neither.display().to_string()], None)?;
+    let (said, folder) = (texts(&output).0, folder.path().display());
+    let expected = [
+        format!(
+            "error: {folder}/stats.json:1:45: /net/metricsConfigs/net~1rx_bytes: metric \"net/rx_bytes\" has no \"displayName\", it needs one such as \"net/rx_bytes\""
+        ),
+        format!(
+            "error: {folder}/neither.json:1:1: \"plugin\" is missing, allowed is \"kmsg\", \"filelog\", \"journald\""
+        ),
+        "2 files, 2 errors, 0 warnings".to_owned(),
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    Ok(())
+}
+
+#[test]
 fn a_file_with_warnings_only_can_be_used() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let odd = file(&folder, "odd.json", r#"{"plugin": "kmsg", "rule": []}"#)?;

@@ -31,6 +31,7 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("nsenter", "util-linux"),
+    ("promtool", "prometheus"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];

@@ -33,10 +33,12 @@ fn lists_are_repeatable_and_of_single_values_the_last_counts() {
         "--config.system-log-monitor=a,b",
         "--config.system-log-monitor",
         "c",
+        "--config.system-stats-monitor=d,e",
         "--prometheus-port=1",
         "--prometheus-port=-2",
     ]);
-    assert_eq!(args.check(|_| ()).unwrap(), ["a", "b", "c"].map(PathBuf::from));
+    let (logs, stats) = (["a", "b", "c"].map(ConfigFile::system_log), ["d", "e"].map(ConfigFile::system_stats));
+    assert_eq!(args.check(|_| ()).unwrap(), [&logs[..], &stats].concat());
     assert_eq!(args.prometheus_port, -2);
 }
 
@@ -54,7 +56,7 @@ fn booleans_are_gos() {
 fn the_deprecated_flag_moves_and_says_so() {
     let mut notes = Vec::new();
     let args = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a"]);
-    assert_eq!(args.check(|note| notes.push(note.to_owned())).unwrap(), [PathBuf::from("a")]);
+    assert_eq!(args.check(|note| notes.push(note.to_owned())).unwrap(), [ConfigFile::system_log("a")]);
     assert_eq!(notes.len(), 1);
     let both = parse(&["--enable-k8s-exporter=false", "--system-log-monitors=a", "--config.system-log-monitor=b"]);
     assert_eq!(both.check(|_| ()), Err(UsageError::Both));

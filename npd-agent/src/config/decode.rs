@@ -132,7 +132,7 @@ fn is_remark(key: &str) -> bool {
 }
 
 /// The known key that was probably meant.
-fn nearest(key: &str, keys: &[&'static str]) -> Option<&'static str> {
+pub(super) fn nearest(key: &str, keys: &[&'static str]) -> Option<&'static str> {
     let plain = |key: &str| -> Vec<char> {
         key.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
     };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use self::words::{Chain, Excerpt, Listed, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
+use self::words::{Chain, Excerpt, Listed, Meant, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
 use super::duration::DurationError;
 use super::json::{Kind, Member, Position, Value};
 use crate::rules::{PatternError, TemplateError};
@@ -188,6 +188,36 @@ pub enum Problem {
         /// The names there are.
         known: Declared,
     },
+    /// A metric that has to have a name and has none.
+    #[error("metric \"{0}\" has no \"displayName\", it needs one such as \"{0}\"")]
+    MetricUnnamed(&'static str),
+    /// Two metrics that Prometheus could not tell apart.
+    #[error("{} is the name of metric \"{of}\" already, each needs a name of its own", Quoted(.name))]
+    MetricTwice {
+        /// The name.
+        name: String,
+        /// The other metric, and its file where that is another.
+        of: String,
+    },
+    /// A name that npd itself uses.
+    #[error("{} is a name of npd's own, allowed is any that does not begin with npd_", Quoted(.0))]
+    MetricReserved(String),
+    /// No threshold, or two.
+    #[error("an alert needs either \"above\" or \"below\"")]
+    AlertBound,
+    /// An event nobody can tell apart.
+    #[error("the alert has no reason, it needs one such as \"MemoryPressure\"")]
+    AlertReason,
+    /// A label that the metric does not have.
+    #[error("metric \"{metric}\" has no label {}, {known}", Quoted(.name))]
+    UnknownLabel {
+        /// The label.
+        name: String,
+        /// The metric.
+        metric: &'static str,
+        /// The labels it has.
+        known: Declared,
+    },
     /// Nobody to ask about.
     #[error("recheck \"{what}\" needs to know which: give the pattern a group (?P<{subject}>…)")]
     RecheckSubject {
@@ -213,6 +243,27 @@ pub enum Notice {
         nearest: Option<&'static str>,
         /// What could be meant.
         known: &'static [&'static str],
+    },
+    /// A metric nobody measures.
+    #[error("there is no metric {} in \"{section}\", it is ignored{}", Quoted(.id), Meant(*.nearest))]
+    UnknownMetric {
+        /// Its id.
+        id: String,
+        /// Where it stands.
+        section: &'static str,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A metric without a name is not exported.
+    #[error("the metric has no \"displayName\" and is not measured")]
+    MetricUnnamed,
+    /// All foreign modules are unknown then.
+    #[error("no kernel module is known, {} {why}", .file.display())]
+    KnownModules {
+        /// The file that should say which are.
+        file: PathBuf,
+        /// Why it does not.
+        why: String,
     },
     /// One key twice in an object.
     #[error("key {} was given before at {first}; of two scalars the later counts, arrays and objects are merged", Quoted(.key))]

@@ -22,7 +22,10 @@ use std::time::Duration;
 
 pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
 
-use self::conditions::Conditions;
+pub(in crate::config) use self::conditions::Conditions;
+pub(in crate::config) use self::raw::RawCondition;
+pub(in crate::config) use self::rule::{check_label, check_span};
+
 use self::raw::RawSystemLog;
 use self::rule::RuleContext;
 use super::decode::{Decode, Field};
@@ -194,12 +197,14 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     let delay = check_duration(&raw.delay, root, findings);
     let buffer_size = check_buffer_size(&raw.buffer_size, root, findings);
     let fold_within = rule::check_span(&raw.fold_within, root, findings);
-    let conditions = Conditions::check(&raw, findings);
+    let conditions = Conditions::check(&raw.conditions, findings);
     let context =
         RuleContext { conditions: &conditions, metrics_reporting, buffer_size, fold_within, input: input.as_ref() };
     let rules = raw.rules.elements().iter().filter_map(|rule| rule::check(rule, &context, findings)).collect();
     if !raw.rules.is_refused() {
-        conditions.report_unused(&raw, findings);
+        let permanent = raw.rules.elements().iter().filter(|rule| rule.value.kind.get() != Some("temporary"));
+        let named = permanent.filter_map(|rule| rule.value.condition.get()).collect();
+        conditions.report_unused(&raw.conditions, &named, findings);
     }
     let config = SystemLogConfig {
         path: path.to_owned(),

@@ -103,6 +103,12 @@ impl Extractor {
         &self.source
     }
 
+    /// Whether it matches anywhere in a text.
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
     /// The last group of the leftmost match, empty if it took no part; the whole match if there are no groups.
     fn find<'l>(&self, line: &'l str) -> Option<&'l str> {
         let groups = self.regex.group_info().group_len(regex_automata::PatternID::ZERO);

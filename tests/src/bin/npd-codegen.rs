@@ -3,9 +3,12 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use npd_tests::{binary, schema};
+use npd_tests::documents;
 
 fn main() -> Result<()> {
-    let path = binary::shipped_config("schema/system-log-monitor.json");
-    fs::write(&path, schema::system_log_monitor_file()?).with_context(|| format!("cannot write {}", path.display()))
+    for document in documents::all()? {
+        let path = document.path;
+        fs::write(&path, document.text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }

@@ -21,6 +21,9 @@ pub(super) struct Listed<'a>(pub(super) &'a [&'a str]);
 /// What could have been meant by an unknown key.
 pub(super) struct Suggestion<'a>(pub(super) Option<&'a str>, pub(super) &'a [&'a str]);
 
+/// What could have been meant by an unknown name, if anything is near.
+pub(super) struct Meant<'a>(pub(super) Option<&'a str>);
+
 /// A permanent rule by its type.
 pub(super) struct RuleKind<'a>(pub(super) &'a str);
 
@@ -72,6 +75,12 @@ impl fmt::Display for Suggestion<'_> {
             Some(nearest) => write!(f, ", did you mean \"{nearest}\"?"),
             None => write!(f, ", known are {}", Listed(self.1)),
         }
+    }
+}
+
+impl fmt::Display for Meant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |nearest| write!(f, ", did you mean \"{nearest}\"?"))
     }
 }
 

@@ -1,34 +1,34 @@
 //! The conditions a file declares, each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ConditionDefinition;
-use super::raw::{RawCondition, RawSystemLog};
-use crate::config::decode::Element;
+use super::raw::RawCondition;
+use crate::config::decode::{Element, List};
 use crate::config::json::Position;
 use crate::config::report::{Findings, Notice, Problem};
 
 /// The conditions a file declares.
-pub(super) struct Conditions<'d> {
-    pub(super) definitions: Vec<ConditionDefinition>,
-    pub(super) by_kind: HashMap<&'d str, Declaration>,
+pub(in crate::config) struct Conditions<'d> {
+    pub(in crate::config) definitions: Vec<ConditionDefinition>,
+    pub(in crate::config) by_kind: HashMap<&'d str, Declaration>,
     /// False when an error hides what is declared, so that nothing can be said about what is not.
-    pub(super) complete: bool,
+    pub(in crate::config) complete: bool,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Declaration {
-    pub(super) index: usize,
+pub(in crate::config) struct Declaration {
+    pub(in crate::config) index: usize,
     position: Position,
 }
 
 // === impl Conditions ===
 
 impl<'d> Conditions<'d> {
-    pub(super) fn check(raw: &RawSystemLog<'d>, findings: &mut Findings) -> Self {
-        let complete = !raw.conditions.is_refused();
+    pub(in crate::config) fn check(declared: &List<'d, RawCondition<'d>>, findings: &mut Findings) -> Self {
+        let complete = !declared.is_refused();
         let mut conditions = Self { definitions: Vec::new(), by_kind: HashMap::new(), complete };
-        for element in raw.conditions.elements() {
+        for element in declared.elements() {
             conditions.add(element, findings);
         }
         conditions
@@ -66,10 +66,13 @@ impl<'d> Conditions<'d> {
     }
 
     /// Says which conditions no rule names.
-    pub(super) fn report_unused(&self, raw: &RawSystemLog<'d>, findings: &mut Findings) {
-        let permanent = raw.rules.elements().iter().filter(|rule| rule.value.kind.get() != Some("temporary"));
-        let named: std::collections::HashSet<_> = permanent.filter_map(|rule| rule.value.condition.get()).collect();
-        for element in raw.conditions.elements() {
+    pub(in crate::config) fn report_unused(
+        &self,
+        declared: &List<'d, RawCondition<'d>>,
+        named: &HashSet<&str>,
+        findings: &mut Findings,
+    ) {
+        for element in declared.elements() {
             let kind = element.value.kind.get().unwrap_or_default();
             let here = self.by_kind.get(kind).is_some_and(|first| first.position == element.at.position());
             if here && !named.contains(kind) {

@@ -24,10 +24,10 @@ pub(super) struct RawSystemLog<'d> {
 
 /// One of `conditions`. Its `status` and `transition` must be well-formed and say nothing.
 #[derive(Default)]
-pub(super) struct RawCondition<'d> {
-    pub(super) kind: Field<'d, &'d str>,
-    pub(super) reason: Field<'d, &'d str>,
-    pub(super) message: Field<'d, &'d str>,
+pub(in crate::config) struct RawCondition<'d> {
+    pub(in crate::config) kind: Field<'d, &'d str>,
+    pub(in crate::config) reason: Field<'d, &'d str>,
+    pub(in crate::config) message: Field<'d, &'d str>,
 }
 
 /// One of `rules`.

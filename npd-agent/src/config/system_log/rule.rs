@@ -90,7 +90,7 @@ struct Names<'a> {
 }
 
 /// A span that may be absent and must not be negative; zero and empty are the same as absent.
-pub(super) fn check_span<'d>(
+pub(in crate::config) fn check_span<'d>(
     field: &Field<'d, &'d str>,
     owner: Value<'d>,
     findings: &mut Findings,
@@ -308,7 +308,7 @@ fn check_effect<'d>(
 }
 
 /// node-problem-detector's metrics library refuses other labels when it starts.
-fn check_label<'d>(field: &Field<'d, &'d str>, owner: Value<'d>, findings: &mut Findings) {
+pub(in crate::config) fn check_label<'d>(field: &Field<'d, &'d str>, owner: Value<'d>, findings: &mut Findings) {
     let label = field.get().unwrap_or_default();
     if label.len() > 255 || !label.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         findings.error(field.at(owner), Problem::Label(label.to_owned()));

@@ -8,7 +8,7 @@ use prometheus::Registry;
 use super::*;
 use crate::{
     agent::times,
-    config,
+    config::{self, ConfigFile},
     exporter::Exporter,
     problem::Fields,
     source::file_tail::{FilePosition, FileTail},
@@ -60,7 +60,8 @@ impl Run {
         let detector = Arc::new(Detector::new(vec![Box::new(witness)]));
         let logs = SystemLogs::new("test", detector, AgentMetrics::register(&Registry::new()).unwrap());
         let dir = StateDir::open(state).unwrap();
-        let config = config::load_text(Path::new("c.json"), CONFIG.as_bytes()).unwrap().system_logs.remove(0);
+        let config =
+            config::load_text(&ConfigFile::system_log("c.json"), CONFIG.as_bytes()).unwrap().system_logs.remove(0);
         logs.add(Path::new("c.json"), SystemLog::new(config, times()), Some((&dir, "c")), None);
         Self { logs, reports, _dir: dir }
     }

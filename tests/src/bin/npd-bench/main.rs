@@ -1,6 +1,6 @@
 //! What npd costs and how quick it is, measured on this machine against the goals, as one Markdown table.
 //!
-//! `npd-bench [rules] [flood] [latency] [idle] [replay]`: all sections when none is named. Everything that is compared comes
+//! `npd-bench [rules] [stats] [flood] [latency] [idle] [replay]`: all sections when none is named. Everything that is compared comes
 //! from the same run: the shipped rules against each regex in turn, the probes against `/dev/kmsg` alone. Figures are
 //! medians of several rounds. A goal that is missed is shown as missed; the exit code is 1 when something could not
 //! be measured.
@@ -11,6 +11,7 @@ mod latency;
 mod replay;
 mod rules;
 mod sample;
+mod stats;
 mod table;
 
 use std::io::{self, Write};
@@ -28,8 +29,9 @@ use self::table::{Row, Table};
 /// A part of the table.
 type Section = fn() -> Result<Vec<Row>>;
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("rules", rules::measure),
+    ("stats", stats::measure),
     ("flood", flood::measure),
     ("latency", latency::measure),
     ("idle", idle::measure),
@@ -42,7 +44,7 @@ fn main() -> Result<ExitCode> {
         let known: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
         bail!("there is no section {unknown}, there are {}", known.join(", "));
     }
-    // Without root only the rules can be measured.
+    // Without root only the rules and the stats can be measured.
     let _machine = if rustix::process::geteuid().is_root() { Some(prepare()?) } else { None };
     let mut table = Table::default();
     for (name, measure) in SECTIONS {

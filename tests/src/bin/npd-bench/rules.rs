@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config;
@@ -10,9 +9,8 @@ use npd_agent::rules::{Hit, Pattern, Rules};
 use npd_agent::time::Timestamp;
 use npd_tests::binary::shipped_config;
 use regex::bytes::Regex;
-use rustix::time::{ClockId, clock_gettime};
 
-use crate::sample::median;
+use crate::sample::{cpu_time, median};
 use crate::table::Row;
 
 const LINE: &[u8] = b"IPv6: ADDRCONF(NETDEV_CHANGE): eth0: link okay";
@@ -68,10 +66,4 @@ fn nanos(calls: u32, mut call: impl FnMut()) -> f64 {
         call();
     }
     cpu_time().saturating_sub(started).as_nanos() as f64 / f64::from(calls)
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    // Neither is ever negative.
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

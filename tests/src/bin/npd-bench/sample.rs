@@ -1,4 +1,8 @@
-//! Medians and percentiles.
+//! Medians and percentiles, and the clock that they are measured with.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// The value below which `share` of the samples lie: 0.5 is the median. 0 without samples.
 pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
@@ -12,6 +16,13 @@ pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
 /// The middle one.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     percentile(samples, 0.5)
+}
+
+/// The CPU time of this thread.
+pub(crate) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // Neither is ever negative.
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]

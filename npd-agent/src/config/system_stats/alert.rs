@@ -1,0 +1,80 @@
+//! One alert of a file, checked.
+
+use super::raw::RawAlert;
+use super::{Alert, Bound, Effect};
+use crate::config::decode::Field;
+use crate::config::report::{Declared, Findings, Problem};
+use crate::config::system_log::{Conditions, check_label, check_span};
+use crate::monitor::system_stats::table::Metric;
+
+/// What an alert is checked against.
+pub(super) struct Context<'a, 'd> {
+    pub(super) conditions: &'a Conditions<'d>,
+    pub(super) metrics_reporting: bool,
+}
+
+pub(super) fn check<'d>(
+    metric: &Metric,
+    raw: &RawAlert<'d>,
+    context: &Context<'_, 'd>,
+    findings: &mut Findings,
+) -> Option<Alert> {
+    let at = raw.at;
+    let bound = match (&raw.above.0, &raw.below.0) {
+        (Field::Present { value, .. }, Field::Absent) => Some(Bound::Above(*value)),
+        (Field::Absent, Field::Present { value, .. }) => Some(Bound::Below(*value)),
+        (Field::Refused, _) | (_, Field::Refused) => None,
+        _ => {
+            findings.error(at, Problem::AlertBound);
+            None
+        }
+    };
+    if context.metrics_reporting {
+        check_label(&raw.reason, at, findings);
+        check_label(&raw.condition, at, findings);
+    }
+    if raw.reason.get() == Some("") {
+        findings.error(raw.reason.at(at), Problem::AlertReason);
+    }
+    let effect = effect(raw, context.conditions, findings);
+    let hold = check_span(&raw.hold, at, findings).unwrap_or_default();
+    let mut labels = Vec::new();
+    for (name, (value, at)) in &raw.labels.entries {
+        match metric.labels.iter().position(|label| label == name) {
+            Some(index) => labels.push((index, Box::from(*value))),
+            None => findings.error(
+                *at,
+                Problem::UnknownLabel {
+                    name: (*name).to_owned(),
+                    metric: metric.id,
+                    known: Declared::new(metric.labels.iter().copied()),
+                },
+            ),
+        }
+    }
+    labels.sort_unstable();
+    Some(Alert { bound: bound?, hold, labels, effect: effect?, reason: raw.reason.get()?.into() })
+}
+
+fn effect(raw: &RawAlert<'_>, conditions: &Conditions<'_>, findings: &mut Findings) -> Option<Effect> {
+    match raw.kind.get()? {
+        "temporary" => Some(Effect::Temporary),
+        "permanent" => {
+            let condition = raw.condition.get()?;
+            if let Some(declaration) = conditions.by_kind.get(condition) {
+                return Some(Effect::Permanent { condition: declaration.index });
+            }
+            if conditions.complete {
+                let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
+                let (rule, condition) = ("permanent".to_owned(), condition.to_owned());
+                findings.error(raw.condition.at(raw.at), Problem::ConditionUndeclared { rule, condition, declared });
+            }
+            None
+        }
+        other => {
+            let problem = Problem::value(format!("type \"{other}\""), "\"temporary\" and \"permanent\"");
+            findings.error(raw.kind.at(raw.at), problem);
+            None
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Thresholds: from the values of series to events and conditions. Pure: the time is brought.
+//!
+//! Each series is watched by itself. A problem begins when its value has passed the bound for as long as the alert says,
+//! and it is over when a value is within the bound again, or when a collection that succeeded does not have the series any
+//! more: the disk or the interface is gone. A collection that failed ends nothing, until the series was not seen for a day. Of a counter its growth a second is
+//! the value, so that there is none before the second collection.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    sample::{Samples, Series, Text},
+    table::{Kind, MetricId},
+};
+use crate::{
+    config::{
+        GoDuration,
+        system_log::{ConditionDefinition, Effect},
+        system_stats::{Alert, SystemStatsConfig},
+    },
+    monitor::{Counted, Declared, quote::quote},
+    problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
+    time::{Monotonic, Now, Timestamp},
+};
+
+/// Where collections fail again and again, nobody can tell whether a series is gone. This bounds what is remembered.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
+
+/// The alerts of one config file.
+#[derive(Debug)]
+pub struct Alerts {
+    /// The path of the config file.
+    id: Arc<str>,
+    source: Arc<str>,
+    metrics_reporting: bool,
+    rules: Vec<Rule>,
+    conditions: Vec<ConditionState>,
+}
+
+/// An alert and the series that it watches.
+#[derive(Debug)]
+struct Rule {
+    id: MetricId,
+    name: Arc<str>,
+    alert: Alert,
+    watched: HashMap<Box<[Text]>, Watched>,
+}
+
+/// A series.
+#[derive(Clone, Debug, Default)]
+struct Watched {
+    /// Its value when it was last seen.
+    last: Option<(Monotonic, f64)>,
+    /// Since when the bound is passed.
+    since: Option<Monotonic>,
+    /// Whether that is a problem.
+    is_active: bool,
+}
+
+#[derive(Debug)]
+struct ConditionState {
+    healthy: ConditionDefinition,
+    now: Condition,
+    /// What holds it True; the one that began last is last.
+    active: Vec<Active>,
+}
+
+#[derive(Clone, Debug)]
+struct Active {
+    rule: usize,
+    labels: Box<[Text]>,
+    message: String,
+}
+
+/// What has become of a series.
+enum Change {
+    Began { rule: usize, labels: Box<[Text]>, value: f64 },
+    Ended { rule: usize, labels: Box<[Text]> },
+}
+
+// === impl Alerts ===
+
+impl Alerts {
+    /// No problem yet.
+    #[must_use]
+    pub fn new(config: &SystemStatsConfig, now: Timestamp) -> Self {
+        let rules = config.metrics.iter().flat_map(|metric| {
+            let (id, name) = (metric.id, &metric.name);
+            metric.alerts.iter().map(move |alert| Rule {
+                id,
+                name: name.clone(),
+                alert: alert.clone(),
+                watched: HashMap::new(),
+            })
+        });
+        Self {
+            id: config.path.to_string_lossy().into(),
+            source: config.source.clone(),
+            metrics_reporting: config.metrics_reporting,
+            rules: rules.collect(),
+            conditions: config.conditions.iter().map(|healthy| ConditionState::new(healthy, now)).collect(),
+        }
+    }
+
+    /// What can be reported.
+    #[must_use]
+    pub fn declared(&self) -> Declared {
+        let conditions = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let mut counted = Counted::default();
+        for Rule { alert, .. } in self.rules.iter().filter(|_| self.metrics_reporting) {
+            counted.reasons.push(alert.reason.clone());
+            if let Some(condition) = self.condition_of(alert) {
+                counted.conditions.push((condition.now.kind.clone(), alert.reason.clone()));
+            }
+        }
+        Declared { monitor: self.id.clone(), conditions, counted }
+    }
+
+    /// The conditions as they are now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.report(Vec::new())
+    }
+
+    /// Takes what belongs to alerts that are the same in another state of the file.
+    pub fn restore(&mut self, before: Self) {
+        let mut moved = HashMap::new();
+        for (index, old) in before.rules.into_iter().enumerate() {
+            let is_same = |new: &Rule| {
+                let same_effect = match (old.alert.effect, new.alert.effect) {
+                    (Effect::Permanent { condition: a }, Effect::Permanent { condition: b }) => {
+                        let kind = |list: &[ConditionState], i: usize| list.get(i).map(|c| c.now.kind.clone());
+                        kind(&before.conditions, a) == kind(&self.conditions, b)
+                    }
+                    (a, b) => a == b,
+                };
+                let alert = Alert { effect: new.alert.effect, ..old.alert.clone() };
+                new.id == old.id && same_effect && alert == new.alert
+            };
+            if let Some(position) = self.rules.iter().position(is_same) {
+                self.rules[position].watched = old.watched;
+                moved.insert(index, position);
+            }
+        }
+        for state in &mut self.conditions {
+            let Some(old) = before.conditions.iter().find(|old| old.now.kind == state.now.kind) else { continue };
+            let still = old.active.iter().filter_map(|active| {
+                let rule = *moved.get(&active.rule)?;
+                Some(Active { rule, ..active.clone() })
+            });
+            state.active = still.collect();
+            let fresh = state.now.transition;
+            state.refresh(&self.rules, fresh);
+            if (state.now.status, &state.now.reason) == (old.now.status, &old.now.reason) {
+                state.now.transition = old.now.transition;
+            }
+        }
+    }
+
+    /// Looks at what one collector found; `is_complete` when it could read everything.
+    pub fn observe(&mut self, samples: &Samples, is_complete: bool, now: Now) -> Vec<Status> {
+        let mut changes = Vec::new();
+        for (index, rule) in self.rules.iter_mut().enumerate() {
+            // Other metrics are other collectors'.
+            if let Some(series) = samples.of(rule.id) {
+                rule.observe(index, series, is_complete, now.mono, &mut changes);
+            }
+        }
+        changes.into_iter().filter_map(|change| self.apply(change, now.wall)).collect()
+    }
+
+    fn apply(&mut self, change: Change, at: Timestamp) -> Option<Status> {
+        match change {
+            Change::Began { rule, labels, value } => {
+                let Rule { id, name, alert, .. } = self.rules.get(rule)?;
+                let (message, fields) = (message(*id, name, &labels, alert, value), fields(*id, name, &labels));
+                match alert.effect {
+                    Effect::Temporary => {
+                        let event = event(Severity::Warn, rule, at, alert.reason.clone(), message, fields);
+                        Some(self.report(vec![event]))
+                    }
+                    Effect::Permanent { condition } => {
+                        // Another disk with the same problem is news, the same problem again is none.
+                        let tells_apart = !labels.is_empty();
+                        let state = self.conditions.get_mut(condition)?;
+                        state.active.push(Active { rule, labels, message });
+                        let is_news = state.refresh(&self.rules, at) || tells_apart;
+                        if is_news { self.report_change(condition, rule, at, fields) } else { None }
+                    }
+                }
+            }
+            Change::Ended { rule, labels } => {
+                let Rule { id, name, alert, .. } = self.rules.get(rule)?;
+                let Effect::Permanent { condition } = alert.effect else { return None };
+                let fields = fields(*id, name, &labels);
+                let state = self.conditions.get_mut(condition)?;
+                state.active.retain(|active| active.rule != rule || active.labels != labels);
+                let is_news = state.refresh(&self.rules, at);
+                if is_news { self.report_change(condition, rule, at, fields) } else { None }
+            }
+        }
+    }
+
+    /// Tells what a condition is now; `rule` has brought the change.
+    fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
+        let now = &self.conditions.get(condition)?.now;
+        let text = format!(
+            "Node condition {} is now: {}, reason: {}, message: {}",
+            now.kind,
+            now.status,
+            now.reason,
+            quote(&now.message)
+        );
+        let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
+        let event = event(severity, rule, at, now.reason.clone(), text, fields);
+        let event = Event { condition: Some(now.kind.clone()), ..event };
+        Some(self.report(vec![event]))
+    }
+
+    fn report(&self, events: Vec<Event>) -> Status {
+        Status {
+            monitor: self.id.clone(),
+            source: self.source.clone(),
+            events,
+            conditions: self.conditions.iter().map(|state| state.now.clone()).collect(),
+            metrics: self.metrics_reporting,
+        }
+    }
+
+    fn condition_of(&self, alert: &Alert) -> Option<&ConditionState> {
+        match alert.effect {
+            Effect::Permanent { condition } => self.conditions.get(condition),
+            Effect::Temporary => None,
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn observe(
+        &mut self,
+        index: usize,
+        series: &[Series],
+        is_complete: bool,
+        now: Monotonic,
+        changes: &mut Vec<Change>,
+    ) {
+        let alert = &self.alert;
+        for Series { labels, value } in series {
+            let fits =
+                |(label, wanted): &(usize, Box<str>)| labels.get(*label).is_some_and(|l| l.as_str() == &**wanted);
+            if !alert.labels.iter().all(fits) {
+                continue;
+            }
+            let watched = self.watched.entry(labels.clone()).or_default();
+            let before = watched.last.replace((now, *value));
+            let value = match self.id.metric().kind {
+                Kind::Gauge => Some(*value),
+                Kind::Counter => before.and_then(|(then, before)| growth(*value - before, now.since(then))),
+            };
+            let Some(value) = value else { continue };
+            if !alert.bound.is_passed(value) {
+                watched.since = None;
+                if std::mem::take(&mut watched.is_active) {
+                    changes.push(Change::Ended { rule: index, labels: labels.clone() });
+                }
+                continue;
+            }
+            let since = *watched.since.get_or_insert(now);
+            if !watched.is_active && now.since(since) >= alert.hold {
+                watched.is_active = true;
+                changes.push(Change::Began { rule: index, labels: labels.clone(), value });
+            }
+        }
+        let patience = if is_complete { Duration::ZERO } else { FORGET_AFTER };
+        let gone =
+            self.watched.extract_if(|_, watched| watched.last.is_none_or(|(seen, _)| now.since(seen) > patience));
+        let ended = gone.filter(|(_, watched)| watched.is_active);
+        changes.extend(ended.map(|(labels, _)| Change::Ended { rule: index, labels }));
+    }
+}
+
+// === impl ConditionState ===
+
+impl ConditionState {
+    fn new(healthy: &ConditionDefinition, now: Timestamp) -> Self {
+        let condition = Condition {
+            kind: healthy.kind.clone(),
+            status: ConditionStatus::False,
+            transition: now,
+            reason: healthy.reason.clone(),
+            message: healthy.message.clone(),
+        };
+        Self { healthy: healthy.clone(), now: condition, active: Vec::new() }
+    }
+
+    /// Makes the condition say what holds it; `true` when its status or reason is another then.
+    fn refresh(&mut self, rules: &[Rule], at: Timestamp) -> bool {
+        let last = self.active.last().and_then(|active| Some((active, rules.get(active.rule)?)));
+        let (status, reason, message) = match last {
+            Some((active, rule)) => (ConditionStatus::True, &rule.alert.reason, &active.message),
+            None => (ConditionStatus::False, &self.healthy.reason, &self.healthy.message),
+        };
+        let now = &mut self.now;
+        now.message.clone_from(message);
+        if now.status == status && now.reason == *reason {
+            return false;
+        }
+        (now.status, now.reason, now.transition) = (status, reason.clone(), at);
+        true
+    }
+}
+
+/// The growth of a counter a second; nothing when it has begun anew.
+fn growth(difference: f64, elapsed: Duration) -> Option<f64> {
+    (difference >= 0.0 && !elapsed.is_zero()).then(|| difference / elapsed.as_secs_f64())
+}
+
+/// `memory_percent_used{state="used"} is 97.5, above 95 for 5m0s`.
+fn message(id: MetricId, name: &str, labels: &[Text], alert: &Alert, value: f64) -> String {
+    let pairs =
+        id.metric().labels.iter().zip(labels).map(|(label, value)| format!("{label}={}", quote(value.as_str())));
+    let pairs = pairs.collect::<Vec<_>>().join(",");
+    let labels = if pairs.is_empty() { pairs } else { format!("{{{pairs}}}") };
+    let value = (value * 1e4).round() / 1e4;
+    let says = match id.metric().kind {
+        Kind::Gauge => format!("is {value}"),
+        Kind::Counter => format!("grows by {value} a second"),
+    };
+    let hold = GoDuration::from_nanos(i64::try_from(alert.hold.as_nanos()).unwrap_or(i64::MAX));
+    let hold = if alert.hold.is_zero() { String::new() } else { format!(" for {hold}") };
+    format!("{name}{labels} {says}, {}{hold}", alert.bound)
+}
+
+fn fields(id: MetricId, name: &str, labels: &[Text]) -> Fields {
+    let mut fields = Fields::default();
+    fields.add("metric", name);
+    for (label, value) in id.metric().labels.iter().zip(labels) {
+        fields.add(*label, value.as_str());
+    }
+    fields
+}
+
+/// An event of the alert with this index in its config.
+fn event(
+    severity: Severity,
+    rule: usize,
+    timestamp: Timestamp,
+    reason: Arc<str>,
+    message: String,
+    fields: Fields,
+) -> Event {
+    Event {
+        severity,
+        timestamp,
+        reason,
+        message,
+        count: 1,
+        again: false,
+        // What is measured cannot be measured again.
+        id: None,
+        rule: Some(rule),
+        condition: None,
+        fields,
+    }
+}
+
+#[cfg(test)]
+mod tests;

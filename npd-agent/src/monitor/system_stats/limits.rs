@@ -1,0 +1,54 @@
+//! How much is used of what the kernel bounds for the whole node.
+
+use super::{
+    Collector,
+    node::{CollectError, Node},
+    sample::Samples,
+    table::MetricId,
+};
+use crate::time::Monotonic;
+
+/// The collector of `limits`.
+pub(super) struct Limits;
+
+impl Collector for Limits {
+    fn collect(&mut self, node: &Node, _: Monotonic, out: &mut Samples) -> Result<(), CollectError> {
+        let (files, tasks) = (files(node, out), tasks(node, out));
+        // There where the module is loaded, and of this network namespace.
+        let conntrack = |name| node.proc_number(&format!("sys/net/netfilter/nf_conntrack_{name}"));
+        if let (Some(count), Some(most)) = (conntrack("count"), conntrack("max")) {
+            add(out, "conntrack", count, most);
+        }
+        files.and(tasks)
+    }
+}
+
+/// `1873 0 1583452`: allocated, free (0 since 2.6), the most.
+fn files(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
+    let text = node.proc("sys/fs/file-nr")?;
+    let numbers: Vec<u64> = text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+    let [allocated, free, most] = numbers[..] else { return Err(node.lacks("sys/fs/file-nr", "three numbers")) };
+    add(out, "open_files", allocated.saturating_sub(free), most);
+    Ok(())
+}
+
+/// Every thread has a number of its own. `0.15 0.10 0.09 2/345 4711`: the 345 are all there are.
+fn tasks(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
+    let text = node.proc("loadavg")?;
+    let threads = text.split_ascii_whitespace().nth(3).and_then(|word| word.split_once('/')?.1.parse().ok());
+    let threads = threads.ok_or_else(|| node.lacks("loadavg", "number of threads"))?;
+    for (limit, file) in [("pids", "sys/kernel/pid_max"), ("threads", "sys/kernel/threads-max")] {
+        if let Some(most) = node.proc_number(file) {
+            add(out, limit, threads, most);
+        }
+    }
+    Ok(())
+}
+
+fn add(out: &mut Samples, limit: &'static str, used: u64, most: u64) {
+    out.add(MetricId::LimitsUsed, [limit.into()], used as f64);
+    out.add(MetricId::LimitsMaximum, [limit.into()], most as f64);
+    if most > 0 {
+        out.add(MetricId::LimitsRatio, [limit.into()], used as f64 / most as f64);
+    }
+}

@@ -1,0 +1,49 @@
+//! Documents that are written from the table of metrics and from the shipped thresholds: the list of metrics, a dashboard
+//! and alert rules. `cargo xtask codegen` writes them, the tests say when that has to be done.
+
+mod dashboard;
+mod metrics_page;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
+
+use crate::{binary, node, schema};
+
+/// A file and what it has to say.
+pub struct Document {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// All files that are generated from the code.
+pub fn all() -> Result<Vec<Document>> {
+    let shipped = shipped()?;
+    let mut documents = vec![
+        at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
+        at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
+        at("docs/metrics.md", metrics_page::write()),
+        at("deploy/grafana-dashboard.json", dashboard::write()?),
+        at("deploy/prometheus-rules.yaml", rules::write(&shipped)?),
+    ];
+    for name in node::RECORDED {
+        let path = node::recorded(name).join("metrics.prom");
+        documents.push(Document { path, text: node::recorded_page(name)? });
+    }
+    Ok(documents)
+}
+
+/// The system stats monitors as shipped.
+pub fn shipped() -> Result<Vec<SystemStatsConfig>> {
+    let names = ["system-stats-monitor.json", "net-cgroup-system-stats-monitor.json"];
+    let files = names.map(|name| ConfigFile::system_stats(binary::shipped_config(name)));
+    Ok(config::load_files(&files).context("a shipped monitor is wrong")?.system_stats)
+}
+
+fn at(path: &str, text: String) -> Document {
+    Document { path: Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path), text }
+}

@@ -1,0 +1,100 @@
+//! The documents that are written from the table of metrics and from the shipped thresholds.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use npd_agent::monitor::system_stats::table::{MetricId, exposition_name};
+use npd_tests::documents::{self, Document};
+use npd_tests::node;
+use npd_tests::suite::{Suite, need};
+use serde_json::Value;
+
+pub(super) fn add(suite: &mut Suite) {
+    suite.test("documents: they are what the code says", up_to_date);
+    suite.test("documents: the dashboard has a panel for every metric", dashboard);
+    suite.test("documents: promtool takes the alert rules, and every shipped threshold is one", rules);
+    suite.test("documents: promtool has nothing to say about npd's own names", names);
+}
+
+fn document(name: &str) -> Result<Document> {
+    let mut all = documents::all()?.into_iter();
+    all.find(|document| document.path.ends_with(name)).with_context(|| format!("there is no {name}"))
+}
+
+fn up_to_date() -> Result<()> {
+    for Document { path, text } in documents::all()? {
+        let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(found == text, "run `cargo xtask codegen` and commit {}", path.display());
+    }
+    Ok(())
+}
+
+fn dashboard() -> Result<()> {
+    let dashboard: Value = serde_json::from_str(&document("grafana-dashboard.json")?.text)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let expressions: Vec<_> = panels.iter().filter_map(|panel| panel["targets"][0]["expr"].as_str()).collect();
+    for id in MetricId::ALL {
+        let series = format!("{}{{", exposition_name(id.metric().id));
+        let shown = expressions
+            .iter()
+            .filter(|expression| expression.strip_prefix("rate(").unwrap_or(expression).starts_with(&series));
+        ensure!(shown.count() == 1, "{} is not shown once", id.metric().id);
+    }
+    Ok(())
+}
+
+/// Runs promtool on a text, and gives what it says, or its complaint.
+fn promtool(check: &str, text: &str) -> Result<String> {
+    need::tool("promtool")?;
+    let mut command = Command::new("promtool");
+    command.args(["check", check]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot start promtool")?;
+    child.stdin.take().context("no pipe")?.write_all(text.as_bytes()).context("promtool does not read")?;
+    let output = child.wait_with_output().context("cannot wait for promtool")?;
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    ensure!(output.status.success(), "{said}");
+    Ok(said)
+}
+
+fn rules() -> Result<()> {
+    let rules = document("prometheus-rules.yaml")?;
+    need::tool("promtool")?;
+    let output = Command::new("promtool").args(["check", "rules"]).arg(&rules.path).output().context("no promtool")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    let shipped = documents::shipped()?;
+    let alerts: Vec<_> = shipped.iter().flat_map(|config| &config.metrics).flat_map(|metric| &metric.alerts).collect();
+    ensure!(!alerts.is_empty(), "there are no shipped thresholds");
+    for alert in alerts {
+        let name = format!("alert: Node{}\n", alert.reason);
+        ensure!(rules.text.matches(&name).count() == 1, "{} is not there once", alert.reason);
+    }
+    let broken = rules.text.replacen("== 1", "==", 1);
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("broken.yaml"), broken)?;
+    let output = Command::new("promtool").args(["check", "rules"]).arg(folder.path().join("broken.yaml")).output()?;
+    ensure!(!output.status.success(), "promtool takes anything");
+    Ok(())
+}
+
+fn names() -> Result<()> {
+    let compatible: Vec<_> =
+        MetricId::ALL.iter().filter(|id| id.is_compatible()).map(|id| exposition_name(id.metric().id)).collect();
+    let page = node::recorded_page("cgroup-v1")? + &node::recorded_page("vm")?;
+    let name_of = |line: &str| {
+        let rest = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
+        rest.split([' ', '{']).next().unwrap_or_default().to_owned()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let own = page.lines().filter(|line| !compatible.contains(&name_of(line)) && seen.insert((*line).to_owned()));
+    let own = own.collect::<Vec<_>>();
+    ensure!(own.iter().any(|line| line.starts_with("pressure_stalled_ratio{")), "the page is not whole");
+    // A family's lines have to stand together.
+    let mut own = own;
+    own.sort_by_key(|line| (name_of(line), !line.starts_with('#')));
+    let said = promtool("metrics", &(own.join("\n") + "\n"))?;
+    ensure!(said.trim().is_empty(), "{said}");
+    Ok(())
+}
