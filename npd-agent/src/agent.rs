@@ -14,13 +14,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{
-        ConfigErrors, ConfigFile, Loaded, SystemStatsConfig,
+        ConfigErrors, ConfigFile, CustomPluginConfig, Loaded, SystemStatsConfig,
         system_log::{LogInput, SystemLogConfig},
     },
     detector::Detector,
     kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
+        custom_plugin::{PluginMetrics, Plugins},
         system_log::{SystemLog, Times},
         system_logs::{Before, SystemLogs},
         system_stats::{self, Monitors},
@@ -49,6 +50,7 @@ pub struct Agent {
     supervisor: Supervisor,
     kernel_log: Option<SystemLogs>,
     units: Vec<Unit>,
+    plugins: Plugins,
     stats: Monitors,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -93,22 +95,35 @@ impl Agent {
         detector: Detector,
         state: Option<StateDir>,
         vitals: Vitals,
+        allow_insecure_plugins: bool,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
-        let detector = Arc::new(detector);
+        let (detector, state) = (Arc::new(detector), state.map(Arc::new));
+        let plugin_metrics = PluginMetrics::register(registry)?;
+        let plugins =
+            Plugins::new(Arc::clone(&detector), plugin_metrics, vitals.clone(), state.clone(), allow_insecure_plugins);
         Ok(Self {
+            plugins,
             stats: Monitors::new(registry, Arc::clone(&detector))?,
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
             supervisor: Supervisor::new(metrics.clone(), vitals),
             metrics,
             detector,
-            state: state.map(Arc::new),
+            state,
             kernel_log: None,
             units: Vec::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// Starts the custom plugin monitors.
+    pub fn add_custom_plugins(&mut self, configs: Vec<CustomPluginConfig>) {
+        for config in configs {
+            self.config_is_used(&config.path);
+            self.plugins.add(config);
+        }
     }
 
     /// Starts the system stats monitors.
@@ -144,8 +159,9 @@ impl Agent {
         if let Some(index) = failed.iter().position(|(_, error)| error.is_refusal()) {
             return Err(AgentError::Nothing(failed.swap_remove(index).1));
         }
-        // A system stats monitor has work without any source.
+        // Plugins and system stats monitors have work without any source.
         if failed.len() == attempted
+            && self.plugins.is_empty()
             && self.stats.is_empty()
             && let Some((_, error)) = failed.pop()
         {
@@ -197,6 +213,9 @@ impl Agent {
                     for config in loaded.system_logs {
                         self.replace(config)?;
                     }
+                    for config in loaded.custom_plugins {
+                        self.plugins.replace(config);
+                    }
                     for config in loaded.system_stats {
                         self.stats.replace(config);
                     }
@@ -240,7 +259,10 @@ impl Agent {
             fields: Fields::default(),
         };
         let Some(unit) = self.units.iter().find(|unit| unit.path == path) else {
-            return self.stats.report(path, event);
+            if !self.plugins.report(path, event.clone()) {
+                self.stats.report(path, event);
+            }
+            return;
         };
         let conditions = unit.monitors.conditions(path);
         let (monitor, source) = (path.to_string_lossy().into(), unit.source.clone());
@@ -254,6 +276,7 @@ impl Agent {
 
     /// Ends the sources with all that they have read, then the clocks; what is known is kept.
     pub async fn stop(mut self) {
+        let mut plugins = self.plugins;
         let stopped = tokio::task::spawn_blocking(move || {
             self.supervisor.stop_all();
             let own = self.units.iter().filter(|unit| unit.input != LogInput::KernelLog).map(|unit| &unit.monitors);
@@ -261,7 +284,8 @@ impl Agent {
             self.stats.stop();
             (self.stop, self.tasks)
         });
-        if let Ok((stop, tasks)) = stopped.await {
+        let ((), stopped) = tokio::join!(plugins.stop(), stopped);
+        if let Ok((stop, tasks)) = stopped {
             stop.cancel();
             tasks.close();
             tasks.wait().await;

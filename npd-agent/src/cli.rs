@@ -69,6 +69,17 @@ pub struct Args {
     #[arg(long = "config.system-log-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
     pub system_log_monitors: Vec<CommaList>,
 
+    /// Config files of custom plugin monitors, separated by commas; may be repeated.
+    #[arg(long = "config.custom-plugin-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
+    pub custom_plugin_monitors: Vec<CommaList>,
+
+    #[arg(long = "custom-plugin-monitors", hide = true, action = ArgAction::Append)]
+    deprecated_custom_plugin_monitors: Vec<CommaList>,
+
+    /// Run plugins also when others than root can change them or a folder that they are in.
+    #[arg(long, help_heading = "Monitors", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    pub allow_insecure_plugins: bool,
+
     /// Config files of system stats monitors, separated by commas; may be repeated.
     #[arg(long = "config.system-stats-monitor", help_heading = "Monitors", value_name = "FILE[,FILE…]", action = ArgAction::Append)]
     pub system_stats_monitors: Vec<CommaList>,
@@ -139,10 +150,6 @@ pub struct Args {
 /// node-problem-detector's flags whose parts are not built yet.
 #[derive(Debug, clap::Args)]
 struct Later {
-    #[arg(long = "config.custom-plugin-monitor", hide = true)]
-    config_custom_plugin_monitor: Option<String>,
-    #[arg(long = "custom-plugin-monitors", hide = true)]
-    custom_plugin_monitors: Option<String>,
     #[arg(long = "exporter.stackdriver", hide = true)]
     exporter_stackdriver: Option<String>,
 }
@@ -241,10 +248,13 @@ pub enum UsageError {
         part: &'static str,
     },
     /// Old and new flag at once.
-    #[error(
-        "--system-log-monitors is deprecated and cannot be used with --config.system-log-monitor; use the latter alone"
-    )]
-    Both,
+    #[error("--{old} is deprecated and cannot be used with --{new}; use the latter alone")]
+    Both {
+        /// The old one.
+        old: &'static str,
+        /// The new one.
+        new: &'static str,
+    },
     /// The API server cannot be made out.
     #[error("--apiserver-override: {0}")]
     ApiServer(#[from] OverrideError),
@@ -269,14 +279,25 @@ impl Args {
     pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
         self.later.check()?;
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
-        let mut configs = paths(&self.system_log_monitors);
-        if !self.deprecated_system_log_monitors.is_empty() {
-            note("Flag --system-log-monitors has been deprecated, replaced by --config.system-log-monitor.");
-            if !configs.is_empty() {
-                return Err(UsageError::Both);
+        let mut either = |old: &[CommaList], new: &[CommaList], old_flag, new_flag| {
+            if old.is_empty() {
+                return Ok(paths(new));
             }
-            configs = paths(&self.deprecated_system_log_monitors);
-        }
+            note(&format!("Flag --{old_flag} has been deprecated, replaced by --{new_flag}."));
+            if paths(new).is_empty() { Ok(paths(old)) } else { Err(UsageError::Both { old: old_flag, new: new_flag }) }
+        };
+        let logs = either(
+            &self.deprecated_system_log_monitors,
+            &self.system_log_monitors,
+            "system-log-monitors",
+            "config.system-log-monitor",
+        )?;
+        let plugins = either(
+            &self.deprecated_custom_plugin_monitors,
+            &self.custom_plugin_monitors,
+            "custom-plugin-monitors",
+            "config.custom-plugin-monitor",
+        )?;
         if self.vmodule.is_some() {
             note("Flag --vmodule is accepted and has no effect; set $RUST_LOG instead.");
         }
@@ -284,7 +305,8 @@ impl Args {
             note("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
         }
         let stats = paths(&self.system_stats_monitors).into_iter().map(ConfigFile::system_stats);
-        let configs: Vec<_> = configs.into_iter().map(ConfigFile::system_log).chain(stats).collect();
+        let plugins = plugins.into_iter().map(ConfigFile::custom_plugin);
+        let configs: Vec<_> = logs.into_iter().map(ConfigFile::system_log).chain(plugins).chain(stats).collect();
         if configs.is_empty() {
             return Err(UsageError::NoMonitor);
         }
@@ -296,12 +318,8 @@ impl Args {
 
 impl Later {
     fn check(&self) -> Result<(), UsageError> {
-        let Self { config_custom_plugin_monitor, custom_plugin_monitors, exporter_stackdriver } = self;
-        for (value, flag, part) in [
-            (config_custom_plugin_monitor, "config.custom-plugin-monitor", "the custom plugin monitor"),
-            (custom_plugin_monitors, "custom-plugin-monitors", "the custom plugin monitor"),
-            (exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter"),
-        ] {
+        let Self { exporter_stackdriver } = self;
+        for (value, flag, part) in [(exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter")] {
             if value.is_some() {
                 return Err(UsageError::NotBuilt { flag, part });
             }

@@ -5,6 +5,7 @@
 //! each with file, line, column and JSON pointer, and warnings for what it silently ignores. A checked configuration
 //! holds compiled patterns and typed durations and cannot be wrong any more. Nothing here starts anything.
 
+pub mod custom_plugin;
 mod decode;
 pub mod duration;
 pub mod json;
@@ -18,6 +19,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub use self::custom_plugin::CustomPluginConfig;
 pub use self::duration::{DurationError, GoDuration, parse_duration};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
 pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
@@ -42,6 +44,8 @@ pub struct ConfigFile {
 pub enum MonitorKind {
     /// `--config.system-log-monitor`.
     SystemLog,
+    /// `--config.custom-plugin-monitor`.
+    CustomPlugin,
     /// `--config.system-stats-monitor`.
     SystemStats,
 }
@@ -51,6 +55,8 @@ pub enum MonitorKind {
 pub struct Loaded {
     /// One for each file of `--config.system-log-monitor`, in their order.
     pub system_logs: Vec<SystemLogConfig>,
+    /// One for each file of `--config.custom-plugin-monitor`, in their order.
+    pub custom_plugins: Vec<CustomPluginConfig>,
     /// One for each file of `--config.system-stats-monitor`, in their order.
     pub system_stats: Vec<SystemStatsConfig>,
     /// What is odd about the files.
@@ -109,6 +115,10 @@ pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors>
 pub fn guess(path: &Path) -> MonitorKind {
     let Ok(text) = read_text(path) else { return MonitorKind::SystemLog };
     let Ok(document) = json::parse(&text) else { return MonitorKind::SystemLog };
+    let plugin = document.root().members().filter(|member| member.key.eq_ignore_ascii_case("plugin")).last();
+    if plugin.is_some_and(|plugin| plugin.value.kind() == json::Kind::String(custom_plugin::PLUGIN)) {
+        return MonitorKind::CustomPlugin;
+    }
     let has = |keys: &[&str]| document.root().members().any(|m| keys.iter().any(|key| m.key.eq_ignore_ascii_case(key)));
     if !has(&["plugin", "rules"]) && has(system_stats::KEYS) {
         MonitorKind::SystemStats
@@ -157,6 +167,12 @@ impl ConfigFile {
         Self { path: path.into(), monitor: MonitorKind::SystemLog }
     }
 
+    /// A file for a custom plugin monitor.
+    #[must_use]
+    pub fn custom_plugin(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), monitor: MonitorKind::CustomPlugin }
+    }
+
     /// A file for a system stats monitor.
     #[must_use]
     pub fn system_stats(path: impl Into<PathBuf>) -> Self {
@@ -179,6 +195,8 @@ impl Loaded {
         let is_good = match file.monitor {
             MonitorKind::SystemLog => system_log::read(path, &document, &mut findings)
                 .map(|config| self.system_logs.push(SystemLogConfig { digest, ..config })),
+            MonitorKind::CustomPlugin => custom_plugin::read(path, &document, &mut findings)
+                .map(|config| self.custom_plugins.push(CustomPluginConfig { digest, ..config })),
             MonitorKind::SystemStats => system_stats::read(path, &document, &mut findings)
                 .map(|config| self.system_stats.push(SystemStatsConfig { digest, ..config })),
         };
@@ -191,8 +209,9 @@ impl Loaded {
     pub fn files(&self) -> impl Iterator<Item = (ConfigFile, u64)> {
         let file = |path: &Path, monitor, digest| (ConfigFile { path: path.to_owned(), monitor }, digest);
         let logs = self.system_logs.iter().map(move |config| file(&config.path, MonitorKind::SystemLog, config.digest));
+        let plugins = self.custom_plugins.iter().map(move |c| file(&c.path, MonitorKind::CustomPlugin, c.digest));
         let stats = self.system_stats.iter().map(move |c| file(&c.path, MonitorKind::SystemStats, c.digest));
-        logs.chain(stats)
+        logs.chain(plugins).chain(stats)
     }
 }
 

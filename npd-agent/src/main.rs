@@ -95,7 +95,12 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(run(&args, &node, cluster, loaded)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(&args, &node, cluster, loaded));
+            // A thread that hangs in the kernel, with the start of a plugin, is not waited for.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => Err(error.into()),
     };
     match ended {
@@ -136,7 +141,8 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     exporters.push(Box::new(PrometheusExporter::register(&registry)?));
     exporters.push(Box::new(shown.recent.clone()));
     let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
-    let mut agent = Agent::new(&registry, kernel, detector, open_state(&args.state_dir), shown.vitals.clone())?;
+    let (state, vitals) = (open_state(&args.state_dir), shown.vitals.clone());
+    let mut agent = Agent::new(&registry, kernel, detector, state, vitals, args.allow_insecure_plugins)?;
     let mut signals = Signals::listen()?;
     let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
@@ -145,6 +151,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
         metrics.map(|page| page.serve(&mut servers, metrics_page::router(registry), "/metrics", &stop)),
         health.map(|page| page.serve(&mut servers, server::router(shown), "/healthz", &stop)),
     ];
+    agent.add_custom_plugins(loaded.custom_plugins);
     agent.add_system_stats(loaded.system_stats)?;
     agent.start(loaded.system_logs).await?;
 

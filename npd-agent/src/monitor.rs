@@ -1,5 +1,6 @@
 //! What watches the node and turns what it sees into statuses.
 
+pub mod custom_plugin;
 pub mod quote;
 pub mod recheck;
 pub mod system_log;

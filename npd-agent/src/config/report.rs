@@ -151,6 +151,20 @@ pub enum Problem {
     /// Not a regular expression.
     #[error("{}", Chain(.0))]
     Pattern(PatternError),
+    /// A rule that has nothing to run.
+    #[error("\"path\" is missing, the rule needs a program to run")]
+    NoPluginPath,
+    /// A program that is not there.
+    #[error("{} cannot be run: {error}; a relative path is looked up in the agent's working directory", Excerpt(&.path.display().to_string()))]
+    PluginPath {
+        /// The program.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// No program can be told of a NUL.
+    #[error("the path or an argument has a NUL character in it, no program can be given one")]
+    PluginNul,
     /// A value outside of what is possible.
     #[error("{} is not possible, allowed is {allowed}", Excerpt(.value))]
     Value {

@@ -49,7 +49,7 @@ pub(super) fn check<'d>(
     if element.null || element.refused {
         return None;
     }
-    let effect = check_effect(rule, at, context.conditions, findings);
+    let effect = check_effect((&rule.kind, &rule.condition), at, context.conditions, findings);
     if context.metrics_reporting {
         check_label(&rule.reason, at, findings);
         if matches!(effect, Some(Effect::Permanent { .. })) {
@@ -281,28 +281,28 @@ fn check_pattern<'d>(
 }
 
 /// Only "temporary" is temporary; whatever else is permanent.
-fn check_effect<'d>(
-    rule: &RawRule<'d>,
+pub(in crate::config) fn check_effect<'d>(
+    (kind_field, condition_field): (&Field<'d, &'d str>, &Field<'d, &'d str>),
     at: Value<'d>,
     conditions: &Conditions<'d>,
     findings: &mut Findings,
 ) -> Option<Effect> {
-    let (kind, condition) = (rule.kind.get()?, rule.condition.get()?);
+    let (kind, condition) = (kind_field.get()?, condition_field.get()?);
     if kind == "temporary" {
         if !condition.is_empty() {
-            findings.notice(rule.condition.at(at), Notice::TemporaryCondition(condition.to_owned()));
+            findings.notice(condition_field.at(at), Notice::TemporaryCondition(condition.to_owned()));
         }
         return Some(Effect::Temporary);
     }
     if kind != "permanent" {
-        findings.notice(rule.kind.at(at), Notice::RuleType(kind.to_owned()));
+        findings.notice(kind_field.at(at), Notice::RuleType(kind.to_owned()));
     }
     let index = conditions.by_kind.get(condition).map(|declared| declared.index);
     if index.is_none() && conditions.complete {
         let (rule_type, condition) = (kind.to_owned(), condition.to_owned());
         let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
         let problem = Problem::ConditionUndeclared { rule: rule_type, condition, declared };
-        findings.error(rule.condition.at(at), problem);
+        findings.error(condition_field.at(at), problem);
     }
     index.map(|condition| Effect::Permanent { condition })
 }

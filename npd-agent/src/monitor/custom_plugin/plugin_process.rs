@@ -1,0 +1,386 @@
+//! One run of a program, so that nothing it does holds up anything else.
+//!
+//! It has a process group of its own, which gets SIGTERM when the time is over and SIGKILL a moment later. It is over
+//! when the process itself has ended, whoever still has its pipes. What it writes is read for as long as it runs, a little
+//! is kept, and a flood is read slowly. Starting it is left to a thread, because exec(2) waits for the file system; and a
+//! process that even SIGKILL does not end, because it waits in the kernel, is left behind with whoever wants to wait for it.
+//!
+//! A process that leaves the group, as a daemon does, is none of ours any more: node-problem-detector leaves it alone too.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use tokio::{
+    io::{AsyncReadExt as _, unix::AsyncFd},
+    net::unix::pipe,
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Check, Outcome, Ran, RunKind,
+    check::{CheckStatus, Pending},
+    orphans::Children,
+    trust::{self, Insecure},
+};
+
+/// Between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a process may take to die of SIGKILL. One that waits in the kernel does not die.
+const DEATH: Duration = Duration::from_millis(500);
+
+/// Of stdout so many bytes are kept at least, whatever becomes the message: a line of JSON has to fit.
+const KEEP: usize = 4096;
+
+/// How much a pipe holds.
+const PIPE: usize = 64 << 10;
+
+/// After so many bytes it is a flood, and only a pipe's content is read in so long a time.
+const FLOOD: usize = 256 << 10;
+const FLOOD_PAUSE: Duration = Duration::from_millis(5);
+
+/// What a program finds when it has no search path.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What is between systemd and npd, and npd's own, is not the program's.
+const PRIVATE: [&str; 8] = [
+    "INVOCATION_ID",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "RUST_LOG",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// A program as a [`Check`].
+pub struct Program {
+    options: Arc<ProgramOptions>,
+}
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct ProgramOptions {
+    /// The program; one that is not absolute is looked up in npd's working directory.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The most bytes of a message.
+    pub max_output_length: usize,
+    /// Whether it is run although others than root can change it.
+    pub allow_insecure: bool,
+    /// The processes that npd has started.
+    pub(super) children: Children,
+}
+
+/// Why there is no process.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Refused(Insecure),
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// A process, and what is needed to follow it.
+struct Started {
+    child: std::process::Child,
+    pid: Pid,
+    /// It is readable when the process has ended, and leaves it to be waited for.
+    ended: AsyncFd<OwnedFd>,
+    children: Children,
+}
+
+/// What comes through a pipe.
+struct Output {
+    pipe: pipe::Receiver,
+    kept: Vec<u8>,
+    keep: usize,
+    read: usize,
+}
+
+/// Why a process was not waited for any longer.
+enum Over {
+    Ended,
+    TimedOut,
+    Stopped,
+}
+
+// === impl Program ===
+
+impl Program {
+    /// A program that was not run yet.
+    #[must_use]
+    pub fn new(options: ProgramOptions) -> Self {
+        Self { options: Arc::new(options) }
+    }
+
+    async fn run(&self, within: Duration, stop: &CancellationToken) -> Option<Ran> {
+        let deadline = Instant::now() + within;
+        let options = Arc::clone(&self.options);
+        let mut starting = tokio::task::spawn_blocking(move || options.start());
+        let stopped = async {
+            stop.cancelled().await;
+            // What is just being started can be ended in a moment.
+            sleep(GRACE).await;
+        };
+        let started = tokio::select! {
+            started = &mut starting => Some(started.unwrap_or_else(|error| Err(StartError::System(io::Error::other(error))))),
+            () = sleep_until(deadline) => None,
+            () = stopped => None,
+        };
+        match started {
+            Some(Ok((started, stdout, stderr))) => self.follow(started, stdout, stderr, deadline, stop).await,
+            Some(Err(error)) => Some(self.not_started(&error)),
+            None if stop.is_cancelled() => None,
+            None => Some(self.stuck(Box::pin(end_late(starting)), String::new())),
+        }
+    }
+
+    async fn follow(
+        &self,
+        mut started: Started,
+        mut stdout: Output,
+        mut stderr: Output,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> Option<Ran> {
+        let over = {
+            let reading = async {
+                tokio::join!(stdout.read(), stderr.read());
+                std::future::pending::<std::convert::Infallible>().await
+            };
+            tokio::select! {
+                biased;
+                () = started.has_ended() => Over::Ended,
+                () = sleep_until(deadline) => Over::TimedOut,
+                () = stop.cancelled() => Over::Stopped,
+                never = reading => match never {},
+            }
+        };
+        let longest = self.options.max_output_length;
+        if matches!(over, Over::Ended) {
+            let status = started.reap();
+            stdout.read_rest();
+            stderr.read_rest();
+            return Some(match status {
+                Ok(status) => {
+                    let outcome = Outcome::of_program(status.code(), &stdout.kept, longest);
+                    Ran { remarks: remarks(&status, &stderr.kept), ..Ran::from(outcome) }
+                }
+                Err(error) => failed(RunKind::Error, &format!("Error in waiting for plugin: {error}")),
+            });
+        }
+        let is_gone = started.kill().await;
+        if matches!(over, Over::Stopped) {
+            return None;
+        }
+        stdout.read_rest();
+        let said = Outcome::of_program(None, &stdout.kept, longest).message;
+        if !is_gone {
+            let leftover = async move {
+                started.has_ended().await;
+                drop(started.reap());
+            };
+            return Some(self.stuck(Box::pin(leftover), said));
+        }
+        let path = self.options.path.display();
+        let text = format!("Timeout when running plugin \"{path}\": state - signal: killed. output - \"{said}\"");
+        let remarks = String::from_utf8_lossy(&stderr.kept).trim().to_owned();
+        Some(Ran { remarks, ..failed(RunKind::Timeout, &text) })
+    }
+
+    fn not_started(&self, error: &StartError) -> Ran {
+        match error {
+            StartError::Refused(insecure) => {
+                let path = self.options.path.display();
+                let text = format!("plugin \"{path}\" is not run: {insecure}, --allow-insecure-plugins would run it");
+                failed(RunKind::Refused, &text)
+            }
+            StartError::System(error) => failed(RunKind::Error, &format!("Error in starting plugin: {error}")),
+        }
+    }
+
+    fn stuck(&self, leftover: Pending<'static, ()>, said: String) -> Ran {
+        let path = self.options.path.display();
+        let text = format!("plugin \"{path}\" hangs in the kernel and cannot be killed. output - \"{said}\"");
+        Ran { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
+    }
+}
+
+impl Check for Program {
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+        Box::pin(Self::run(self, within, stop))
+    }
+}
+
+/// Nobody can tell, for want of a run that has ended well.
+fn failed(kind: RunKind, text: &str) -> Ran {
+    let outcome = Outcome { reason: Some(kind.reason().to_owned()), ..Outcome::new(CheckStatus::Unknown, text) };
+    Ran { outcome, kind, remarks: String::new(), leftover: None }
+}
+
+/// Ends a process that was started after everybody had given up.
+async fn end_late(starting: JoinHandle<Result<(Started, Output, Output), StartError>>) {
+    if let Ok(Ok((mut started, ..))) = starting.await
+        && !started.kill().await
+    {
+        started.has_ended().await;
+        drop(started.reap());
+    }
+}
+
+/// What a process said on stderr, and which signal has ended it.
+fn remarks(status: &ExitStatus, stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    match status.signal() {
+        Some(signal) => format!("{} (ended by signal {signal})", text.trim()).trim().to_owned(),
+        None => text.trim().to_owned(),
+    }
+}
+
+// === impl ProgramOptions ===
+
+impl ProgramOptions {
+    /// Starts the process. This may hang as long as the file system does.
+    fn start(&self) -> Result<(Started, Output, Output), StartError> {
+        let path = std::path::absolute(&self.path)?;
+        if !self.allow_insecure
+            && let Some(insecure) = trust::look(&path, rustix::process::geteuid().as_raw())?
+        {
+            return Err(StartError::Refused(insecure));
+        }
+        let mut command = Command::new(path);
+        command.args(&self.args).current_dir("/").process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in PRIVATE {
+            command.env_remove(name);
+        }
+        if env::var_os("PATH").is_none_or(|path| path == OsStr::new("")) {
+            command.env("PATH", DEFAULT_PATH);
+        }
+        let mut child = command.spawn()?;
+        let pid = Pid::from_child(&child);
+        self.children.add(pid);
+        let mut follow = || {
+            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            #[expect(
+                deprecated,
+                reason = "an OwnedFd owns its descriptor; the sound constructor is an unsafe function"
+            )]
+            let ended = AsyncFd::new(pidfd)?;
+            let stdout = Output::new(child.stdout.take().map(OwnedFd::from), KEEP.max(self.max_output_length))?;
+            let stderr = Output::new(child.stderr.take().map(OwnedFd::from), KEEP)?;
+            Ok((ended, stdout, stderr))
+        };
+        match follow() {
+            Ok((ended, stdout, stderr)) => {
+                Ok((Started { child, pid, ended, children: self.children.clone() }, stdout, stderr))
+            }
+            Err(error) => {
+                signal(pid, Signal::KILL);
+                drop(child.wait());
+                self.children.remove(pid);
+                Err(StartError::System(error))
+            }
+        }
+    }
+}
+
+/// Signals the process group of a process that was not waited for yet, so that the number is nobody else's.
+fn signal(group: Pid, signal: Signal) {
+    // All of them may have ended, or have become another user's.
+    let _sent = kill_process_group(group, signal);
+}
+
+// === impl Started ===
+
+impl Started {
+    /// Waits until the process has ended. It stays a zombie, and its number its own.
+    async fn has_ended(&self) {
+        // An error would be one of the runtime, which is ending then.
+        drop(self.ended.readable().await);
+    }
+
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait();
+        self.children.remove(self.pid);
+        status
+    }
+
+    /// Ends the process and its group; `false` when it does not end.
+    async fn kill(&mut self) -> bool {
+        signal(self.pid, Signal::TERM);
+        // Who does not end in time is killed, and so is who is left of the group.
+        drop(timeout(GRACE, self.has_ended()).await);
+        signal(self.pid, Signal::KILL);
+        let is_gone = timeout(DEATH, self.has_ended()).await.is_ok();
+        if is_gone {
+            drop(self.reap());
+        }
+        is_gone
+    }
+}
+
+// === impl Output ===
+
+impl Output {
+    fn new(pipe: Option<OwnedFd>, keep: usize) -> io::Result<Self> {
+        let pipe = pipe.ok_or_else(|| io::Error::other("there is no pipe"))?;
+        Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, kept: Vec::new(), keep, read: 0 })
+    }
+
+    /// Reads until nobody can write any more.
+    async fn read(&mut self) {
+        let mut buffer = Vec::new();
+        loop {
+            buffer.clear();
+            let is_flood = self.read >= FLOOD;
+            buffer.reserve_exact(if is_flood { PIPE } else { KEEP });
+            match self.pipe.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.take(&buffer),
+            }
+            if is_flood {
+                sleep(FLOOD_PAUSE).await;
+            }
+        }
+    }
+
+    /// Reads what is there.
+    fn read_rest(&mut self) {
+        let mut buffer = [0; KEEP];
+        // Whoever still writes could go on for ever.
+        let most = self.read + PIPE;
+        while self.kept.len() < self.keep && self.read < most {
+            match rustix::io::read(self.pipe.as_fd(), &mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(length) => self.take(&buffer[..length]),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let room = self.keep.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..room]);
+        self.read = self.read.saturating_add(bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests;
