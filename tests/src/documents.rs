@@ -24,6 +24,7 @@ pub struct Document {
 pub fn all() -> Result<Vec<Document>> {
     let shipped = shipped()?;
     let mut documents = vec![
+        at("config/schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
         at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
         at("docs/metrics.md", metrics_page::write()),

@@ -4,6 +4,7 @@
 //! know less: whether a pattern compiles and a condition is declared is what `npd-agent check-config` says.
 #![allow(dead_code, reason = "the types are there for their schema")]
 
+mod custom_plugin;
 mod system_stats;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Deserialize;
 
+pub use self::custom_plugin::{custom_plugin_monitor, custom_plugin_monitor_file};
 pub use self::system_stats::{system_stats_monitor, system_stats_monitor_file};
 
 /// A system log monitor of npd or node-problem-detector.

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config::system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
-use npd_agent::config::{MonitorKind, guess, system_stats};
+use npd_agent::config::{MonitorKind, custom_plugin, guess, system_stats};
 use npd_tests::{binary::shipped_config, schema};
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ fn known(keys: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_file_is_what_the_code_says() -> Result<()> {
     for (name, text) in [
+        ("schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
         ("schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         ("schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
     ] {
@@ -38,6 +39,11 @@ fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
     for (name, expected) in
         [("Condition", CONDITION_KEYS), ("Rule", RULE_KEYS), ("Threshold", THRESHOLD_KEYS), ("Recheck", RECHECK_KEYS)]
     {
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+    }
+    let schema = Value::from(schema::custom_plugin_monitor());
+    assert_eq!(keys(&schema)?, known(custom_plugin::KEYS));
+    for (name, expected) in [("PluginConfig", custom_plugin::SETTING_KEYS), ("PluginRule", custom_plugin::RULE_KEYS)] {
         assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
     }
     let schema = Value::from(schema::system_stats_monitor());
@@ -58,13 +64,18 @@ fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
 #[test]
 fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
     let validator = jsonschema::validator_for(&Value::from(schema::system_log_monitor()))?;
+    let plugins = jsonschema::validator_for(&Value::from(schema::custom_plugin_monitor()))?;
     let stats = jsonschema::validator_for(&Value::from(schema::system_stats_monitor()))?;
     let mut files = 0;
     for entry in fs::read_dir(shipped_config("")).context("cannot list config/")? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             let config: Value = serde_json::from_slice(&fs::read(&path)?)?;
-            let validator = if guess(&path) == MonitorKind::SystemStats { &stats } else { &validator };
+            let validator = match guess(&path) {
+                MonitorKind::SystemLog => &validator,
+                MonitorKind::CustomPlugin => &plugins,
+                MonitorKind::SystemStats => &stats,
+            };
             let errors: Vec<_> = validator.iter_errors(&config).map(|error| error.to_string()).collect();
             ensure!(errors.is_empty(), "{}: {errors:?}", path.display());
             files += 1;
@@ -88,6 +99,22 @@ fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
         rule("by", json!("dev")),
     ] {
         ensure!(!validator.is_valid(&broken), "{broken} passes");
+    }
+    let plugin = |key: &str, value: Value| {
+        let mut rule = json!({"type": "temporary", "reason": "R", "path": "/bin/true"});
+        rule[key] = value;
+        json!({"plugin": "custom", "rules": [rule]})
+    };
+    ensure!(plugins.is_valid(&plugin("args", json!(["-x"]))), "a good plugin is refused");
+    for broken in [
+        json!({"plugin": "kmsg"}),
+        json!({"plugin": "custom", "pluginConfig": {"concurrency": 0}}),
+        json!({"plugin": "custom", "pluginConfig": {"max_output_length": "80"}}),
+        plugin("path", json!("")),
+        plugin("args", json!("-x")),
+        plugin("timeout", json!(3)),
+    ] {
+        ensure!(!plugins.is_valid(&broken), "{broken} passes");
     }
     let alert =
         |alert: Value| json!({"cpu": {"metricsConfigs": {"cpu/load_1m": {"displayName": "x", "alert": alert}}}});

@@ -15,6 +15,8 @@ const HUNG: &str = "INFO: task docker:7 blocked for more than 120 seconds.";
 fn run(arguments: &[&str], input: Option<&str>) -> Result<Output> {
     let mut child = Command::new(agent()?)
         .args(arguments)
+        // Shipped monitors name their plugins relative to it.
+        .current_dir(shipped_config(".."))
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

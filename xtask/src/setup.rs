@@ -33,6 +33,7 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("nsenter", "util-linux"),
     ("promtool", "prometheus"),
     ("setpriv", "util-linux"),
+    ("shellcheck", "shellcheck"),
     ("unshare", "util-linux"),
 ];
 

@@ -2,8 +2,9 @@
 //!
 //! What node-problem-detector takes is taken and means the same, with these exceptions, each an error: a concurrency
 //! below 1 (there nothing runs, or the agent dies), a negative `max_output_length` (there it dies at the first output), a
-//! timeout of nothing (there every run fails), a rule's timeout above the file's, as there, and a rule of whichever type
-//! whose condition is not declared (there, unless its type is to the letter `permanent`, it never does anything).
+//! timeout of nothing (there every run fails), and a rule of whichever type whose condition is not declared (there, unless
+//! its type is to the letter `permanent`, it never does anything). A program that is not there is an error there and a
+//! warning here: its rule says so until it is, and everything else is watched.
 
 mod raw;
 mod rule;
@@ -34,7 +35,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a message when nothing is said.
 pub const DEFAULT_OUTPUT_LENGTH: usize = 80;
 
-/// Bytes that a message may have: the API server takes no more in a condition.
+/// Bytes that a message may have: more than anybody reads, and little enough to keep for each rule.
 pub const MAX_OUTPUT_LENGTH: usize = 32 << 10;
 
 /// Runs at the same time when nothing is said.

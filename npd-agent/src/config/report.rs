@@ -154,14 +154,6 @@ pub enum Problem {
     /// A rule that has nothing to run.
     #[error("\"path\" is missing, the rule needs a program to run")]
     NoPluginPath,
-    /// A program that is not there.
-    #[error("{} cannot be run: {error}; a relative path is looked up in the agent's working directory", Excerpt(&.path.display().to_string()))]
-    PluginPath {
-        /// The program.
-        path: PathBuf,
-        /// The system's reason.
-        error: std::io::Error,
-    },
     /// No program can be told of a NUL.
     #[error("the path or an argument has a NUL character in it, no program can be given one")]
     PluginNul,
@@ -329,6 +321,9 @@ pub enum Notice {
     /// Nothing tells how old a line is.
     #[error("lines without \"timestamp\" have no age, \"lookback\" has no effect and the file is read from its end")]
     LookbackWithoutTime,
+    /// It may be there when it is to run, or on the node.
+    #[error("there is no program {} here; a relative path is looked up in the agent's working directory", Quoted(.0))]
+    NoProgram(String),
     /// A condition that cannot become true.
     #[error("no rule sets condition {}, it will always be False", Quoted(.0))]
     ConditionUnused(String),

@@ -29,6 +29,7 @@ pub struct Sandbox {
     without: Vec<Withheld>,
     least: bool,
     beside: Option<u32>,
+    is_first: bool,
 }
 
 /// Something that an agent may have to do without.
@@ -72,11 +73,22 @@ impl Sandbox {
         self
     }
 
+    /// Makes the agent the first process of a PID namespace, as in a container. The process that the test knows is then
+    /// its parent, which takes it along when it is killed.
+    #[must_use]
+    pub fn first_process() -> Self {
+        Self { is_first: true, ..Self::default() }
+    }
+
     /// The command that runs a program inside. `folder` belongs to the test.
     pub fn command(&self, program: &Path, folder: &Path) -> Result<Command> {
         let mut words: Vec<String> = Vec::new();
         if let Some(process) = self.beside {
             words.extend(["nsenter".to_owned(), "--mount".to_owned(), format!("--target={process}"), "--".to_owned()]);
+        }
+        if self.is_first {
+            let unshare = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"];
+            words.extend(unshare.map(ToOwned::to_owned));
         }
         let script: Vec<_> = self.without.iter().filter_map(|withheld| withheld.mounts()).collect();
         if !script.is_empty() {

@@ -31,8 +31,9 @@ pub struct HungTask {
     _warnings: Setting,
 }
 
+/// An ext4 that can be frozen: who writes to it then waits in state D. Thawed when dropped.
 #[derive(Debug)]
-struct Freezable(Mounted);
+pub struct Freezable(Mounted);
 
 // === impl HungTask ===
 
@@ -40,8 +41,8 @@ impl HungTask {
     /// A task that works still. `warnings` is how often printk may speak of hung tasks.
     pub fn prepare(warnings: u32) -> Result<Self> {
         let set = |name: &str, value: &str| Setting::set(Path::new(SYSCTL).join(name), value);
-        let mounted = Freezable(Disk::with_ext4(64 << 20)?.mount("")?);
-        let file = mounted.0.path().join("x");
+        let mounted = Freezable::mount()?;
+        let file = mounted.path().join("x");
         let file = file.to_str().context("a mount point that is no UTF-8")?;
         Ok(Self {
             victim: Victim::start(COMM, &["hang", file])?,
@@ -102,11 +103,24 @@ pub fn detections() -> Result<u64> {
 // === impl Freezable ===
 
 impl Freezable {
-    fn freeze(&self) -> Result<()> {
+    /// A new one, which works still.
+    pub fn mount() -> Result<Self> {
+        Ok(Self(Disk::with_ext4(64 << 20)?.mount("")?))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Makes writers wait.
+    pub fn freeze(&self) -> Result<()> {
         ioctl::command::<{ ioctl::FREEZE }>(self.0.path())
     }
 
-    fn thaw(&self) -> Result<()> {
+    /// Lets them go on.
+    pub fn thaw(&self) -> Result<()> {
         ioctl::command::<{ ioctl::THAW }>(self.0.path())
     }
 }

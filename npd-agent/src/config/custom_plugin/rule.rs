@@ -50,7 +50,7 @@ pub(super) fn check<'d>(
     Some(PluginRule { effect: effect?, reason: rule.reason.get()?.into(), check: check?, interval, timeout })
 }
 
-/// As node-problem-detector: what is not there is an error, what cannot be looked at may be there later.
+/// What is to run. Where node-problem-detector does not start without it, npd watches everything else meanwhile.
 fn check_program<'d>(rule: &RawRule<'d>, owner: Value<'d>, findings: &mut Findings) -> Option<CheckConfig> {
     let text = rule.path.get()?;
     let at = rule.path.at(owner);
@@ -65,10 +65,8 @@ fn check_program<'d>(rule: &RawRule<'d>, owner: Value<'d>, findings: &mut Findin
         return None;
     }
     let path = Path::new(text);
-    if let Err(error) = path.metadata()
-        && error.kind() == std::io::ErrorKind::NotFound
-    {
-        findings.error(at, Problem::PluginPath { path: path.to_owned(), error });
+    if path.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        findings.notice(at, Notice::NoProgram(text.to_owned()));
     }
     Some(CheckConfig::Program { path: path.to_owned(), args: args.into_iter().collect::<Option<_>>()? })
 }

@@ -1,6 +1,6 @@
 //! What npd costs and how quick it is, measured on this machine against the goals, as one Markdown table.
 //!
-//! `npd-bench [rules] [stats] [flood] [latency] [idle] [replay]`: all sections when none is named. Everything that is compared comes
+//! `npd-bench [rules] [stats] [plugins] [flood] [latency] [idle] [replay]`: all sections when none is named. Everything that is compared comes
 //! from the same run: the shipped rules against each regex in turn, the probes against `/dev/kmsg` alone. Figures are
 //! medians of several rounds. A goal that is missed is shown as missed; the exit code is 1 when something could not
 //! be measured.
@@ -8,6 +8,7 @@
 mod flood;
 mod idle;
 mod latency;
+mod plugins;
 mod replay;
 mod rules;
 mod sample;
@@ -29,9 +30,10 @@ use self::table::{Row, Table};
 /// A part of the table.
 type Section = fn() -> Result<Vec<Row>>;
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("rules", rules::measure),
     ("stats", stats::measure),
+    ("plugins", plugins::measure),
     ("flood", flood::measure),
     ("latency", latency::measure),
     ("idle", idle::measure),
