@@ -153,6 +153,18 @@ struct Settings {
     max_output_length: usize,
 }
 
+// === impl CheckConfig ===
+
+impl CheckConfig {
+    /// All that is said of it, as one text: two that are not the same have different ones.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Program { path, args } => format!("{} {args:?}", path.display()),
+        }
+    }
+}
+
 // === impl Settings ===
 
 impl Settings {

@@ -27,7 +27,7 @@ pub use self::{
 use self::condition::{Change, ConditionState};
 use super::{Counted, Declared, quote::quote};
 use crate::{
-    config::{CustomPluginConfig, Effect, custom_plugin::CheckConfig},
+    config::{CustomPluginConfig, Effect},
     problem::{Event, Fields, Severity, Status},
     time::Timestamp,
 };
@@ -88,15 +88,9 @@ impl CustomPlugin {
     #[must_use]
     pub fn new(config: &CustomPluginConfig, now: Timestamp) -> Self {
         let rules = config.rules.iter().map(|rule| {
-            let CheckConfig::Program { path, args } = &rule.check;
-            let identity = format!("{} {} {args:?}", rule.reason, path.display());
-            RuleState {
-                effect: rule.effect,
-                reason: rule.reason.clone(),
-                identity,
-                found: None,
-                reasons: BTreeSet::new(),
-            }
+            let identity = format!("{} {}", rule.reason, rule.check.identity());
+            let (effect, reason) = (rule.effect, rule.reason.clone());
+            RuleState { effect, reason, identity, found: None, reasons: BTreeSet::new() }
         });
         Self {
             id: config.path.to_string_lossy().into(),

@@ -65,7 +65,7 @@ fn everything_can_be_said() {
 fn keys_are_taken_in_any_case_and_null_is_nothing() {
     let config =
         accept(&with(r#""INVOKE_INTERVAL": "1m", "Timeout": null, "concurrency": null"#, r#", "ARGS": ["a"]"#));
-    assert_eq!(config.rules[0].interval, Duration::from_secs(60));
+    assert_eq!(config.rules[0].interval, Duration::from_mins(1));
     assert_eq!(config.concurrency.get(), 3);
 }
 

@@ -88,8 +88,8 @@ impl ConditionState {
         self.now.status = status;
         self.now.transition = now;
         // One problem less, and another one left, is no worse.
-        let worse = status == ConditionStatus::True && (!was_true || rule == cause);
-        if worse { Change::Worse } else { Change::Other }
+        let is_problem = status == ConditionStatus::True && (!was_true || rule == cause);
+        if is_problem { Change::Worse } else { Change::Other }
     }
 
     /// Goes on as it was reported before.

@@ -59,8 +59,8 @@ impl PluginMetrics {
         RuleMetrics { duration: self.duration.with_label_values(&[&*name]), runs: self.runs.clone(), name: name.into() }
     }
 
-    /// Takes away those of a monitor that is no more.
-    pub(super) fn forget(&self, rules: &[RuleMetrics]) {
+    /// Takes away those of rules that are no more.
+    pub(super) fn forget<'a>(&self, rules: impl Iterator<Item = &'a RuleMetrics>) {
         for rule in rules {
             // Two monitors of one name share them, and then they are gone already.
             drop(self.duration.remove_label_values(&[&*rule.name]));

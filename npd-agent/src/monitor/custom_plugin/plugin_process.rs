@@ -104,6 +104,7 @@ struct Started {
     /// It is readable when the process has ended, and leaves it to be waited for.
     ended: AsyncFd<OwnedFd>,
     children: Children,
+    is_reaped: bool,
 }
 
 /// What comes through a pipe.
@@ -148,7 +149,7 @@ impl Program {
             Some(Ok((started, stdout, stderr))) => self.follow(started, stdout, stderr, deadline, stop).await,
             Some(Err(error)) => Some(self.not_started(&error)),
             None if stop.is_cancelled() => None,
-            None => Some(self.stuck(Box::pin(end_late(starting)), String::new())),
+            None => Some(self.stuck(Box::pin(end_late(starting)), "")),
         }
     }
 
@@ -181,7 +182,7 @@ impl Program {
             return Some(match status {
                 Ok(status) => {
                     let outcome = Outcome::of_program(status.code(), &stdout.kept, longest);
-                    Ran { remarks: remarks(&status, &stderr.kept), ..Ran::from(outcome) }
+                    Ran { remarks: remarks(status, &stderr.kept), ..Ran::from(outcome) }
                 }
                 Err(error) => failed(RunKind::Error, &format!("Error in waiting for plugin: {error}")),
             });
@@ -197,7 +198,7 @@ impl Program {
                 started.has_ended().await;
                 drop(started.reap());
             };
-            return Some(self.stuck(Box::pin(leftover), said));
+            return Some(self.stuck(Box::pin(leftover), &said));
         }
         let path = self.options.path.display();
         let text = format!("Timeout when running plugin \"{path}\": state - signal: killed. output - \"{said}\"");
@@ -216,7 +217,7 @@ impl Program {
         }
     }
 
-    fn stuck(&self, leftover: Pending<'static, ()>, said: String) -> Ran {
+    fn stuck(&self, leftover: Pending<'static, ()>, said: &str) -> Ran {
         let path = self.options.path.display();
         let text = format!("plugin \"{path}\" hangs in the kernel and cannot be killed. output - \"{said}\"");
         Ran { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
@@ -246,7 +247,7 @@ async fn end_late(starting: JoinHandle<Result<(Started, Output, Output), StartEr
 }
 
 /// What a process said on stderr, and which signal has ended it.
-fn remarks(status: &ExitStatus, stderr: &[u8]) -> String {
+fn remarks(status: ExitStatus, stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     match status.signal() {
         Some(signal) => format!("{} (ended by signal {signal})", text.trim()).trim().to_owned(),
@@ -290,7 +291,8 @@ impl ProgramOptions {
         };
         match follow() {
             Ok((ended, stdout, stderr)) => {
-                Ok((Started { child, pid, ended, children: self.children.clone() }, stdout, stderr))
+                let children = self.children.clone();
+                Ok((Started { child, pid, ended, children, is_reaped: false }, stdout, stderr))
             }
             Err(error) => {
                 signal(pid, Signal::KILL);
@@ -320,6 +322,7 @@ impl Started {
     fn reap(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait();
         self.children.remove(self.pid);
+        self.is_reaped = true;
         status
     }
 
@@ -334,6 +337,15 @@ impl Started {
             drop(self.reap());
         }
         is_gone
+    }
+}
+
+impl Drop for Started {
+    /// Whoever gives up on a process leaves none behind: npd may be ending at once.
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            signal(self.pid, Signal::KILL);
+        }
     }
 }
 

@@ -114,12 +114,10 @@ impl Plugins {
         let old = self.running.remove(index);
         old.stop.cancel();
         old.tasks.close();
-        self.metrics.forget(&old.shared.rules);
-        let (before, memory) = {
+        let (before, status_before, memory) = {
             let mut known = old.shared.lock();
-            (known.monitor.state(), known.memory.take())
+            (known.monitor.state(), known.monitor.status(), known.memory.take())
         };
-        let status_before = old.shared.lock().monitor.status();
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         monitor.restore(before);
         self.detector.declare(&monitor.declared());
@@ -129,6 +127,8 @@ impl Plugins {
         }
         self.detector.report(&status);
         let running = self.start(config, monitor, memory, Some(old.tasks));
+        let is_gone = |old: &&RuleMetrics| !running.shared.rules.iter().any(|new| new.name() == old.name());
+        self.metrics.forget(old.shared.rules.iter().filter(is_gone));
         self.running.insert(index, running);
     }
 

@@ -1,3 +1,5 @@
+use proptest::{collection::vec, prelude::*, sample::select};
+
 use super::*;
 use crate::{
     config::{self, ConfigFile},
@@ -284,4 +286,32 @@ fn a_rule_that_has_gone_takes_its_problem_with_it_when_the_others_have_run() {
     let mut without_rules = monitor_with("", &[]);
     without_rules.restore(before.state());
     assert_eq!(shown(&without_rules), "False/Good/all is well@0", "nobody ever looks");
+}
+
+proptest! {
+    /// Whatever three rules say one after the other: the condition is the worst of what they said last, it changes
+    /// only with an event, and who says the same again is no news.
+    #[test]
+    fn the_worst_counts_and_nothing_changes_without_a_word(steps in vec((0..3_usize, select(&CheckStatus::ALL[..])), 1..60)) {
+        let mut monitor = monitor_with("", &[("permanent", "A"), ("permanent", "B"), ("permanent", "C")]);
+        let mut last = [None; 3];
+        for (step, (rule, status)) in steps.into_iter().enumerate() {
+            let before = shown(&monitor);
+            let is_repeated = last[rule] == Some(status);
+            last[rule] = Some(status);
+            let news = take(&mut monitor, rule, status, "text", i64::try_from(step).unwrap());
+            let told = events(&news).len();
+            prop_assert_eq!(told == 1, shown(&monitor) != before);
+            prop_assert!(!is_repeated || told == 0);
+            let worst = last.iter().flatten().max().copied();
+            let expected = match worst {
+                Some(Problem) => ConditionStatus::True,
+                Some(Unknown) => ConditionStatus::Unknown,
+                // Before all have said something, it stays as it was.
+                _ if last.contains(&None) => continue,
+                _ => ConditionStatus::False,
+            };
+            prop_assert_eq!(monitor.conditions[0].now.status, expected);
+        }
+    }
 }

@@ -86,9 +86,12 @@ async fn what_cannot_be_started_is_unknown_and_says_why() {
 #[tokio::test]
 async fn a_program_that_others_can_change_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("plugin");
-    fs::write(&path, "#!/bin/sh\necho it ran\n").unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    let open = folder.path().canonicalize().unwrap().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+    let path = open.join("plugin");
+    std::os::unix::fs::symlink("/bin/true", &path).unwrap();
+    assert_eq!(run(&program(&path, &[]), LONG).await.kind, RunKind::Ok, "where it is allowed to");
     let options = ProgramOptions {
         path: path.clone(),
         args: Vec::new(),
@@ -96,13 +99,25 @@ async fn a_program_that_others_can_change_is_refused() {
         allow_insecure: false,
         children: Children::default(),
     };
-    assert_eq!(run(&program(&path, &[]), LONG).await.outcome.message, "it ran", "where it is allowed to");
     let ran = run(&Program::new(options), LONG).await;
     assert_eq!((ran.kind, ran.outcome.reason.as_deref()), (RunKind::Refused, Some("CheckRefused")));
-    let path = path.display();
+    let (path, open) = (path.display(), open.display());
     let expected =
-        format!("plugin \"{path}\" is not run: anybody can write to {path}, --allow-insecure-plugins would run it");
+        format!("plugin \"{path}\" is not run: anybody can write to {open}, --allow-insecure-plugins would run it");
     assert_eq!(ran.outcome.message, expected);
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let program = shell(&format!("sleep 1000 & echo $! > {}; wait", file.display()));
+    let stop = CancellationToken::new();
+    let pid = tokio::select! {
+        _ = program.run(LONG, &stop) => panic!("it has ended"),
+        pid = pid_in(&file) => pid,
+    };
+    wait_until_dead(pid).await;
 }
 
 #[tokio::test]
