@@ -107,6 +107,28 @@ async fn a_program_that_others_can_change_is_refused() {
     assert_eq!(ran.outcome.message, expected);
 }
 
+/// As when exec(2) waits for a file system that answers late.
+#[tokio::test]
+async fn a_process_that_starts_after_its_time_is_ended_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let options = shell(&format!("echo $$ > {}; exec sleep 1000", file.display())).options;
+    let (answer, file_system) = std::sync::mpsc::channel();
+    let starting = tokio::task::spawn_blocking(move || {
+        file_system.recv().unwrap();
+        let started = options.start();
+        while !matches!(fs::read_to_string(&file), Ok(text) if text.ends_with('\n')) {
+            std::thread::yield_now();
+        }
+        started
+    });
+    let mut ending = std::pin::pin!(end_late(starting));
+    assert!(timeout(Duration::from_millis(50), &mut ending).await.is_err(), "it waits for the start");
+    answer.send(()).unwrap();
+    timeout(LONG, ending).await.unwrap();
+    assert!(!is_alive(pid_in(&folder.path().join("pid")).await));
+}
+
 #[tokio::test]
 async fn a_run_that_is_given_up_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
