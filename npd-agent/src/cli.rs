@@ -248,6 +248,12 @@ pub enum UsageError {
     /// The API server cannot be made out.
     #[error("--apiserver-override: {0}")]
     ApiServer(#[from] OverrideError),
+    /// The node's name cannot be one.
+    #[error(
+        "the node cannot be called {0:?}: a node's name has letters, digits, \"-\" and \".\" only; --hostname-override or \
+         $NODE_NAME give it"
+    )]
+    NodeName(String),
     /// Nothing to do, in node-problem-detector's words.
     #[error(
         "No configuration option for any problem daemon is specified. Give at least one config file: \

@@ -123,8 +123,8 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
             "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
         );
     }
-    let mut exporters: Vec<Box<dyn Exporter>> =
-        vec![Box::new(LogExporter), Box::new(PrometheusExporter::register(&registry)?), Box::new(shown.recent.clone())];
+    // In the order in which they are told: the longest way is begun first.
+    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
     let mut tasks: Option<KubernetesTasks> = None;
     if let Some((options, server)) = cluster {
         let (metrics, part) = (KubernetesMetrics::register(&registry)?, shown.vitals.part("kubernetes"));
@@ -132,6 +132,9 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
         exporters.push(Box::new(exporter));
         tasks = Some(running);
     }
+    exporters.push(Box::new(LogExporter));
+    exporters.push(Box::new(PrometheusExporter::register(&registry)?));
+    exporters.push(Box::new(shown.recent.clone()));
     let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
     let mut agent = Agent::new(&registry, kernel, detector, open_state(&args.state_dir), shown.vitals.clone())?;
     let mut signals = Signals::listen()?;

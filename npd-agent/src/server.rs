@@ -68,6 +68,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::time::Monotonic;
 
     async fn ask(shown: &Shown, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
@@ -98,6 +99,18 @@ mod tests {
             let body = if method == Method::HEAD { "" } else { "ok" };
             assert_eq!(ask(&Shown::default(), method, "/healthz").await, (200, body.to_owned()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_stuck_is_no_health_and_is_named() {
+        let shown = Shown::default();
+        let part = shown.vitals.part("source kmsg");
+        part.works_since(Monotonic::from_nanos(1));
+        let (code, text) = ask(&shown, Method::GET, "/healthz").await;
+        assert_eq!(code, 500);
+        assert!(text.starts_with("source kmsg is stuck for "), "{text}");
+        part.works();
+        assert_eq!(ask(&shown, Method::GET, "/healthz").await.0, 200);
     }
 
     #[tokio::test]

@@ -111,7 +111,12 @@ impl Part {
 
     /// A sign of life: it begins a step.
     pub fn works(&self) {
-        self.vital.at_work_since.store(Now::read().mono.nanos(), Ordering::Relaxed);
+        self.works_since(Now::read().mono);
+    }
+
+    /// It began its step then.
+    pub(crate) fn works_since(&self, then: Monotonic) {
+        self.vital.at_work_since.store(then.nanos(), Ordering::Relaxed);
     }
 
     /// It has nothing to do but to wait.

@@ -83,6 +83,10 @@ impl KubernetesArgs {
         if !self.enable_k8s_exporter {
             return Ok(None);
         }
+        // A Node's name is stricter still, but that is the API server's to say.
+        if node.is_empty() || !node.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+            return Err(UsageError::NodeName(node.to_owned()));
+        }
         let server = ApiServer::parse(&self.apiserver_override, tell)?;
         let options = KubernetesOptions {
             node: node.into(),
@@ -174,6 +178,14 @@ mod tests {
         assert!(parse(&["--kube-api-qps=-1"]).is_ok());
         let wrong = parse(&["--apiserver-override=nowhere"]).unwrap();
         assert!(matches!(wrong.kubernetes.check("n", |_| ()), Err(UsageError::ApiServer(_))));
+    }
+
+    #[test]
+    fn a_name_that_no_node_can_have_is_refused() {
+        let args = parse(&[]).unwrap();
+        for name in ["", "a b", "a/b", "a?b", "ä"] {
+            assert_eq!(args.kubernetes.check(name, |_| ()).unwrap_err(), UsageError::NodeName(name.to_owned()));
+        }
     }
 
     #[test]

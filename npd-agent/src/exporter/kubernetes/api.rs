@@ -187,7 +187,6 @@ impl Api {
             let kind = if method == Method::PATCH { "application/strategic-merge-patch+json" } else { JSON };
             request = request.header(header::CONTENT_TYPE, kind);
         }
-        // A node's name that makes no address is the server's to refuse, and it would be with 404.
         let request = request
             .body(kube::client::Body::from(body.unwrap_or_default()))
             .map_err(|error| ApiError::Unreachable(error.into()))?;

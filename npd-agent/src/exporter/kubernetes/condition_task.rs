@@ -31,13 +31,12 @@ pub(super) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: C
             biased;
             () = stop.cancelled() => break,
             () = until(task.patience) => task.start_without(),
-            () = until(due) => task.step().await,
+            () = until(due) => drop(task.step().await),
             () = task.shared.conditions_changed.notified() => {}
         }
     }
-    if !task.shared.conditions().is_told() {
-        task.step().await;
-    }
+    // Before the first patch the Node has to be read.
+    while !task.shared.conditions().is_told() && task.step().await {}
 }
 
 struct Task {
@@ -52,7 +51,8 @@ struct Task {
 // === impl Task ===
 
 impl Task {
-    async fn step(&mut self) {
+    /// Asks what is to be asked; `true` when it was answered well.
+    async fn step(&mut self) -> bool {
         let request = self.shared.conditions().request(Now::read().wall);
         let outcome = match request {
             Request::Read => {
@@ -76,8 +76,12 @@ impl Task {
                 }
                 self.patience = None;
                 self.shared.starts();
+                true
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.failed(&error);
+                false
+            }
         }
     }
 
