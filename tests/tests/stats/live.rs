@@ -85,6 +85,7 @@ fn names_and_labels() -> Result<()> {
     // From the second collection on.
     wait(&agent, "the second collection", |metrics| !metrics.series("disk_avg_queue_len").is_empty())?;
     let found = families(&agent.metrics()?.text)?;
+    // What node-problem-detector v1.37 exposed on such a VM, its osFeature on a /proc made for it.
     let observed = node::recorded("node-problem-detector.prom");
     let observed = families(&fs::read_to_string(&observed).context("cannot read what was observed")?)?;
     ensure!(observed.len() == 43, "{} families were observed", observed.len());
