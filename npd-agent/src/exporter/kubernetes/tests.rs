@@ -169,18 +169,7 @@ fn status(condition: ConditionStatus, events: Vec<Event>) -> Status {
 }
 
 fn problem(reason: &str, message: &str) -> Event {
-    Event {
-        severity: Severity::Warn,
-        timestamp: Timestamp::from_unix_nanos(7_900_000_000),
-        reason: reason.into(),
-        message: message.into(),
-        count: 1,
-        again: false,
-        id: None,
-        rule: None,
-        condition: None,
-        fields: Fields::none(),
-    }
+    Event::new(Severity::Warn, Timestamp::from_unix_nanos(7_900_000_000), reason.into(), message.into())
 }
 
 fn change(message: &str) -> Event {
