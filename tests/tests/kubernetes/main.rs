@@ -18,6 +18,7 @@ use npd_tests::poll::SOON;
 use npd_tests::suite::Suite;
 use serde_json::{Value, json};
 
+mod conditions;
 mod events;
 mod flood;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::default();
     events::add(&mut suite);
     flood::add(&mut suite);
+    conditions::add(&mut suite);
     suite.run()
 }
 
