@@ -19,8 +19,11 @@ use npd_tests::suite::Suite;
 use serde_json::{Value, json};
 
 mod conditions;
+mod credentials;
 mod events;
 mod flood;
+mod outage;
+mod trouble;
 
 const NODE: &str = "node-a";
 const NODE_PATH: &str = "/api/v1/nodes/node-a";
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
     events::add(&mut suite);
     flood::add(&mut suite);
     conditions::add(&mut suite);
+    trouble::add(&mut suite);
+    outage::add(&mut suite);
+    credentials::add(&mut suite);
     suite.run()
 }
 
