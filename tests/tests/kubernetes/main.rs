@@ -23,6 +23,8 @@ mod credentials;
 mod events;
 mod flood;
 mod outage;
+mod pods;
+mod rbac;
 mod trouble;
 
 const NODE: &str = "node-a";
@@ -36,11 +38,14 @@ fn main() -> ExitCode {
     let mut suite = Suite::default();
     events::add(&mut suite);
     flood::add(&mut suite);
+    pods::add(&mut suite);
     conditions::add(&mut suite);
     trouble::add(&mut suite);
     outage::add(&mut suite);
     credentials::add(&mut suite);
-    suite.run()
+    rbac::add(&mut suite);
+    // They wait for heartbeats and pauses most of the time.
+    suite.run_on(4)
 }
 
 /// A cluster with one node, and an agent to be started on it.
