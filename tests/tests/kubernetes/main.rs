@@ -23,8 +23,10 @@ mod credentials;
 mod events;
 mod flood;
 mod outage;
+mod pages;
 mod pods;
 mod rbac;
+mod restart;
 mod trouble;
 
 const NODE: &str = "node-a";
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
     trouble::add(&mut suite);
     outage::add(&mut suite);
     credentials::add(&mut suite);
+    restart::add(&mut suite);
+    pages::add(&mut suite);
     rbac::add(&mut suite);
     // They wait for heartbeats and pauses most of the time.
     suite.run_on(4)
