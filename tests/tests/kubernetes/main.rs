@@ -18,6 +18,7 @@ use npd_tests::poll::SOON;
 use npd_tests::suite::Suite;
 use serde_json::{Value, json};
 
+mod cluster;
 mod conditions;
 mod credentials;
 mod events;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     restart::add(&mut suite);
     pages::add(&mut suite);
     rbac::add(&mut suite);
+    cluster::add(&mut suite);
     // They wait for heartbeats and pauses most of the time.
     suite.run_on(4)
 }
