@@ -17,6 +17,8 @@ pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim: &str, run: fn() -> Result<()>| suite.test(format!("trouble: {claim}"), run);
     test("conditions that are too many for the API server come again when it says so", conditions_later);
     test("events that are too many for the API server come again when it says so", events_later);
+    test("that events are taken again is no reason to send conditions sooner", conditions_later_all_the_same);
+    test("that conditions are taken again is no reason to send events sooner", events_later_all_the_same);
     test("an API server that fails is tried again", fails);
     test("an Event that the API server fails at does not keep the others", one_fails);
     test("connections that are cut are made again", cut);
@@ -36,11 +38,11 @@ fn expect_count(agent: &Agent, outcome: &str, count: u64) -> Result<()> {
     })
 }
 
-/// Checks that after a refusal nothing of this kind came for two seconds.
-fn expect_pause(requests: &[Request]) -> Result<()> {
+/// Checks that after a refusal nothing of this kind came for so many seconds.
+fn expect_pause(requests: &[Request], seconds: u64) -> Result<()> {
     let refused = requests.iter().position(|request| request.status == Some(429)).context("nothing was refused")?;
     let pair = requests.get(refused..refused + 2).context("it did not come again")?;
-    expect_apart(pair, Duration::from_secs(2))
+    expect_apart(pair, Duration::from_secs(seconds))
 }
 
 fn conditions_later() -> Result<()> {
@@ -52,7 +54,7 @@ fn conditions_later() -> Result<()> {
     // Not even news make it come sooner.
     world.app.say(&["lives", "died again"])?;
     world.condition("True")?;
-    expect_pause(&world.requests("PATCH", STATUS_PATH))
+    expect_pause(&world.requests("PATCH", STATUS_PATH), 2)
 }
 
 fn events_later() -> Result<()> {
@@ -64,7 +66,35 @@ fn events_later() -> Result<()> {
     world.app.say(&["worse thing"])?;
     world.event("bad thing")?;
     world.event("worse thing")?;
-    expect_pause(&world.requests("POST", EVENTS_PATH))
+    expect_pause(&world.requests("POST", EVENTS_PATH), 2)
+}
+
+fn conditions_later_all_the_same() -> Result<()> {
+    let world = World::new()?;
+    let agent = world.start()?;
+    world.server.fault(Fault::on("PATCH", STATUS_PATH).times(1).overloaded(3));
+    world.app.say(&["died of something"])?;
+    world.server.wait_for_request("a refusal", SOON, |request| request.status == Some(429))?;
+    world.server.fault(Fault::on("POST", EVENTS_PATH).times(1).refuse(503));
+    world.app.say(&["bad thing"])?;
+    says(&agent, "the API server takes events again")?;
+    world.condition("True")?;
+    expect_pause(&world.requests("PATCH", STATUS_PATH), 3)
+}
+
+fn events_later_all_the_same() -> Result<()> {
+    let world = World::new()?;
+    let agent = world.start()?;
+    world.server.fault(Fault::on("POST", EVENTS_PATH).times(1).refuse_for(429, 3));
+    world.server.fault(Fault::on("PATCH", STATUS_PATH).times(1).refuse(503));
+    world.app.say(&["died of something"])?;
+    says(&agent, "the API server takes conditions again")?;
+    world.event(&died("died of something"))?;
+    expect_pause(&world.requests("POST", EVENTS_PATH), 3)
+}
+
+fn says(agent: &Agent, message: &str) -> Result<()> {
+    agent.log.wait(message, SOON, |line| (line.message() == message).then_some(()))
 }
 
 fn fails() -> Result<()> {
@@ -105,8 +135,7 @@ fn cut() -> Result<()> {
     world.event("bad thing")?;
     world.event(&died("died of something"))?;
     // The agent knows that it is told, too.
-    let line = |line: &npd_tests::agent::log::Line| line.message() == "the API server takes conditions again";
-    agent.log.wait("the end of it", SOON, |found| line(found).then_some(()))?;
+    says(&agent, "the API server takes conditions again")?;
     expect_count(&agent, "created", 2)
 }
 
@@ -177,8 +206,8 @@ fn forbidden() -> Result<()> {
     world.app.say(&["bad thing", "bad thing", "died of something"])?;
     world.condition("True")?;
     expect_count(&agent, "refused", 3)?;
-    let says = |line: &npd_tests::agent::log::Line| line.message() == "the API server refuses events";
-    let lines: Vec<_> = agent.log_lines().into_iter().filter(says).collect();
+    let mut lines = agent.log_lines();
+    lines.retain(|line| line.message() == "the API server refuses events");
     ensure!(lines.len() == 1 && lines[0].raw.contains("403"), "it is told once: {lines:?}");
     world.server.clear_faults();
     world.app.say(&["worse thing", "lives"])?;
@@ -195,6 +224,5 @@ fn conditions_forbidden() -> Result<()> {
     world.app.say(&["bad thing"])?;
     let event = world.event("bad thing")?;
     ensure!(event["involvedObject"].get("uid").is_none(), "nobody has told it: {event}");
-    let told = |line: &npd_tests::agent::log::Line| line.raw.contains("403 Forbidden").then_some(());
-    agent.log.wait("the refusal", SOON, told)
+    agent.log.wait("the refusal", SOON, |line| line.raw.contains("403 Forbidden").then_some(()))
 }

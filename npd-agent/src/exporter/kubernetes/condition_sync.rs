@@ -41,6 +41,8 @@ pub(super) struct ConditionSync {
     last_patch: Option<Instant>,
     last_success: Option<Instant>,
     retry: Option<Instant>,
+    /// Until when the API server has asked to be left alone.
+    asked: Option<Instant>,
     back_off: BackOff,
 }
 
@@ -84,6 +86,7 @@ impl ConditionSync {
             last_patch: None,
             last_success: None,
             retry: None,
+            asked: None,
             back_off: BackOff::default(),
         }
     }
@@ -156,6 +159,7 @@ impl ConditionSync {
     pub(super) fn failed(&mut self, asked: Option<Duration>, random: f64, now: Instant) -> Duration {
         let pause = self.back_off.failed(asked, random);
         self.retry = Some(now + pause);
+        self.asked = asked.and(self.retry);
         pause
     }
 
@@ -165,9 +169,9 @@ impl ConditionSync {
         pause
     }
 
-    /// The API server was reached in another way: there is no reason to wait any longer.
+    /// The API server was reached in another way: there is no reason to wait any longer, unless it has asked for that.
     pub(super) fn is_reachable(&mut self) {
-        self.retry = self.retry.map(|_| Instant::now());
+        self.retry = self.retry.map(|_| self.asked.unwrap_or_else(Instant::now));
     }
 
     /// The Node cannot be read, and that is no reason not to write.
@@ -183,6 +187,7 @@ impl ConditionSync {
     fn succeeded(&mut self, now: Instant) {
         self.back_off.succeeded();
         self.retry = None;
+        self.asked = None;
         self.last_success = Some(now);
     }
 

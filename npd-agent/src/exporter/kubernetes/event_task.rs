@@ -26,7 +26,7 @@ pub(super) async fn send(
     stop: CancellationToken,
 ) {
     let (back_off, complaint) = (BackOff::default(), Complaint::default());
-    let mut task = Task { shared, api, namespace, pods, back_off, complaint };
+    let mut task = Task { shared, api, namespace, pods, back_off, asked: None, complaint };
     tokio::select! {
         () = task.shared.may_send() => {}
         () = stop.cancelled() => {}
@@ -47,7 +47,7 @@ pub(super) async fn send(
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = task.shared.reached_again.notified() => retry = None,
+            () = task.shared.reached_again.notified() => retry = task.asked,
             () = task.shared.events_added.notified() => {}
             () = until(due) => {}
         }
@@ -68,6 +68,8 @@ struct Task {
     /// Where pods are looked up, if they get Events of their own.
     pods: Option<Pods>,
     back_off: BackOff,
+    /// Until when the API server has asked to be left alone, as long as it does not take events.
+    asked: Option<Instant>,
     complaint: Complaint,
 }
 
@@ -95,6 +97,7 @@ impl Task {
                     self.shared.is_reached_by_events();
                 }
                 self.back_off.succeeded();
+                self.asked = None;
                 Ok(())
             }
             Err(error) => self.failed(telling, &error),
@@ -166,7 +169,9 @@ impl Task {
         self.complaint.make(error, |error| {
             tracing::warn!(error, again_in_seconds = pause.as_secs_f64(), "events cannot be sent; they wait");
         });
-        Err(Instant::now() + pause)
+        let again = Instant::now() + pause;
+        self.asked = asked.map(|_| again);
+        Err(again)
     }
 
     fn give_up(&self, telling: &Telling, outcome: Outcome) {
