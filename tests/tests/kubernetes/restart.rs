@@ -8,12 +8,13 @@ use npd_tests::apiserver::Fault;
 use npd_tests::suite::Suite;
 use rustix::process::Signal;
 
-use super::{EVENTS_PATH, World};
+use super::{EVENTS_PATH, World, seconds};
 
 pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim: &str, run: fn() -> Result<()>| suite.test(format!("restart: {claim}"), run);
     test("a problem before a kill has one Event, with the state", || killed(true));
     test("a problem before a kill has one Event, without the state", || killed(false));
+    test("what a kill kept from being sent is sent by the next agent, without the state", unsent_before_kill);
     test("what waits is sent at the end", flushed);
     test("what the API server does not take any more at the end is told, and does not hold it up", || away(true));
     test("an API server that gives no answer holds up the end for three seconds at most", || away(false));
@@ -44,6 +45,21 @@ fn killed(with_state: bool) -> Result<()> {
     // It goes on counting, in the Event that it knows.
     world.app.say(&["worse thing"])?;
     world.counted("worse thing", 2)?;
+    Ok(())
+}
+
+/// The API server is away until after the kill.
+fn unsent_before_kill() -> Result<()> {
+    let world = World::new()?;
+    let agent = world.start()?;
+    world.server.stop();
+    let at = world.app.say(&["bad thing"])?;
+    agent.wait_for_reports("Bad", 1)?;
+    agent.stop_with(Signal::KILL)?;
+    world.server.restart()?;
+    let _agent = world.setup.clone().start()?;
+    let event = world.event("bad thing")?;
+    ensure!(event["count"] == 1 && event["firstTimestamp"] == seconds(at)?, "{event}");
     Ok(())
 }
 
