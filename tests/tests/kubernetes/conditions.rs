@@ -25,6 +25,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("a True of a moment leaves its events and its transition time", moment);
     test("since when they are so is known after a kill, with the state", || kept(true));
     test("since when they are so is known after a kill, without the state", || kept(false));
+    test("what the Node has already stays as long as it has been so", taken_up);
     test("a node at rest costs one request a heartbeat", rest);
     test("a monitor that sees nothing does not hide what another sees of the same type", shared_type);
     test("a type that is no longer configured is removed when the agent starts", || removed_at_start(true));
@@ -109,13 +110,31 @@ fn kept(with_state: bool) -> Result<()> {
     agent.stop_with(Signal::KILL)?;
     let count = world.server.requests().len() as u64;
     let _agent = world.setup.clone().arg(HEARTBEAT).start()?;
-    let patch = |request: &Request| request.number >= count && request.method == "PATCH" && request.path == STATUS_PATH;
-    for _ in 0..2 {
-        world.server.wait_for_request("a patch of the second agent", SOON, patch)?;
-    }
+    world.server.wait_for_request("a patch of the second agent", SOON, |request| {
+        request.number >= count && request.path == STATUS_PATH && request.status.is_some()
+    })?;
     let after = world.condition("True")?;
     ensure!(after["lastTransitionTime"] == seconds(at)?, "before {before}, after {after}");
     ensure!(after["reason"] == before["reason"] && after["message"] == before["message"], "{before}, {after}");
+    Ok(())
+}
+
+/// As an agent finds it whose state is gone, and whose log says nothing of the time before.
+fn taken_up() -> Result<()> {
+    const SINCE: &str = "2026-01-02T03:04:05Z";
+    let world = World::on(ApiServer::builder().start()?)?;
+    let condition = json!({
+        "type": "AppBroken", "status": "False", "reason": "AppWorks", "message": "the app works",
+        "lastTransitionTime": SINCE, "lastHeartbeatTime": SINCE,
+    });
+    let node = json!({"metadata": {"name": NODE}, "status": {"conditions": [condition]}});
+    world.server.create(Resource::Nodes, "", &node)?;
+    let _agent = world.setup.clone().start()?;
+    world
+        .server
+        .wait_for_request("a patch", SOON, |request| request.path == STATUS_PATH && request.status.is_some())?;
+    let now = world.condition("False")?;
+    ensure!(now["lastHeartbeatTime"] != SINCE && now["lastTransitionTime"] == SINCE, "{now}");
     Ok(())
 }
 
@@ -143,13 +162,15 @@ fn shared_type() -> Result<()> {
     let _agent = world.start()?;
     world.app.say(&["died of something"])?;
     world.condition("True")?;
-    // The other monitor says something of its own, and nothing of this.
-    other.say(&["bad thing", "lives"])?;
-    world.event("bad thing")?;
+    // The other one had a problem of its own, and has none any more.
+    other.say(&["died as well", "lives"])?;
+    world.server.wait_for_event("the recovery", SOON, |event| {
+        event["reason"] == "AppWorks" && event["source"]["component"] == "other-monitor"
+    })?;
     let first = world.server.requests().len() as u64;
-    world
-        .server
-        .wait_for_request("a heartbeat", SOON, |request| request.number >= first && request.path == STATUS_PATH)?;
+    world.server.wait_for_request("a heartbeat", SOON, |request| {
+        request.number >= first && request.path == STATUS_PATH && request.status.is_some()
+    })?;
     ensure!(world.condition("True")?["message"] == "died of something", "{:?}", world.condition("True")?);
     world.app.say(&["lives"])?;
     world.condition("False")?;

@@ -1,11 +1,13 @@
 //! Events: what is in them, and what is counted in one.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use npd_tests::agent::Setup;
 use npd_tests::apiserver::{ApiServer, Resource};
 use npd_tests::monitor::Monitor;
-use npd_tests::poll::SOON;
+use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need};
 use npd_tests::{kmsg, nonce};
 use serde_json::{Value, json};
@@ -158,8 +160,10 @@ fn noisy() -> Result<()> {
     let world = World::new()?;
     let _agent = world.start()?;
     let noise: Vec<_> = (0..500).map(|number| format!("bad thing {number}")).collect();
-    for part in noise.chunks(50) {
+    // In so many parts that each could have a request of its own.
+    for part in noise.chunks(10) {
         world.app.say(&part.iter().map(String::as_str).collect::<Vec<_>>())?;
+        poll::pause(Duration::from_millis(5));
     }
     world.app.say(&["worse thing", "died of something"])?;
     world.event("worse thing")?;
