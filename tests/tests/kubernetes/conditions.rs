@@ -189,12 +189,11 @@ fn removed_at_start(cleanup: bool) -> Result<()> {
     first.stop()?;
     let count = server.requests().len() as u64;
     let _second = setup.file("one.json", &monitor(&app).to_json())?.start()?;
-    let node = server.wait_for("two patches", SOON, |cluster| {
+    server.wait_for("two patches", SOON, |cluster| {
         let patches =
             cluster.requests.since(count).filter(|request| request.path == STATUS_PATH && request.status.is_some());
         (patches.count() >= 2).then_some(())
-    });
-    node?;
+    })?;
     expect_types(&server, if cleanup { &["AppBroken", "Ready"] } else { &["AppBroken", "Other", "Ready"] })?;
     let owned = server.node(NODE)?.pointer(OWNED).cloned();
     ensure!(owned == cleanup.then(|| Value::from("AppBroken")), "the annotation is {owned:?}");
