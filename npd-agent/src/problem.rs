@@ -59,7 +59,7 @@ pub struct Event {
 }
 
 /// The severity of an [`Event`]: Kubernetes' Normal and Warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Something got better or is merely worth knowing.

@@ -14,7 +14,8 @@ pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim: &str, run: fn() -> Result<()>| suite.test(format!("restart: {claim}"), run);
     test("a problem before a kill has one Event, with the state", || killed(true));
     test("a problem before a kill has one Event, without the state", || killed(false));
-    test("what a kill kept from being sent is sent by the next agent, without the state", unsent_before_kill);
+    test("what a kill kept from being sent is sent by the next agent, with the state", || unsent_before_kill(true));
+    test("what a kill kept from being sent is sent by the next agent, without the state", || unsent_before_kill(false));
     test("what waits is sent at the end", flushed);
     test("what the API server does not take any more at the end is told, and does not hold it up", || away(true));
     test("an API server that gives no answer holds up the end for three seconds at most", || away(false));
@@ -49,8 +50,11 @@ fn killed(with_state: bool) -> Result<()> {
 }
 
 /// The API server is away until after the kill.
-fn unsent_before_kill() -> Result<()> {
-    let world = World::new()?;
+fn unsent_before_kill(with_state: bool) -> Result<()> {
+    let mut world = World::new()?;
+    if with_state {
+        world.setup = world.setup.stateful();
+    }
     let agent = world.start()?;
     world.server.stop();
     let at = world.app.say(&["bad thing"])?;
