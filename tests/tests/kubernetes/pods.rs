@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use npd_tests::agent::problem::Problem;
 use npd_tests::agent::{Agent, Setup};
 use npd_tests::apiserver::{ApiServer, Cut, Fault, Resource};
 use npd_tests::binary::shipped_manifest;
@@ -17,8 +18,6 @@ use serde_json::{Value, json};
 use super::{NODE, rbac};
 
 const PODS_PATH: &str = "/api/v1/pods";
-/// So many processes have to die at most before an agent has seen where one was.
-const KILLS_MAX: usize = 10;
 
 pub(crate) fn add(suite: &mut Suite) {
     let scene = Arc::new(Mutex::new(None));
@@ -103,19 +102,17 @@ impl Seat {
         Ok(seat)
     }
 
-    /// Has a process of the pod killed. On cgroup v1 an exiting task is in no group any more, so that the agent may be
-    /// too late to see which it was; then another has to die.
+    /// Has a process of the pod killed. Whose it was the kernel says itself: on cgroup v1 an exiting task is in no group
+    /// any more.
     fn kill(&mut self) -> Result<()> {
-        for turn in 1..=KILLS_MAX {
-            self.container = nonce().bytes().cycle().map(|byte| format!("{byte:02x}")).take(32).collect();
-            let names = [&format!("kubepods-npd-{}", nonce()), &format!("pod{}", self.uid), &self.container];
-            MemoryCgroup::at(&names.map(String::as_str), 20 << 20)?.kill_one()?;
-            let reports = self.agent.wait_for_reports("OOMKilling", turn)?;
-            if reports.iter().any(|report| report.field("container_id") == Some(&self.container)) {
-                return Ok(());
-            }
-        }
-        bail!("of {KILLS_MAX} kills the agent has not seen the pod of one")
+        self.container = nonce().bytes().cycle().map(|byte| format!("{byte:02x}")).take(32).collect();
+        let names = [&format!("kubepods-npd-{}", nonce()), &format!("pod{}", self.uid), &self.container];
+        MemoryCgroup::at(&names.map(String::as_str), 20 << 20)?.kill_one()?;
+        self.agent.log.wait("the kill in the pod", SOON, |line| {
+            Problem::from_line(line)
+                .filter(|problem| problem.field("container_id") == Some(&self.container))
+                .map(|_| ())
+        })
     }
 
     /// Waits for the Event about an object of this kind.
