@@ -26,7 +26,7 @@ use crate::{
         system_logs::{Before, SystemLogs},
         system_stats::{self, Monitors},
     },
-    problem::{Event, Fields, Severity, Status},
+    problem::{Event, Severity, Status},
     reload::Changed,
     source::{
         LogSource, SourceError,
@@ -246,18 +246,8 @@ impl Agent {
 
     /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
     fn complain(&self, path: &Path, why: &str) {
-        let event = Event {
-            severity: Severity::Warn,
-            timestamp: Now::read().wall,
-            reason: "InvalidMonitorConfig".into(),
-            message: format!("the changed config is not used, the one before is: {why}"),
-            count: 1,
-            again: false,
-            id: None,
-            rule: None,
-            condition: None,
-            fields: Fields::default(),
-        };
+        let message = format!("the changed config is not used, the one before is: {why}");
+        let event = Event::new(Severity::Warn, Now::read().wall, "InvalidMonitorConfig".into(), message);
         let Some(unit) = self.units.iter().find(|unit| unit.path == path) else {
             if !self.plugins.report(path, event.clone()) {
                 self.stats.report(path, event);

@@ -10,6 +10,7 @@ pub mod kmsg;
 pub mod log;
 pub mod merge;
 pub mod metrics;
+pub mod oom_kill;
 pub mod piece;
 pub mod pod;
 pub mod probes;

@@ -35,7 +35,7 @@ use npd_agent::{
     reload::Reload,
     replay::{self, ReplayOptions},
     server::{self, Shown},
-    state::StateDir,
+    state::{StateDir, StateFile},
 };
 use prometheus::Registry;
 use tokio::{
@@ -128,12 +128,14 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
             "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
         );
     }
+    let state = open_state(&args.state_dir);
     // In the order in which they are told: the longest way is begun first.
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
     let mut tasks: Option<KubernetesTasks> = None;
     if let Some((options, server)) = cluster {
         let (metrics, part) = (KubernetesMetrics::register(&registry)?, shown.vitals.part("kubernetes"));
-        let (exporter, running) = kubernetes::start(options, server, metrics, part).await?;
+        let outbox = state.as_ref().and_then(open_outbox);
+        let (exporter, running) = kubernetes::start(options, server, outbox, metrics, part).await?;
         exporters.push(Box::new(exporter));
         tasks = Some(running);
     }
@@ -141,7 +143,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     exporters.push(Box::new(PrometheusExporter::register(&registry)?));
     exporters.push(Box::new(shown.recent.clone()));
     let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
-    let (state, vitals) = (open_state(&args.state_dir), shown.vitals.clone());
+    let vitals = shown.vitals.clone();
     let mut agent = Agent::new(&registry, kernel, detector, state, vitals, args.allow_insecure_plugins)?;
     let mut signals = Signals::listen()?;
     let mut reload = Reload::new(&loaded)?;
@@ -214,6 +216,12 @@ fn open_state(path: &OsStr) -> Option<StateDir> {
             None
         }
     }
+}
+
+/// Where events are kept that wait to be sent.
+fn open_outbox(state: &StateDir) -> Option<StateFile> {
+    let opened = state.file("kubernetes-events");
+    opened.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "events that wait are not kept")).ok()
 }
 
 fn kernel_options(args: &Args) -> KernelLogOptions {

@@ -47,9 +47,9 @@ pub struct Event {
     /// be read again.
     #[serde(skip)]
     pub id: Option<u64>,
-    /// The rule that gave it, counted from 0 in its config.
+    /// The rule that gave it, as a JSON pointer into the monitor's config.
     #[serde(skip)]
-    pub rule: Option<usize>,
+    pub rule: Option<Arc<str>>,
     /// The type of the condition whose change this event tells, if it tells one.
     #[serde(skip)]
     pub condition: Option<Arc<str>>,
@@ -59,7 +59,7 @@ pub struct Event {
 }
 
 /// The severity of an [`Event`]: Kubernetes' Normal and Warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Something got better or is merely worth knowing.
@@ -102,6 +102,43 @@ pub struct Fields(Vec<(Cow<'static, str>, String)>);
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_one(count: &u64) -> bool {
     *count == 1
+}
+
+// === impl Status ===
+
+impl Status {
+    /// The conditions of this status that a later one of the same monitor has no more, because its config was changed:
+    /// nobody can tell of them now. Nothing when there are none.
+    #[must_use]
+    pub fn no_longer_watched(self, now: &Self) -> Option<Self> {
+        let mut conditions = self.conditions;
+        conditions.retain(|old| !now.conditions.iter().any(|new| new.kind == old.kind));
+        for condition in &mut conditions {
+            condition.status = ConditionStatus::Unknown;
+        }
+        (!conditions.is_empty()).then_some(Self { conditions, ..self })
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    /// One happening, of which nothing else is known.
+    #[must_use]
+    pub fn new(severity: Severity, timestamp: Timestamp, reason: Arc<str>, message: String) -> Self {
+        Self {
+            severity,
+            timestamp,
+            reason,
+            message,
+            count: 1,
+            again: false,
+            id: None,
+            rule: None,
+            condition: None,
+            fields: Fields::none(),
+        }
+    }
 }
 
 // === impl ConditionStatus ===

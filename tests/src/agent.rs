@@ -248,6 +248,18 @@ impl Agent {
         metrics::get(self.ports.context("this agent was started without pages")?.health, path)
     }
 
+    /// Waits until a page is as it is wanted, and gives it.
+    pub fn wait_for_page(&self, path: &str, mut is_so: impl FnMut(&Answer) -> bool) -> Result<Answer> {
+        let mut last = None;
+        let waited = poll::wait_for(path, SOON, || {
+            let answer = self.page(path)?;
+            let is_so = is_so(&answer);
+            let answer = last.insert(answer);
+            Ok(is_so.then(|| answer.clone()))
+        });
+        waited.with_context(|| format!("the newest answer is {last:?}"))
+    }
+
     /// The problems it has reported so far, without the fences.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {

@@ -1,4 +1,4 @@
-//! Runs tests one after the other and says at the end which of them could not run here, and why.
+//! Runs tests, one after the other or a few at once, and says at the end which of them could not run here, and why.
 //!
 //! A thin layer over `libtest-mimic`: its command line, its output. A test that lacks something returns [`skip`] as
 //! its error; it shows as `ignored` with the reason beside it and is counted.
@@ -52,8 +52,14 @@ impl Suite {
     /// Runs the tests that the command line asks for, in the order they were added, never two at once.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        self.run_on(1)
+    }
+
+    /// As [`Suite::run`], with up to so many at once: for tests that mostly wait and have nothing in common.
+    #[must_use]
+    pub fn run_on(self, threads: usize) -> ExitCode {
         let mut arguments = Arguments::from_args();
-        arguments.test_threads = Some(1);
+        arguments.test_threads = Some(arguments.test_threads.unwrap_or(threads).min(threads));
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = tell(&skipped) {

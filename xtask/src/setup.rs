@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::step::{self, note};
 use crate::toolchain::{Compiler, Places, Toolchain};
-use crate::workspace::{cargo, program, scratch_dir};
+use crate::workspace::{cargo, program, scratch_dir, unpacked_dir, unpacked_programs};
 use distribution::Distribution;
 
 /// Programs that tests call, by name or path, and the Debian package of each. A test whose program is missing says so and is skipped.
@@ -31,11 +31,13 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("nsenter", "util-linux"),
-    ("promtool", "prometheus"),
     ("setpriv", "util-linux"),
     ("shellcheck", "shellcheck"),
     ("unshare", "util-linux"),
 ];
+
+/// Of these packages only the program is wanted: installed, they would start a server. So they are unpacked beside the build.
+const UNPACKED_PROGRAMS: &[(&str, &str)] = &[("promtool", "prometheus")];
 
 /// The verb.
 pub(crate) fn setup() -> Result<()> {
@@ -48,6 +50,7 @@ pub(crate) fn setup() -> Result<()> {
     };
     note(&format!("BPF tool chain: {toolchain}"));
     install_test_programs(on_debian);
+    unpack_test_programs(on_debian);
     if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
         // Without it the probes are linted for the host only.
         if let Err(error) = debian::install_clippy() {
@@ -116,6 +119,19 @@ fn install_test_programs(on_debian: bool) {
         if on_debian { debian::install("what the tests call", &missing) } else { Err(anyhow!("this is not Debian")) };
     if let Err(error) = installed {
         note(&format!("not installed: {} ({error:#}); the tests that need them will be skipped", missing.join(", ")));
+    }
+}
+
+fn unpack_test_programs(on_debian: bool) {
+    for (name, package) in UNPACKED_PROGRAMS {
+        if program(name).is_some() || unpacked_programs().join(name).exists() {
+            continue;
+        }
+        let unpacked =
+            if on_debian { debian::unpack(package, &unpacked_dir()) } else { Err(anyhow!("this is not Debian")) };
+        if let Err(error) = unpacked {
+            note(&format!("no {name}: {error:#}; the tests that need it will be skipped"));
+        }
     }
 }
 

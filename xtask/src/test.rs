@@ -13,7 +13,7 @@ use crate::build;
 use crate::setup;
 use crate::step::{self, Step};
 use crate::toolchain::{Compiler, Places, TARGET, Toolchain};
-use crate::workspace::{cargo, host_triple, is_root, program, scratch_dir, target_dir};
+use crate::workspace::{cargo, host_triple, is_root, program, scratch_dir, search_path, target_dir};
 
 /// Which steps.
 #[derive(clap::Args)]
@@ -111,7 +111,8 @@ impl Stage {
                 if !is_root() && program("sudo").is_some() {
                     // Compiled as the user, run as root.
                     let runner = format!("CARGO_TARGET_{}_RUNNER", host_triple().to_uppercase().replace('-', "_"));
-                    command.env(runner, format!("sudo env {name}={}", agent.display()));
+                    let path = search_path();
+                    command.env(runner, format!("sudo env {name}={} PATH={}", agent.display(), path.display()));
                 }
                 step.watch(&mut command, |line| tally.count(line))?;
                 step.done();

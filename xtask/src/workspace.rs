@@ -1,6 +1,7 @@
 //! Where things are in this workspace, and the commands that work on it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -29,10 +30,29 @@ pub(crate) fn scratch_dir() -> PathBuf {
     target_dir().join("xtask")
 }
 
+/// Where packages are that are only unpacked.
+pub(crate) fn unpacked_dir() -> PathBuf {
+    scratch_dir().join("unpacked")
+}
+
+/// Where their programs are; on the search path of what cargo runs.
+pub(crate) fn unpacked_programs() -> PathBuf {
+    unpacked_dir().join("usr/bin")
+}
+
+/// The search path of what cargo runs.
+pub(crate) fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&path).collect();
+    folders.push(unpacked_programs());
+    // A folder with a colon in its name cannot be on any search path.
+    env::join_paths(folders).unwrap_or(path)
+}
+
 /// The running cargo, in the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
+    command.current_dir(root()).env("PATH", search_path());
     // `cargo run` describes xtask in the environment; that must not look like a change to what is built now.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {

@@ -97,6 +97,8 @@ pub struct Alert {
     pub effect: Effect,
     /// The reason of the event, and of the condition.
     pub reason: Arc<str>,
+    /// Where it stands in its file, as a JSON pointer.
+    pub pointer: Arc<str>,
 }
 
 /// Where a problem begins.

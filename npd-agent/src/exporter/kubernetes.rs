@@ -14,6 +14,7 @@ mod event_queue;
 mod event_task;
 mod metrics;
 mod node;
+mod outbox;
 mod pods;
 mod server;
 mod token_bucket;
@@ -42,12 +43,14 @@ use self::{
     condition_task::Wait,
     event_queue::{EventQueue, Object},
     metrics::Outcome,
+    outbox::Outbox,
     pods::Pods,
 };
 use super::Exporter;
 use crate::{
     monitor::Declared,
     problem::{Event, Status},
+    state::StateFile,
     time::Now,
     vitals::Part,
 };
@@ -100,7 +103,9 @@ pub struct KubernetesTasks {
 struct Shared {
     conditions: Mutex<ConditionSync>,
     conditions_changed: Notify,
+    /// Locked before the outbox, where both are.
     events: Mutex<EventQueue>,
+    outbox: Mutex<Outbox>,
     events_added: Notify,
     /// The API server was reached, or is no longer waited for: events may be sent.
     may_send: SetOnce<()>,
@@ -114,6 +119,7 @@ struct Shared {
 pub async fn start(
     options: KubernetesOptions,
     server: ApiServer,
+    outbox: Option<StateFile>,
     metrics: KubernetesMetrics,
     part: Part,
 ) -> Result<(KubernetesExporter, KubernetesTasks), ConnectError> {
@@ -122,12 +128,13 @@ pub async fn start(
         let server = server.clone();
         async move { server.connect().await }.boxed()
     });
-    Ok(start_with(options, connect, metrics, part))
+    Ok(start_with(options, connect, outbox, metrics, part))
 }
 
 fn start_with(
     options: KubernetesOptions,
     connect: Connect,
+    outbox: Option<StateFile>,
     metrics: KubernetesMetrics,
     part: Part,
 ) -> (KubernetesExporter, KubernetesTasks) {
@@ -136,10 +143,16 @@ fn start_with(
         write: options.update_conditions,
         cleanup: options.cleanup_conditions,
     });
+    let mut events = EventQueue::new(Now::read().wall.unix_nanos().cast_unsigned());
+    let (outbox, left) = Outbox::open(outbox);
+    if options.write_events {
+        events.restore(left, Instant::now());
+    }
     let shared = Arc::new(Shared {
         conditions: Mutex::new(conditions),
         conditions_changed: Notify::new(),
-        events: Mutex::new(EventQueue::new(Now::read().wall.unix_nanos().cast_unsigned())),
+        events: Mutex::new(events),
+        outbox: Mutex::new(outbox),
         events_added: Notify::new(),
         may_send: SetOnce::new(),
         reached_again: Notify::new(),
@@ -192,7 +205,7 @@ impl Exporter for KubernetesExporter {
             for event in &status.events {
                 self.add(&status.source, event);
             }
-            self.shared.count_waiting();
+            self.shared.keep();
             self.shared.events_added.notify_one();
         }
         if is_news {
@@ -218,10 +231,12 @@ impl KubernetesTasks {
         if tokio::time::timeout(limit, ended).await.is_err() {
             self.tasks.shutdown().await;
         }
-        let unsent = self.shared.events().unsent();
+        let events = self.shared.events();
+        let is_kept = self.shared.outbox().flush(&events, Instant::now());
+        let unsent = events.unsent();
         if unsent > 0 {
             self.shared.metrics.count(Outcome::Unsent, unsent);
-            tracing::warn!(problems = unsent, "the agent ends before all events are sent");
+            tracing::warn!(problems = unsent, is_kept, "the agent ends before all events are sent");
         }
     }
 }
@@ -237,21 +252,21 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count_waiting(&self) {
-        let waiting = self.events().waiting();
-        self.metrics.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn may_send(&self) {
-        self.may_send.wait().await;
+    /// Keeps and shows what waits, as it is now.
+    fn keep(&self) {
+        let events = self.events();
+        self.outbox().changed(&events, Instant::now());
+        self.metrics.waiting.set(i64::try_from(events.waiting()).unwrap_or(i64::MAX));
     }
 
-    /// The API server was reached, or there is no reason to wait for it any longer.
+    /// There is no reason to wait any longer: the API server was reached, or there is no patience left.
     fn starts(&self) {
         // It may have been set before.
-        if self.may_send.set(()).is_ok() {
-            self.part.is_ready();
-        }
+        drop(self.may_send.set(()));
     }
 
     /// The API server has taken conditions after it had not.

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::{
         monitor::Counted,
-        problem::{Condition, Event, Fields},
+        problem::{Condition, Event},
         time::Timestamp,
     };
 
@@ -120,18 +120,7 @@ mod tests {
         Status {
             monitor: "test.json".into(),
             source: "test".into(),
-            events: vec![Event {
-                severity,
-                timestamp: Timestamp::default(),
-                reason: reason.into(),
-                message: String::new(),
-                count: 1,
-                again: false,
-                id: None,
-                rule: None,
-                condition: None,
-                fields: Fields::default(),
-            }],
+            events: vec![Event::new(severity, Timestamp::default(), reason.into(), String::new())],
             conditions: condition
                 .map(|(kind, status)| Condition {
                     kind: kind.into(),

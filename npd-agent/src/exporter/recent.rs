@@ -40,7 +40,7 @@ pub struct RecentProblem {
     source: Arc<str>,
     /// The place of the rule in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<Arc<str>>,
     /// The type of the condition that it has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<Arc<str>>,
@@ -88,7 +88,7 @@ impl Exporter for Recent {
             let problem = RecentProblem {
                 monitor: status.monitor.clone(),
                 source: status.source.clone(),
-                rule: event.rule.map(|rule| format!("/rules/{rule}")),
+                rule: event.rule.clone(),
                 condition: event.condition.clone(),
                 event: event.clone(),
             };
@@ -123,18 +123,8 @@ mod tests {
     fn status(message: String) -> Status {
         let mut fields = Fields::default();
         fields.add("pid", "7");
-        let event = Event {
-            severity: Severity::Warn,
-            timestamp: Timestamp::default(),
-            reason: "TaskHung".into(),
-            message,
-            count: 1,
-            again: false,
-            id: Some(1),
-            rule: Some(3),
-            condition: None,
-            fields,
-        };
+        let event = Event::new(Severity::Warn, Timestamp::default(), "TaskHung".into(), message);
+        let event = Event { rule: Some("/rules/3".into()), fields, ..event };
         let (monitor, source) = ("kernel.json".into(), "kernel-monitor".into());
         Status { monitor, source, events: vec![event], conditions: Vec::new(), metrics: true }
     }

@@ -46,14 +46,6 @@ pub fn decode(header: &Header, body: &[u8], layout: &Layout, host: &dyn Host) ->
         Kind::Ext4Shutdown => record.ext4_shutdown(&mut fields)?,
         Kind::XfsShutdown => record.xfs_shutdown(&mut fields)?,
     };
-    if let Some(cgroup) = fields.get("cgroup").map(str::to_owned) {
-        if let Some(uid) = pod::pod_uid(&cgroup) {
-            fields.add("pod_uid", uid);
-        }
-        if let Some(id) = pod::container_id(&cgroup) {
-            fields.add("container_id", id);
-        }
-    }
     Some(KernelEvent { kind, identity, text, fields, time: Monotonic::from_nanos(header.ktime) })
 }
 
@@ -73,7 +65,7 @@ impl Record<'_> {
         fields.add("comm", &*comm);
         // khungtaskd found it, so the current task's cgroup says nothing.
         if let Some(cgroup) = self.host.cgroup_of(pid) {
-            fields.add("cgroup", cgroup);
+            pod::describe(&cgroup, fields);
         }
         let timeout = self.host.hung_task_timeout().unwrap_or(120);
         Some((Identity::HungTask { pid }, format!("INFO: task {comm}:{pid} blocked for more than {timeout} seconds.")))
@@ -91,7 +83,7 @@ impl Record<'_> {
         // The task that could not allocate shares the victim's group, or the whole node is out of memory.
         let group = self.host.cgroup_of(pid).or_else(|| self.host.cgroup_by_inode(context.cgroup));
         if let Some(cgroup) = group {
-            fields.add("cgroup", cgroup);
+            pod::describe(&cgroup, fields);
         }
         let mut text = format!("Out of memory: Killed process {pid} ({})", comm.unwrap_or_default());
         let number = |name| self.layout.number(self.raw, name);
@@ -134,7 +126,7 @@ impl Record<'_> {
         fields.add("pid", context.tgid.to_string());
         fields.add("comm", comm);
         if let Some(cgroup) = self.host.cgroup_of(context.pid).or_else(|| self.host.cgroup_by_inode(context.cgroup)) {
-            fields.add("cgroup", cgroup);
+            pod::describe(&cgroup, fields);
         }
         let function = function.unwrap_or("?");
         let text = format!("EXT4-fs error (device {device}): {function}:{line}: comm {comm}");

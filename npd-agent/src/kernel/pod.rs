@@ -3,6 +3,23 @@
 //! `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid with _>.slice/cri-containerd-<id>.scope`
 //! with the systemd driver, `/kubepods/burstable/pod<uid>/<id>` with cgroupfs.
 
+use crate::problem::Fields;
+
+/// Adds a cgroup to what is known of a problem, with the pod and the container that it names. The root says nothing of
+/// whose it is, and what is known stays.
+pub fn describe(cgroup: &str, fields: &mut Fields) {
+    if cgroup == "/" || fields.get("cgroup").is_some() {
+        return;
+    }
+    fields.add("cgroup", cgroup);
+    if let Some(uid) = pod_uid(cgroup) {
+        fields.add("pod_uid", uid);
+    }
+    if let Some(id) = container_id(cgroup) {
+        fields.add("container_id", id);
+    }
+}
+
 /// The pod's uid, if the path names one.
 #[must_use]
 pub fn pod_uid(cgroup: &str) -> Option<String> {

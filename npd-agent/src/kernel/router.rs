@@ -12,6 +12,7 @@ use super::{
     hung_memory::HungMemory,
     merge::{Line, Output},
     metrics::KernelMetrics,
+    oom_kill::OomKill,
     tail::Sink,
     twins::{Identity, Twins, Verdict},
 };
@@ -45,6 +46,8 @@ pub(super) struct Router {
     /// The self-test line that is on its way. It is nobody's problem.
     pub(super) nonce: Option<String>,
     twins: Twins,
+    /// The newest one, whose victim is in the next lines.
+    oom_kill: Option<OomKill>,
     hung: HungTasks,
     memory: HungMemory,
     next_hung_check: Monotonic,
@@ -70,6 +73,7 @@ impl Router {
             layouts: BTreeMap::new(),
             nonce: None,
             twins: Twins::new(),
+            oom_kill: None,
             hung: memory.recall(Now::read().mono),
             memory,
             next_hung_check: Monotonic::default(),
@@ -155,9 +159,13 @@ impl Router {
         state.is_some() && self.is_known_hang(pid, "", state)
     }
 
-    /// A line that can have a twin: rare.
+    /// A line that can have a twin, or goes before one that can: rare.
     #[cold]
     fn line_with_twin(&mut self, mut record: Record<'_>, details: Option<&Fields>) {
+        let text = std::str::from_utf8(record.text).unwrap_or_default();
+        if let Some(oom_kill) = OomKill::of_line(text) {
+            self.oom_kill = Some(oom_kill);
+        }
         let mut fields = match self.twins.line(record.text, self.now.mono) {
             Verdict::Report(fields) => {
                 // An event's fields name the task; without one the line is all there is.
@@ -169,6 +177,11 @@ impl Router {
                 Fields::default()
             }
         };
+        if let Some(Identity::OomVictim { pid, .. }) = Identity::of_line(text)
+            && let Some(oom_kill) = self.oom_kill.take_if(|oom_kill| oom_kill.pid == pid)
+        {
+            oom_kill.complete(&mut fields);
+        }
         if let Some(details) = details {
             fields.merge(details.clone());
         }

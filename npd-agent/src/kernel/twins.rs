@@ -10,7 +10,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use aho_corasick::packed;
 
-use super::event::KernelEvent;
+use super::{event::KernelEvent, oom_kill};
 use crate::{problem::Fields, time::Monotonic};
 
 /// How long an event waits for its line. The kernel prints it within microseconds of the tracepoint; the rest is
@@ -20,9 +20,15 @@ const GRACE: Duration = Duration::from_millis(20);
 const MEMORY: Duration = Duration::from_secs(2);
 /// The most that waits or is remembered, each.
 const REMEMBERED_MAX: usize = 4096;
-/// What every line with a twin contains, in the order of [`Identity::of_line`]'s cases.
-const MARKS: [&str; 5] =
-    [" blocked for more than ", "Killed process ", " error, dev ", "EXT4-fs ", "hutting down filesystem"];
+/// What every line with a twin contains, in the order of [`Identity::of_line`]'s cases, and what goes before one.
+const MARKS: [&str; 6] = [
+    " blocked for more than ",
+    "Killed process ",
+    " error, dev ",
+    "EXT4-fs ",
+    "hutting down filesystem",
+    oom_kill::MARK,
+];
 
 /// By what an event and its line are known to be the same problem.
 #[derive(Clone, Debug, PartialEq, Eq)]

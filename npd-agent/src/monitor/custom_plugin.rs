@@ -224,18 +224,8 @@ fn event(
     fields: Fields,
     timestamp: Timestamp,
 ) -> Event {
-    Event {
-        severity,
-        timestamp,
-        reason,
-        message,
-        count: 1,
-        again: false,
-        id: None,
-        rule: Some(rule),
-        condition: None,
-        fields,
-    }
+    let rule = Some(format!("/rules/{rule}").into());
+    Event { rule, fields, ..Event::new(severity, timestamp, reason, message) }
 }
 
 #[cfg(test)]

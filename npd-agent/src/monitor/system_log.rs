@@ -369,19 +369,10 @@ fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
     times.boot.shift(delay).max(times.now.shift(lookback.saturating_neg()))
 }
 
+/// A problem that a rule has found.
 fn event(reason: Arc<str>, rule: Option<usize>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
-    Event {
-        severity: Severity::Warn,
-        timestamp,
-        reason,
-        message,
-        count: 1,
-        again: false,
-        id: None,
-        rule,
-        condition: None,
-        fields,
-    }
+    let rule = rule.map(|index| format!("/rules/{index}").into());
+    Event { rule, fields, ..Event::new(Severity::Warn, timestamp, reason, message) }
 }
 
 /// The reason of a rule; every index there is comes from the rules themselves.

@@ -31,7 +31,7 @@ use crate::{
     detector::Detector,
     fnv,
     metrics::AgentMetrics,
-    problem::{Condition, ConditionStatus, Event, Status},
+    problem::{Condition, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
     state::{self, StateDir},
     time::{Monotonic, Now, Timestamp},
@@ -94,7 +94,7 @@ impl SystemLogs {
         let mut gone = None;
         if let Some(Before { state, status }) = before {
             watched.monitor.restore(state);
-            gone = no_longer_watched(status, &watched.monitor.initial_status());
+            gone = status.no_longer_watched(&watched.monitor.initial_status());
         }
         watched.save(true);
         watched.look_ahead();
@@ -122,7 +122,7 @@ impl SystemLogs {
         watched.look_ahead();
         let status = watched.monitor.initial_status();
         drop(monitors);
-        if let Some(gone) = no_longer_watched(before, &status) {
+        if let Some(gone) = before.no_longer_watched(&status) {
             self.shared.detector.report(&gone);
         }
         self.shared.detector.report(&status);
@@ -364,19 +364,7 @@ impl RecordSink for SystemLogs {
 
 /// The same number whenever the same monitor says the same of the same record.
 fn event_id(monitor: &str, record: u64, event: &Event) -> u64 {
-    let rule = event.rule.map_or(u64::MAX, |rule| rule as u64);
-    let numbers = [record.to_le_bytes(), rule.to_le_bytes()].concat();
-    [monitor.as_bytes(), &numbers, event.reason.as_bytes(), event.message.as_bytes()]
-        .into_iter()
-        .fold(fnv::EMPTY, fnv::extend)
-}
-
-/// The conditions that a monitor had before its file was changed and has no more: nobody can tell of them now.
-fn no_longer_watched(before: Status, now: &Status) -> Option<Status> {
-    let mut conditions = before.conditions;
-    conditions.retain(|old| !now.conditions.iter().any(|new| new.kind == old.kind));
-    for condition in &mut conditions {
-        condition.status = ConditionStatus::Unknown;
-    }
-    (!conditions.is_empty()).then_some(Status { conditions, ..before })
+    let rule = event.rule.as_deref().unwrap_or_default();
+    let texts = [monitor, rule, &event.reason, &event.message].map(str::as_bytes);
+    texts.into_iter().fold(fnv::extend(fnv::EMPTY, &record.to_le_bytes()), fnv::extend)
 }

@@ -36,7 +36,7 @@ const SELF: &str = "
 
 | metric | type | labels | what |
 |---|---|---|---|
-| `npd_collector_success` | gauge | `collector`, `file` | 1 when the collector could read everything the last time; 0 also while it hangs |
+| `npd_collector_success` | gauge | `collector`, `file` | 1 when the collector could read everything the last time; 0 also while it hangs, or another one of its file |
 | `npd_collector_duration_seconds` | gauge | `collector`, `file` | how long it took the last time; while it hangs, how long it does |
 
 `collector` is the section of the config file, `file` that file.

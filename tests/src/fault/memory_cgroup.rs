@@ -25,7 +25,8 @@ pub enum Parent {
 #[derive(Debug)]
 pub struct MemoryCgroup {
     path: PathBuf,
-    name: String,
+    /// Itself and those around it that are the test's.
+    depth: usize,
 }
 
 /// A process that the OOM killer has taken.
@@ -57,18 +58,26 @@ pub fn kill_one() -> Result<Killed> {
 impl MemoryCgroup {
     /// A cgroup with this limit in bytes, and no swap.
     pub fn new(limit: u64) -> Result<Self> {
+        Self::at(&[&format!("npd-{}", nonce())], limit)
+    }
+
+    /// One within others, as a container runtime makes them; `names` are those of all of them, which must be new.
+    pub fn at(names: &[&str], limit: u64) -> Result<Self> {
         let parent = parent().context("there is no memory controller")?;
-        let name = format!("npd-{}", nonce());
         let (root, limit_file, swap_file) = match parent {
             Parent::V1 => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.swappiness"),
-            Parent::V2 => {
-                write(Path::new("/sys/fs/cgroup/cgroup.subtree_control"), "+memory")?;
-                ("/sys/fs/cgroup", "memory.max", "memory.swap.max")
-            }
+            Parent::V2 => ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
         };
-        let path = Path::new(root).join(&name);
-        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let group = Self { path, name };
+        let mut group = Self { path: root.into(), depth: 0 };
+        for name in names {
+            if parent == Parent::V2 {
+                write(&group.path.join("cgroup.subtree_control"), "+memory")?;
+            }
+            let path = group.path.join(name);
+            fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            group.path = path;
+            group.depth += 1;
+        }
         write(&group.path.join(limit_file), &limit.to_string())?;
         // Absent in a kernel without swap.
         drop(fs::write(group.path.join(swap_file), "0"));
@@ -81,14 +90,18 @@ impl MemoryCgroup {
         write(&self.path.join("cgroup.procs"), &victim.pid().to_string())?;
         victim.order()?;
         victim.wait_for_death()?;
-        Ok(Killed { pid: victim.pid(), cgroup: format!("/{}", self.name) })
+        let mut names: Vec<_> = self.path.iter().rev().take(self.depth).map(|name| name.to_string_lossy()).collect();
+        names.reverse();
+        Ok(Killed { pid: victim.pid(), cgroup: format!("/{}", names.join("/")) })
     }
 }
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
         // The kernel takes a moment to let the last process go.
-        drop(poll::wait_until("the cgroup to be empty", SOON, || fs::remove_dir(&self.path).is_ok()));
+        for path in self.path.ancestors().take(self.depth) {
+            drop(poll::wait_until("the cgroup to be empty", SOON, || fs::remove_dir(path).is_ok()));
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! BPF with it: neither a nightly nor build-std is needed. bpf-linker is not packaged; it must be compiled against the LLVM that this
 //! rustc has, which Debian packages too.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -59,6 +61,29 @@ pub(super) fn install(what: &str, packages: &[&str]) -> Result<()> {
     }
     update()?;
     install()
+}
+
+/// Unpacks a package into a folder, without installing it; once more with fresh package lists when the first try fails.
+pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
+    let packages = folder.join("packages");
+    fs::create_dir_all(&packages).with_context(|| format!("cannot make {}", packages.display()))?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        apt.current_dir(&packages).args(["download", package]);
+        step::quiet(&format!("fetching {package}"), &mut apt)
+    };
+    if !offers(&[package]) || download().is_err() {
+        update()?;
+        download()?;
+    }
+    let listed = fs::read_dir(&packages).with_context(|| format!("cannot read {}", packages.display()))?;
+    let is_it = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    let file = listed.filter_map(|entry| Some(entry.ok()?.path())).find(is_it);
+    let file = file.with_context(|| format!("apt-get has put no {package} into {}", packages.display()))?;
+    let mut dpkg = Command::new("dpkg-deb");
+    dpkg.arg("--extract").arg(file).arg(folder);
+    step::quiet(&format!("unpacking {package}"), &mut dpkg)?;
+    fs::remove_dir_all(&packages).with_context(|| format!("cannot remove {}", packages.display()))
 }
 
 fn update() -> Result<()> {

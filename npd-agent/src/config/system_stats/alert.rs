@@ -53,7 +53,8 @@ pub(super) fn check<'d>(
         }
     }
     labels.sort_unstable();
-    Some(Alert { bound: bound?, hold, labels, effect: effect?, reason: raw.reason.get()?.into() })
+    let pointer = at.pointer().into();
+    Some(Alert { bound: bound?, hold, labels, effect: effect?, reason: raw.reason.get()?.into(), pointer })
 }
 
 fn effect(raw: &RawAlert<'_>, conditions: &Conditions<'_>, findings: &mut Findings) -> Option<Effect> {

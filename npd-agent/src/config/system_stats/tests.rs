@@ -157,6 +157,7 @@ fn an_alert_has_a_bound_and_may_have_more() {
         labels: vec![(0, "user".into())],
         effect: Effect::Permanent { condition: 0 },
         reason: "IsHot".into(),
+        pointer: "/cpu/metricsConfigs/cpu~1usage_time/alert/0".into(),
     };
     assert_eq!(config.metrics[0].alerts[0], expected);
     assert_eq!(config.metrics[0].alerts[1].bound, Bound::Below(-0.5));

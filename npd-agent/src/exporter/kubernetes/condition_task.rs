@@ -24,7 +24,7 @@ pub(super) struct Wait {
 /// Tells the Node of all changes until `stop`, and then of the last.
 pub(super) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: CancellationToken) {
     let patience = Some(Instant::now() + wait.timeout);
-    let mut task = Task { patience, wait, shared, api, complaint: Complaint::default() };
+    let mut task = Task { patience, was_reached: false, wait, shared, api, complaint: Complaint::default() };
     while !stop.is_cancelled() {
         let due = task.shared.conditions().due();
         tokio::select! {
@@ -45,6 +45,7 @@ struct Task {
     wait: Wait,
     /// Until when the API server is waited for; nothing once that is over.
     patience: Option<Instant>,
+    was_reached: bool,
     complaint: Complaint,
 }
 
@@ -74,8 +75,7 @@ impl Task {
                     tracing::info!("the API server takes conditions again");
                     self.shared.is_reached_by_conditions();
                 }
-                self.patience = None;
-                self.shared.starts();
+                self.is_reached();
                 true
             }
             Err(error) => {
@@ -112,11 +112,18 @@ impl Task {
             }
         });
         if verdict == Verdict::Never {
-            self.patience = None;
-            self.shared.starts();
-        } else if is_waiting {
+            // It has answered.
+            self.is_reached();
+        } else if !self.was_reached {
             self.shared.part.waits_for(&chain(error));
         }
+    }
+
+    fn is_reached(&mut self) {
+        self.patience = None;
+        self.was_reached = true;
+        self.shared.starts();
+        self.shared.part.is_ready();
     }
 
     /// All else is done as well as it can be without; the first words are node-problem-detector's.

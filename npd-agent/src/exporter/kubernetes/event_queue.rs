@@ -16,10 +16,14 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use self::similar::Similar;
-use super::token_bucket::TokenBucket;
+use super::{
+    body::{MESSAGE_MAX, cut},
+    token_bucket::TokenBucket,
+};
 use crate::{
     fnv,
     problem::{Event, Severity},
@@ -63,7 +67,7 @@ pub(super) struct EventQueue {
 pub(super) type SeriesId = u64;
 
 /// What an Event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Object {
     /// The node.
     Node,
@@ -72,7 +76,7 @@ pub(super) enum Object {
 }
 
 /// What makes a series.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Key {
     class: Class,
     severity: Severity,
@@ -83,7 +87,7 @@ struct Key {
 }
 
 /// What has tokens of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Class {
     source: Arc<str>,
     reason: Arc<str>,
@@ -93,8 +97,22 @@ struct Class {
 
 #[derive(Debug)]
 struct Series {
+    facts: Pending,
+    /// Since when it waits.
+    since: Instant,
+    /// The API server was asked to create it, and nobody knows whether it did.
+    is_in_doubt: bool,
+    state: State,
+}
+
+/// What is known of a series, and is kept while it waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pending {
     key: Key,
+    /// What the name of its Event is made of.
     id: u64,
+    /// The id of the problem that came last.
+    newest: Option<u64>,
     message: Arc<str>,
     container: Option<Arc<str>>,
     count: u64,
@@ -103,9 +121,6 @@ struct Series {
     first: Timestamp,
     last: Timestamp,
     is_created: bool,
-    /// The API server was asked to create it, and nobody knows whether it did.
-    is_in_doubt: bool,
-    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +153,8 @@ pub(super) struct Telling {
     pub(super) known: u64,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
+    /// Since when it waits.
+    pub(super) since: Instant,
 }
 
 // === impl EventQueue ===
@@ -170,7 +187,8 @@ impl EventQueue {
             object,
         };
         let pod = event.fields.get("pod_uid").map(Arc::from);
-        let message: Arc<str> = event.message.as_str().into();
+        // What is longer is never sent.
+        let message: Arc<str> = cut(&event.message, MESSAGE_MAX).into();
         let mut key = Key { class, severity: event.severity, pod, message: Some(message.clone()) };
         let mut text = message;
         if !self.ids.contains_key(&key) && !key.class.is_transition && self.similar.add(&key, now) {
@@ -180,7 +198,12 @@ impl EventQueue {
             key = Key { message: None, pod, ..key };
         }
         let known = self.ids.get(&key).copied();
-        let is_waiting = known.and_then(|id| self.series.get(&id)).is_some_and(|s| s.state == State::Waiting);
+        let series = known.and_then(|id| self.series.get(&id));
+        // An agent that was killed while it reported this has left it here, and the monitor reports it again.
+        if series.is_some_and(|series| event.again && event.id.is_some() && series.facts.newest == event.id) {
+            return 0;
+        }
+        let is_waiting = series.is_some_and(|series| series.state == State::Waiting);
         let mut dropped = 0;
         if !is_waiting && self.waiting() >= WAITING_MAX {
             match self.drop_newest(key.class.is_transition) {
@@ -188,20 +211,43 @@ impl EventQueue {
                 None => return event.count,
             }
         }
-        let id = known.unwrap_or_else(|| self.begin(key.clone(), event));
+        let id = known.unwrap_or_else(|| self.begin(key.clone(), event, now));
         let Some(series) = self.series.get_mut(&id) else { return dropped };
-        series.count = series.count.saturating_add(event.count);
-        series.first = series.first.min(event.timestamp);
-        series.last = series.last.max(event.timestamp);
-        series.message = text;
+        let facts = &mut series.facts;
+        facts.count = facts.count.saturating_add(event.count);
+        facts.first = facts.first.min(event.timestamp);
+        facts.last = facts.last.max(event.timestamp);
+        facts.newest = event.id;
+        facts.message = text;
         if let State::Sent(used) = series.state {
             self.remembered.remove(&used);
         }
         if !is_waiting {
             series.state = State::Waiting;
+            series.since = now;
             self.line_up(id, now);
         }
         dropped
+    }
+
+    /// What waits, to be kept; changes of conditions first.
+    pub(super) fn pending(&self) -> Vec<Pending> {
+        let waiting = self.series.iter().filter(|(_, series)| series.state == State::Waiting);
+        let mut waiting: Vec<_> = waiting.map(|(id, series)| (*id, &series.facts)).collect();
+        waiting.sort_unstable_by_key(|(id, facts)| (!facts.key.class.is_transition, *id));
+        waiting.into_iter().map(|(_, facts)| facts.clone()).collect()
+    }
+
+    /// Takes what an agent before this one has kept. Whether it was sent is not known.
+    pub(super) fn restore(&mut self, pending: Vec<Pending>, now: Instant) {
+        for facts in pending.into_iter().take(WAITING_MAX) {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.ids.insert(facts.key.clone(), id);
+            let is_in_doubt = !facts.is_created;
+            self.series.insert(id, Series { facts, since: now, is_in_doubt, state: State::Waiting });
+            self.line_up(id, now);
+        }
     }
 
     /// The next that may be sent. It has to be followed by what became of it.
@@ -211,23 +257,25 @@ impl EventQueue {
             self.line_of(id).push_back(id);
         }
         let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
-        let series = self.series.get(&id)?;
-        let Key { class, severity, pod, .. } = series.key.clone();
+        let Series { facts, since, .. } = self.series.get(&id)?;
+        let (facts, since) = (facts.clone(), *since);
+        let Key { class, severity, pod, .. } = facts.key;
         Some(Telling {
             series: id,
-            is_created: series.is_created,
-            id: series.id,
+            is_created: facts.is_created,
+            id: facts.id,
             object: class.object,
             source: class.source,
             reason: class.reason,
             severity,
-            message: series.message.clone(),
+            message: facts.message,
             pod,
-            container: series.container.clone(),
-            count: series.count,
-            known: series.sent,
-            first: series.first,
-            last: series.last,
+            container: facts.container,
+            count: facts.count,
+            known: facts.sent,
+            first: facts.first,
+            last: facts.last,
+            since,
         })
     }
 
@@ -247,7 +295,7 @@ impl EventQueue {
         let Some(series) = self.series.get_mut(&telling.series) else { return false };
         let is_own = series.is_in_doubt;
         if !is_own {
-            series.count = series.count.saturating_add(count).saturating_sub(1);
+            series.facts.count = series.facts.count.saturating_add(count).saturating_sub(1);
         }
         self.is_known(telling, count, now);
         is_own
@@ -255,10 +303,11 @@ impl EventQueue {
 
     fn is_known(&mut self, telling: &Telling, count: u64, now: Instant) {
         let Some(series) = self.series.get_mut(&telling.series) else { return };
-        series.is_created = true;
-        series.sent = count;
-        series.count = series.count.max(count);
-        if series.count > series.sent {
+        let facts = &mut series.facts;
+        facts.is_created = true;
+        facts.sent = count;
+        facts.count = facts.count.max(count);
+        if facts.count > facts.sent {
             self.line_up(telling.series, now);
         } else {
             self.remember(telling.series);
@@ -269,18 +318,24 @@ impl EventQueue {
     /// answer got lost.
     pub(super) fn again(&mut self, telling: &Telling, may_be_done: bool, is_last: bool) {
         if let Some(series) = self.series.get_mut(&telling.series) {
-            series.is_in_doubt |= may_be_done && !series.is_created;
+            series.is_in_doubt |= may_be_done && !series.facts.is_created;
         }
         let line = self.line_of(telling.series);
         if is_last { line.push_back(telling.series) } else { line.push_front(telling.series) }
     }
 
+    /// It cannot be told yet, for a reason of its own, and is tried again then.
+    pub(super) fn later(&mut self, telling: &Telling, then: Instant) {
+        self.deferred.insert((then, telling.series));
+    }
+
     /// There is no such Event any more, so it is made anew, under another name.
     pub(super) fn is_missing(&mut self, telling: &Telling) {
         if let Some(series) = self.series.get_mut(&telling.series) {
-            series.is_created = false;
+            let facts = &mut series.facts;
+            facts.is_created = false;
+            facts.id = fnv::extend(facts.id, &facts.count.to_le_bytes());
             series.is_in_doubt = false;
-            series.id = fnv::extend(series.id, &series.count.to_le_bytes());
         }
         self.again(telling, false, false);
     }
@@ -304,10 +359,10 @@ impl EventQueue {
 
     /// How many problems wait that the API server does not know of.
     pub(super) fn unsent(&self) -> u64 {
-        self.series.values().map(|series| series.count - series.sent).sum()
+        self.series.values().map(|series| series.facts.unsent()).sum()
     }
 
-    fn begin(&mut self, key: Key, event: &Event) -> SeriesId {
+    fn begin(&mut self, key: Key, event: &Event, now: Instant) -> SeriesId {
         let id = self.next_id;
         self.next_id += 1;
         // About another object it is another Event.
@@ -316,9 +371,10 @@ impl EventQueue {
             (Object::Pod, Some(id)) => fnv::extend(id, b"pod"),
             (_, None) => fnv::extend(self.salt, &id.to_le_bytes()),
         };
-        let series = Series {
+        let facts = Pending {
             key: key.clone(),
             id: name,
+            newest: None,
             message: Arc::from(""),
             container: event.fields.get("container_id").map(Arc::from),
             count: 0,
@@ -326,10 +382,9 @@ impl EventQueue {
             first: event.timestamp,
             last: event.timestamp,
             is_created: false,
-            is_in_doubt: false,
-            // Not in any line yet.
-            state: State::Sent(u64::MAX),
         };
+        // Not in any line yet.
+        let series = Series { facts, since: now, is_in_doubt: false, state: State::Sent(u64::MAX) };
         self.series.insert(id, series);
         self.ids.insert(key, id);
         id
@@ -337,7 +392,7 @@ impl EventQueue {
 
     /// Puts a series into its line, as soon as there is a token for it.
     fn line_up(&mut self, id: SeriesId, now: Instant) {
-        let Some(class) = self.series.get(&id).map(|series| series.key.class.clone()) else { return };
+        let Some(class) = self.series.get(&id).map(|series| series.facts.key.class.clone()) else { return };
         if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&class) {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
             if self.buckets.len() >= BUCKETS_MAX {
@@ -356,7 +411,7 @@ impl EventQueue {
     }
 
     fn line_of(&mut self, id: SeriesId) -> &mut VecDeque<SeriesId> {
-        let is_transition = self.series.get(&id).is_some_and(|series| series.key.class.is_transition);
+        let is_transition = self.series.get(&id).is_some_and(|series| series.facts.key.class.is_transition);
         if is_transition { &mut self.transitions } else { &mut self.others }
     }
 
@@ -380,7 +435,7 @@ impl EventQueue {
             return None;
         }
         let is_other = |series: &HashMap<SeriesId, Series>, id: &SeriesId| {
-            series.get(id).is_some_and(|series| !series.key.class.is_transition)
+            series.get(id).is_some_and(|series| !series.facts.key.class.is_transition)
         };
         let deferred = self.deferred.iter().rev().find(|(_, id)| is_other(&self.series, id)).copied();
         let id = match deferred {
@@ -395,8 +450,17 @@ impl EventQueue {
 
     fn forget(&mut self, id: SeriesId) -> u64 {
         let Some(series) = self.series.remove(&id) else { return 0 };
-        self.ids.remove(&series.key);
-        series.count - series.sent
+        self.ids.remove(&series.facts.key);
+        series.facts.unsent()
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    /// Problems that the API server does not know of.
+    fn unsent(&self) -> u64 {
+        self.count.saturating_sub(self.sent)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     condition_task::until,
     event_queue::{Object, Telling},
     metrics::Outcome,
-    pods::{PodName, Pods},
+    pods::{Found, PAUSE, PodName, Pods},
 };
 
 /// Sends what waits until `stop`, and then all that is left, as far as the API server takes it.
@@ -25,21 +25,23 @@ pub(super) async fn send(
     pods: Option<Pods>,
     stop: CancellationToken,
 ) {
-    let (back_off, complaint) = (BackOff::default(), Complaint::default());
-    let mut task = Task { shared, api, namespace, pods, back_off, complaint };
-    tokio::select! {
-        () = task.shared.may_send() => {}
-        () = stop.cancelled() => {}
-    }
+    let (complaint, pod_complaint) = (Complaint::default(), Complaint::default());
+    let mut task = Task { shared, api, namespace, pods, back_off: BackOff::default(), complaint, pod_complaint };
     // Until when the API server is left alone.
     let mut retry: Option<Retry> = None;
     while !stop.is_cancelled() {
         let now = Instant::now();
         retry = retry.filter(|retry| retry.at > now);
-        let (next, due) = {
-            let mut events = task.shared.events();
-            if let Some(retry) = retry { (None, Some(retry.at)) } else { (events.next(now), events.due()) }
+        let may_send = task.shared.may_send.initialized();
+        let (next, due) = match retry {
+            _ if !may_send => (None, None),
+            Some(retry) => (None, Some(retry.at)),
+            None => {
+                let mut events = task.shared.events();
+                (events.next(now), events.due())
+            }
         };
+        let to_be_kept = task.shared.outbox().due();
         if let Some(telling) = next {
             retry = task.tell(&telling).await.err();
             continue;
@@ -47,8 +49,10 @@ pub(super) async fn send(
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
+            () = task.shared.may_send.wait(), if !may_send => {}
             () = task.shared.reached_again.notified() => retry = retry.filter(|retry| retry.is_asked_for),
             () = task.shared.events_added.notified() => {}
+            () = until(to_be_kept) => task.shared.keep(),
             () = until(due) => {}
         }
     }
@@ -77,6 +81,7 @@ struct Task {
     pods: Option<Pods>,
     back_off: BackOff,
     complaint: Complaint,
+    pod_complaint: Complaint,
 }
 
 // === impl Task ===
@@ -88,7 +93,13 @@ impl Task {
 
     /// Tells the API server, and settles what becomes of it. The error says when to go on.
     async fn tell(&mut self, telling: &Telling) -> Result<(), Retry> {
-        let pod = self.pod(telling).await;
+        let pod = match self.pod(telling).await {
+            Ok(pod) => pod,
+            Err(then) => {
+                self.shared.events().later(telling, then);
+                return Ok(());
+            }
+        };
         let outcome = if let Some((namespace, subject)) = self.subject(telling, pod.as_ref()) {
             self.request(telling, &namespace, subject, pod.as_ref()).await
         } else {
@@ -106,7 +117,7 @@ impl Task {
             }
             Err(error) => self.failed(telling, &error),
         };
-        self.shared.count_waiting();
+        self.shared.keep();
         outcome
     }
 
@@ -181,15 +192,25 @@ impl Task {
         self.shared.metrics.count(outcome, problems);
     }
 
-    /// The pod that an event is about or speaks of, as far as it can be found out.
-    async fn pod(&mut self, telling: &Telling) -> Option<PodName> {
-        let (pods, uid) = (self.pods.as_mut()?, telling.pod.as_ref()?);
-        match pods.find(uid, &self.api).await {
-            Ok(pod) => pod,
-            Err(error) => {
-                self.complaint.make(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
-                None
+    /// The pod that an event is about or speaks of, as far as it is known. An event about a pod can wait for it; the error
+    /// says until when.
+    async fn pod(&mut self, telling: &Telling) -> Result<Option<PodName>, Instant> {
+        let (Some(pods), Some(uid)) = (self.pods.as_mut(), telling.pod.as_ref()) else { return Ok(None) };
+        let then = match pods.find(uid, telling.since, &self.api).await {
+            Ok(Found::Pod(pod)) => {
+                self.pod_complaint.is_over();
+                return Ok(Some(pod));
             }
+            Ok(Found::Unknown) => None,
+            Ok(Found::NotYet(then)) => Some(then),
+            Err(error) => {
+                self.pod_complaint.make(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
+                (error.verdict() != Verdict::Never).then(|| Instant::now() + PAUSE)
+            }
+        };
+        match (telling.object, then) {
+            (Object::Pod, Some(then)) => Err(then),
+            _ => Ok(None),
         }
     }
 

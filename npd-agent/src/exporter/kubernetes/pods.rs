@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 
-/// A pod that is not in the list is not looked for again so soon.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Pods are not listed more often.
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 /// A static pod's cgroup has the hash of its manifest instead of the uid that the API server gave its mirror.
 const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 
@@ -16,7 +16,9 @@ const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     known: HashMap<String, PodName>,
+    /// When they were listed last, and when that was tried last.
     listed: Option<Instant>,
+    tried: Option<Instant>,
 }
 
 /// How the API server calls a pod.
@@ -46,18 +48,36 @@ struct PodMetadata {
     annotations: HashMap<String, String>,
 }
 
+/// What is known of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is on this node.
+    Pod(PodName),
+    /// It is not in the list, which is not older than the question.
+    Unknown,
+    /// It is not in the list; a new one can be had then.
+    NotYet(Instant),
+}
+
 // === impl Pods ===
 
 impl Pods {
-    /// The pod with the uid that its cgroup has; nothing when it is not on this node, or not any more.
-    pub(super) async fn find(&mut self, uid: &str, api: &Api) -> Result<Option<PodName>, ApiError> {
+    /// The pod with the uid that its cgroup has, of which it is known since `asked`.
+    pub(super) async fn find(&mut self, uid: &str, asked: Instant, api: &Api) -> Result<Found, ApiError> {
         let now = Instant::now();
-        let was_listed = self.listed.is_some_and(|at| now.saturating_duration_since(at) < PAUSE);
-        if !self.known.contains_key(uid) && !was_listed {
-            self.listed = Some(now);
-            self.known = by_uid(api.list_pods().await?);
+        if let Some(pod) = self.known.get(uid) {
+            return Ok(Found::Pod(pod.clone()));
         }
-        Ok(self.known.get(uid).cloned())
+        if self.listed.is_some_and(|listed| listed >= asked) {
+            return Ok(Found::Unknown);
+        }
+        if let Some(next) = self.tried.map(|tried| tried + PAUSE).filter(|next| *next > now) {
+            return Ok(Found::NotYet(next));
+        }
+        self.tried = Some(now);
+        self.known = by_uid(api.list_pods().await?);
+        self.listed = Some(now);
+        Ok(self.known.get(uid).cloned().map_or(Found::Unknown, Found::Pod))
     }
 }
 

@@ -15,6 +15,7 @@ use tower::BoxError;
 use super::*;
 use crate::{
     problem::{Condition, ConditionStatus, Fields, Severity},
+    state::StateDir,
     time::Timestamp,
     vitals::{Readiness, Vitals},
 };
@@ -139,6 +140,10 @@ fn options() -> KubernetesOptions {
 }
 
 fn run(server: &Server, options: KubernetesOptions) -> Running {
+    run_with(server, options, None)
+}
+
+fn run_with(server: &Server, options: KubernetesOptions, outbox: Option<StateFile>) -> Running {
     let metrics = KubernetesMetrics::register(&Registry::new()).unwrap();
     let vitals = Vitals::default();
     let server = server.clone();
@@ -146,7 +151,7 @@ fn run(server: &Server, options: KubernetesOptions) -> Running {
         let client = server.client();
         async { Ok(client) }.boxed()
     });
-    let (mut exporter, tasks) = start_with(options, connect, metrics.clone(), vitals.part("kubernetes"));
+    let (mut exporter, tasks) = start_with(options, connect, outbox, metrics.clone(), vitals.part("kubernetes"));
     exporter.declare(&Declared {
         monitor: "a".into(),
         conditions: vec!["Broken".into()],
@@ -169,18 +174,7 @@ fn status(condition: ConditionStatus, events: Vec<Event>) -> Status {
 }
 
 fn problem(reason: &str, message: &str) -> Event {
-    Event {
-        severity: Severity::Warn,
-        timestamp: Timestamp::from_unix_nanos(7_900_000_000),
-        reason: reason.into(),
-        message: message.into(),
-        count: 1,
-        again: false,
-        id: None,
-        rule: None,
-        condition: None,
-        fields: Fields::none(),
-    }
+    Event::new(Severity::Warn, Timestamp::from_unix_nanos(7_900_000_000), reason.into(), message.into())
 }
 
 fn change(message: &str) -> Event {
@@ -382,6 +376,84 @@ async fn a_problem_of_a_pod_is_told_at_the_pod_and_names_it() {
     let messages: Vec<_> = of("/namespaces/default/events").iter().map(|event| event["message"].clone()).collect();
     assert_eq!(messages, ["killed 7 (pod shop/web, container c0ffee)", "killed 8 (pod uid u-x, container c0ffee)"]);
     assert_eq!((running.count("created"), running.count("no_pod")), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_newer_than_the_list_is_waited_for() {
+    let server = Server::default();
+    server.seen().pods = json!({ "items": [] });
+    let mut running = run(&server, KubernetesOptions { pod_events: true, ..options() });
+    let from = |uid: &str| {
+        let mut fields = Fields::default();
+        fields.add("pod_uid", uid);
+        Event { fields, ..problem("OOMKilling", uid) }
+    };
+    running.exporter.export(&status(ConditionStatus::False, vec![from("u-1")]));
+    server.until("the first event", |server| server.created().len() == 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.count("no_pod"), 1, "a list that was made for it has no such pod");
+    server.seen().pods = json!({ "items": [{ "metadata": { "name": "web", "namespace": "shop", "uid": "u-2" } }] });
+    server.answer("/pods?", 503, None);
+    let begun = Instant::now();
+    running.exporter.export(&status(ConditionStatus::False, vec![from("u-2")]));
+    server.until("the pod's event", |server| server.requests("/shop/events").len() == 1).await;
+    assert_eq!(begun.elapsed().as_secs(), 9, "4 seconds until the next list, and 5 more because it failed");
+    assert_eq!(server.requests("/default/events").len(), 2, "the node's event has not waited");
+    assert_eq!((running.count("created"), running.count("no_pod")), (3, 1));
+}
+
+/// The file of an outbox in a folder.
+fn outbox(folder: &tempfile::TempDir) -> StateFile {
+    StateDir::open(folder.path()).unwrap().file("kubernetes-events").unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_agent_has_not_sent_is_sent_by_the_next_one_and_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::default();
+    let mut killed = run_with(&server, options(), Some(outbox(&folder)));
+    server.until("the first patch", |server| !server.requests("/status").is_empty()).await;
+    let sent = Event { id: Some(1), ..problem("TaskHung", "sent") };
+    killed.exporter.export(&status(ConditionStatus::False, vec![sent]));
+    server.until("the first event", |server| server.created() == ["sent"]).await;
+    server.seen().is_away = true;
+    for number in 0..3 {
+        let event = Event { id: Some(10 + number), ..problem("TaskHung", "waits") };
+        killed.exporter.export(&status(ConditionStatus::False, vec![event]));
+    }
+    killed.exporter.export(&status(ConditionStatus::False, vec![change("now False")]));
+    drop(killed.tasks);
+    server.seen().is_away = false;
+
+    let mut next = run_with(&server, options(), Some(outbox(&folder)));
+    // The monitor was killed before it had noted its last report, and gives it again.
+    let again = Event { id: Some(12), again: true, ..problem("TaskHung", "waits") };
+    next.exporter.export(&status(ConditionStatus::False, vec![again]));
+    server.until("what was left", |server| server.created().len() == 3).await;
+    assert_eq!(server.created(), ["sent", "now False", "waits"]);
+    assert_eq!(server.requests("POST ").last().unwrap().body["count"], 3);
+    next.tasks.stop(Duration::from_secs(3)).await;
+    let third = run_with(&server, options(), Some(outbox(&folder)));
+    third.tasks.stop(Duration::from_secs(3)).await;
+    assert_eq!(server.created().len(), 3, "nothing is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_flood_what_waits_is_kept_once_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::default();
+    server.seen().is_away = true;
+    let mut running = run_with(&server, options(), Some(outbox(&folder)));
+    let kept = || {
+        let kept = outbox(&folder).load::<Vec<event_queue::Pending>>().unwrap();
+        kept.map_or(0, |kept| kept.state.len())
+    };
+    for number in 0..200 {
+        running.exporter.export(&status(ConditionStatus::False, vec![problem(&format!("R{number}"), "x")]));
+    }
+    assert!((1..=40).contains(&kept()), "{}", kept());
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(kept(), 200);
 }
 
 #[tokio::test(start_paused = true)]

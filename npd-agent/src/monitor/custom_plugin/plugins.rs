@@ -23,7 +23,7 @@ use crate::{
         custom_plugin::{CheckConfig, PluginRule},
     },
     detector::Detector,
-    problem::{Condition, ConditionStatus, Event, Status},
+    problem::{Event, Status},
     state::{Keep, StateDir, StateError, StateFile},
     time::{Now, Timestamp},
     vitals::{Part, Vitals},
@@ -122,7 +122,7 @@ impl Plugins {
         monitor.restore(before);
         self.detector.declare(&monitor.declared());
         let status = monitor.status();
-        if let Some(gone) = no_longer_watched(status_before, &status) {
+        if let Some(gone) = status_before.no_longer_watched(&status) {
             self.detector.report(&gone);
         }
         self.detector.report(&status);
@@ -305,15 +305,4 @@ impl Known {
 /// What goes wrong with the state is told and stops nothing.
 fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
     outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state")).ok()
-}
-
-/// The conditions that a monitor had before its file was changed and has no more: nobody can tell of them now.
-fn no_longer_watched(before: Status, now: &Status) -> Option<Status> {
-    let is_gone = |old: &Condition| !now.conditions.iter().any(|new| new.kind == old.kind);
-    let mut conditions = before.conditions;
-    conditions.retain(is_gone);
-    for condition in &mut conditions {
-        condition.status = ConditionStatus::Unknown;
-    }
-    (!conditions.is_empty()).then_some(Status { conditions, ..before })
 }

@@ -133,7 +133,8 @@ impl Alerts {
                     }
                     (a, b) => a == b,
                 };
-                let alert = Alert { effect: new.alert.effect, ..old.alert.clone() };
+                let (effect, pointer) = (new.alert.effect, new.alert.pointer.clone());
+                let alert = Alert { effect, pointer, ..old.alert.clone() };
                 new.id == old.id && same_effect && alert == new.alert
             };
             if let Some(position) = self.rules.iter().position(is_same) {
@@ -175,7 +176,8 @@ impl Alerts {
                 let (message, fields) = (message(*id, name, &labels, alert, value), fields(*id, name, &labels));
                 match alert.effect {
                     Effect::Temporary => {
-                        let event = event(Severity::Warn, rule, at, alert.reason.clone(), message, fields);
+                        let event = Event::new(Severity::Warn, at, alert.reason.clone(), message);
+                        let event = Event { rule: Some(alert.pointer.clone()), fields, ..event };
                         Some(self.report(vec![event]))
                     }
                     Effect::Permanent { condition } => {
@@ -211,8 +213,9 @@ impl Alerts {
             quote(&now.message)
         );
         let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
-        let event = event(severity, rule, at, now.reason.clone(), text, fields);
-        let event = Event { condition: Some(now.kind.clone()), ..event };
+        let rule = self.rules.get(rule).map(|rule| rule.alert.pointer.clone());
+        let event = Event::new(severity, at, now.reason.clone(), text);
+        let event = Event { rule, condition: Some(now.kind.clone()), fields, ..event };
         Some(self.report(vec![event]))
     }
 
@@ -339,30 +342,6 @@ fn fields(id: MetricId, name: &str, labels: &[Text]) -> Fields {
         fields.add(*label, value.as_str());
     }
     fields
-}
-
-/// An event of the alert with this index in its config.
-fn event(
-    severity: Severity,
-    rule: usize,
-    timestamp: Timestamp,
-    reason: Arc<str>,
-    message: String,
-    fields: Fields,
-) -> Event {
-    Event {
-        severity,
-        timestamp,
-        reason,
-        message,
-        count: 1,
-        again: false,
-        // What is measured cannot be measured again.
-        id: None,
-        rule: Some(rule),
-        condition: None,
-        fields,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What was measured, on the metrics page.
 //!
 //! The page holds the newest samples of each collector and nothing else: a series that a collector does not give any
-//! more is gone with the next collection. Of a collector that hangs nothing is shown but that it does.
+//! more is gone with the next collection. While a collector hangs, nothing of its monitor is shown but that: the others
+//! wait for it, and what they gave before grows old.
 
 use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
@@ -119,13 +120,13 @@ impl StatsPage {
         let (mut successes, mut durations) = (Vec::new(), Vec::new());
         for monitor in monitors.iter() {
             let file = monitor.path.display().to_string();
+            let hangs = monitor.hangs(now);
             for state in &monitor.collectors {
                 let labels = || vec![label("collector", state.section.key()), label("file", &file)];
-                let hangs = state.running.map(|began| now.since(began)).filter(|took| *took > monitor.patience);
-                let (is_success, took) = match (hangs, &state.last) {
-                    (Some(took), _) => (false, took),
-                    (None, Some(last)) => (last.is_success, last.took),
-                    (None, None) => continue,
+                let (is_success, took) = match (hangs, state.running, &state.last) {
+                    (Some(time), Some(_), _) => (false, time),
+                    (_, _, Some(last)) => (last.is_success && hangs.is_none(), last.took),
+                    (_, _, None) => continue,
                 };
                 successes.push(metric(labels(), Kind::Gauge, f64::from(u8::from(is_success))));
                 durations.push(metric(labels(), Kind::Gauge, took.as_secs_f64()));
@@ -174,6 +175,12 @@ impl Collector for StatsPage {
 // === impl Monitor ===
 
 impl Monitor {
+    /// For how long one of its collectors has hung, if one does.
+    fn hangs(&self, now: Monotonic) -> Option<Duration> {
+        let running = self.collectors.iter().filter_map(|state| Some(now.since(state.running?)));
+        running.max().filter(|time| *time > self.patience)
+    }
+
     /// Two monitors may measure the same under one name; of a series that both have the first one's value counts.
     fn show<'a>(&'a self, samples: &'a Samples, families: &mut BTreeMap<&'a str, Family<'a>>) {
         for (id, series) in samples.iter() {

@@ -19,7 +19,7 @@ use super::{Alerts, Collectors, Node, StatsPage, table::Section};
 use crate::{
     config::{self, ConfigError, SystemStatsConfig},
     detector::Detector,
-    problem::{Condition, ConditionStatus, Event, Status},
+    problem::{Event, Status},
     time::Now,
 };
 
@@ -114,7 +114,7 @@ impl Monitors {
             alerts.restore(old);
             self.detector.declare(&alerts.declared());
             let status = alerts.status();
-            if let Some(gone) = no_longer_watched(before, &status) {
+            if let Some(gone) = before.no_longer_watched(&status) {
                 self.detector.report(&gone);
             }
             self.detector.report(&status);
@@ -213,15 +213,4 @@ fn node(config: &SystemStatsConfig) -> Node {
 fn lock(alerts: &Mutex<Alerts>) -> MutexGuard<'_, Alerts> {
     // A panic in between has left at most one series half done.
     alerts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The conditions that a monitor had before its file was changed and has no more: nobody can tell of them now.
-fn no_longer_watched(before: Status, now: &Status) -> Option<Status> {
-    let is_gone = |old: &Condition| !now.conditions.iter().any(|new| new.kind == old.kind);
-    let mut conditions = before.conditions;
-    conditions.retain(is_gone);
-    for condition in &mut conditions {
-        condition.status = ConditionStatus::Unknown;
-    }
-    (!conditions.is_empty()).then_some(Status { conditions, ..before })
 }

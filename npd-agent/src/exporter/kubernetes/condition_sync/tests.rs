@@ -1,6 +1,6 @@
 use super::*;
 use crate::monitor::Counted;
-use crate::problem::{ConditionStatus, Event, Fields, Severity};
+use crate::problem::{ConditionStatus, Event, Severity};
 
 const NODE: &str = r#"{"metadata":{"uid":"u-1","annotations":{"npd-agent/condition-types":"Broken,Old"}},
     "status":{"conditions":[
@@ -51,18 +51,8 @@ impl Node {
     /// As [`Self::says`], and tells that this is a change.
     fn changes(&mut self, status: ConditionStatus, reason: &str, at: &str) {
         let mut status = Self::status(status, reason, at);
-        status.events.push(Event {
-            severity: Severity::Warn,
-            timestamp: Timestamp::default(),
-            reason: reason.into(),
-            message: String::new(),
-            count: 1,
-            again: false,
-            id: None,
-            rule: None,
-            condition: Some("Broken".into()),
-            fields: Fields::none(),
-        });
+        let event = Event::new(Severity::Warn, Timestamp::default(), reason.into(), String::new());
+        status.events.push(Event { condition: Some("Broken".into()), ..event });
         self.sync.update(&status);
     }
 

@@ -42,18 +42,8 @@ impl Queue {
 }
 
 fn event(reason: &str, message: &str) -> Event {
-    Event {
-        severity: Severity::Warn,
-        timestamp: Timestamp::from_unix_nanos(5),
-        reason: reason.into(),
-        message: message.to_owned(),
-        count: 1,
-        again: false,
-        id: Some(fnv::extend(fnv::EMPTY, message.as_bytes())),
-        rule: None,
-        condition: None,
-        fields: Fields::none(),
-    }
+    let id = Some(fnv::extend(fnv::EMPTY, message.as_bytes()));
+    Event { id, ..Event::new(Severity::Warn, Timestamp::from_unix_nanos(5), reason.into(), message.to_owned()) }
 }
 
 fn transition(message: &str) -> Event {

@@ -48,15 +48,23 @@ fn of_two_monitors_that_measure_the_same_the_first_one_counts() {
 }
 
 #[test]
-fn a_collector_that_hangs_is_told_of_and_what_it_gave_is_gone() {
+fn while_a_collector_hangs_only_that_is_told_of_its_monitor() {
     let page = StatsPage::default();
-    let config = config("a", "load");
-    measured(&page, &config, 1.0);
-    page.begin(&config.path, Section::Cpu, seconds(30));
-    assert!(lines(&page, 60).ends_with("load 1\n"), "it has an interval's time");
-    assert_eq!(lines(&page, 61), "npd_collector_success{collector=\"cpu\",file=\"a\"} 0\n");
-    page.end(&config.path, Section::Cpu, load(2.0), true, seconds(62));
-    assert!(lines(&page, 62).ends_with("load 2\n"));
+    let (hanging, other) = (config("a", "load"), config("b", "other"));
+    measured(&page, &other, 3.0);
+    page.put(&hanging, [Section::Cpu, Section::Memory, Section::Net].into_iter());
+    page.end(&hanging.path, Section::Cpu, load(1.0), true, seconds(1));
+    page.begin(&hanging.path, Section::Memory, seconds(30));
+    let success = |collector, file, value| {
+        format!("npd_collector_success{{collector=\"{collector}\",file=\"{file}\"}} {value}\n")
+    };
+    let before = [success("cpu", "b", 1), success("cpu", "a", 1), "load 1\nother 3\n".to_owned()].concat();
+    assert_eq!(lines(&page, 60), before, "it has an interval's time");
+    let meanwhile =
+        [success("cpu", "b", 1), success("cpu", "a", 0), success("memory", "a", 0), "other 3\n".to_owned()].concat();
+    assert_eq!(lines(&page, 61), meanwhile, "the first waits for it, the last was never read");
+    page.end(&hanging.path, Section::Memory, Samples::default(), true, seconds(62));
+    assert!(lines(&page, 62).ends_with("load 1\nother 3\n"));
 }
 
 #[test]

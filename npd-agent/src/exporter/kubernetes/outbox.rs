@@ -1,0 +1,83 @@
+//! What waits to be sent, kept in a file, so that an agent that is killed leaves it to the next one.
+//!
+//! While little waits, each change is written at once: what a monitor takes for reported is in the file before. While
+//! much waits, which is when the API server is away, it is written once a second. An Event that was sent and whose
+//! removal from the file was not written is asked for again, and found under its name.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::event_queue::{EventQueue, Pending};
+use crate::{
+    state::{Keep, StateError, StateFile},
+    time::Timestamp,
+};
+
+/// So many series are written at once.
+const FEW: usize = 32;
+/// More of them are written this far apart.
+const APART: Duration = Duration::from_secs(1);
+
+/// The file, if there is one.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    file: Option<StateFile>,
+    written: Option<Instant>,
+    /// What waits is not as the file has it.
+    is_dirty: bool,
+    /// The file could not be written when it was tried last.
+    is_in_trouble: bool,
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    /// The file, and what an agent before this one has left in it.
+    pub(super) fn open(mut file: Option<StateFile>) -> (Self, Vec<Pending>) {
+        let left = match file.as_mut().map(StateFile::load::<Vec<Pending>>) {
+            Some(Ok(kept)) => kept.map(|kept| kept.state).unwrap_or_default(),
+            Some(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "events that were left cannot be read");
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        (Self { file, written: None, is_dirty: false, is_in_trouble: false }, left)
+    }
+
+    /// Something has changed in what waits: it is written, now or when it is [`due`](Self::due).
+    pub(super) fn changed(&mut self, events: &EventQueue, now: Instant) {
+        self.is_dirty = true;
+        if events.waiting() <= FEW || self.due().is_none_or(|due| due <= now) {
+            self.write(events, now);
+        }
+    }
+
+    /// Writes what is not written yet: whether all that waits is in the file then.
+    pub(super) fn flush(&mut self, events: &EventQueue, now: Instant) -> bool {
+        if self.is_dirty {
+            self.write(events, now);
+        }
+        self.file.is_some() && !self.is_in_trouble
+    }
+
+    /// When something has to be written.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.written.filter(|_| self.is_dirty).map(|at| at + APART)
+    }
+
+    fn write(&mut self, events: &EventQueue, now: Instant) {
+        self.is_dirty = false;
+        self.written = Some(now);
+        let Some(file) = &mut self.file else { return };
+        let keep = Keep { position: None, doubt: None, at: Timestamp::default(), state: &events.pending() };
+        let outcome: Result<(), StateError> = file.save(&keep, true);
+        let was_in_trouble = std::mem::replace(&mut self.is_in_trouble, outcome.is_err());
+        if let Err(error) = outcome
+            && !was_in_trouble
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "events that wait cannot be kept");
+        }
+    }
+}
