@@ -36,6 +36,7 @@ pub struct Setup {
     monitors: Vec<PathBuf>,
     arguments: Vec<OsString>,
     sandbox: Sandbox,
+    working_folder: Option<PathBuf>,
     ports: Option<Ports>,
 }
 
@@ -95,6 +96,7 @@ impl Setup {
             monitors: Vec::new(),
             arguments: Vec::new(),
             sandbox: Sandbox::default(),
+            working_folder: None,
             ports: None,
         })
     }
@@ -138,6 +140,13 @@ impl Setup {
     #[must_use]
     pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
         self.sandbox = sandbox;
+        self
+    }
+
+    /// Starts it in another folder than its own.
+    #[must_use]
+    pub fn working_folder(mut self, path: impl Into<PathBuf>) -> Self {
+        self.working_folder = Some(path.into());
         self
     }
 
@@ -193,6 +202,9 @@ impl Setup {
 
     fn command(&self) -> Result<Command> {
         let mut command = self.sandbox.command(&binary::agent()?, self.folder.path())?;
+        if let Some(folder) = &self.working_folder {
+            command.current_dir(folder);
+        }
         for monitor in &self.monitors {
             command.arg(format!("--config.system-log-monitor={}", monitor.display()));
         }

@@ -15,7 +15,7 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::process::{CommandExt as _, ExitStatusExt as _},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
@@ -267,7 +267,12 @@ impl ProgramOptions {
             return Err(StartError::Refused(insecure));
         }
         let mut command = Command::new(path);
-        command.args(&self.args).current_dir("/").process_group(0);
+        command.args(&self.args).process_group(0);
+        // Where npd is a service or in a container it is there already. Then the process need not be forked, which copies the
+        // page tables of npd.
+        if env::current_dir().is_ok_and(|folder| folder != Path::new("/")) {
+            command.current_dir("/");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for name in PRIVATE {
             command.env_remove(name);

@@ -25,6 +25,8 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     });
     let path = setup.folder().join("plugins.json");
     fs::write(&path, config.to_string()).context("cannot write the config")?;
+    // As a service manager and a container runtime start it.
+    let setup = setup.working_folder("/");
     let agent = setup.arg(format!("--config.custom-plugin-monitor={}", path.display())).start()?;
     poll::pause(LONG / 5);
     let (cpu, before) = (agent.usage()?, runs(&agent.metrics()?));
