@@ -160,7 +160,8 @@ mod tests {
         say(&mut conditions, "a", False, "Fine", 1);
         assert_eq!(shown(&conditions), [(True, "Hung".into(), 5)]);
         say(&mut conditions, "b", Unknown, "Gone", 6);
-        assert_eq!(shown(&conditions), [(Unknown, "Gone".into(), 6)]);
+        say(&mut conditions, "a", False, "Fine", 7);
+        assert_eq!(shown(&conditions), [(Unknown, "Gone".into(), 6)], "that one knows nothing does not make it good");
     }
 
     #[test]

@@ -76,6 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn the_root_says_nothing_of_whose_a_problem_is() {
+        let mut fields = Fields::default();
+        describe("/", &mut fields);
+        assert!(fields.is_empty());
+        describe(&format!("/kubepods/pod{UID}/{ID}"), &mut fields);
+        assert_eq!((fields.get("pod_uid"), fields.get("container_id")), (Some(UID), Some(ID)));
+    }
+
+    #[test]
     fn other_groups_name_none() {
         for path in ["/", "/system.slice/podman.service", "/user.slice/tripod-1", "/machine.slice/libpod-x.scope"] {
             assert_eq!(pod_uid(path), None, "{path}");

@@ -25,6 +25,7 @@ struct Witness {
     state: PathBuf,
     copy: PathBuf,
     reports: Arc<Mutex<Vec<(String, bool)>>>,
+    ids: Arc<Mutex<Vec<Option<u64>>>>,
 }
 
 impl Exporter for Witness {
@@ -34,6 +35,7 @@ impl Exporter for Witness {
                 copy(&self.state, &self.copy);
             }
             self.reports.lock().unwrap().push((event.message.clone(), event.again));
+            self.ids.lock().unwrap().push(event.id);
         }
     }
 }
@@ -50,20 +52,22 @@ fn copy(from: &Path, to: &Path) {
 struct Run {
     logs: SystemLogs,
     reports: Arc<Mutex<Vec<(String, bool)>>>,
+    ids: Arc<Mutex<Vec<Option<u64>>>>,
     _dir: StateDir,
 }
 
 impl Run {
     fn new(state: &Path, copy: &Path) -> Self {
-        let reports = Arc::default();
-        let witness = Witness { state: state.to_owned(), copy: copy.to_owned(), reports: Arc::clone(&reports) };
+        let (reports, ids) = (Arc::default(), Arc::default());
+        let (state_of, copy) = (state.to_owned(), copy.to_owned());
+        let witness = Witness { state: state_of, copy, reports: Arc::clone(&reports), ids: Arc::clone(&ids) };
         let detector = Arc::new(Detector::new(vec![Box::new(witness)]));
         let logs = SystemLogs::new("test", detector, AgentMetrics::register(&Registry::new()).unwrap());
         let dir = StateDir::open(state).unwrap();
         let config =
             config::load_text(&ConfigFile::system_log("c.json"), CONFIG.as_bytes()).unwrap().system_logs.remove(0);
         logs.add(Path::new("c.json"), SystemLog::new(config, times()), Some((&dir, "c")), None);
-        Self { logs, reports, _dir: dir }
+        Self { logs, reports, ids, _dir: dir }
     }
 
     fn record(&mut self, text: &str, place: Place<'_>) {
@@ -71,6 +75,11 @@ impl Run {
         let at = Now::read().wall;
         let record = Record { text: text.as_bytes(), at, priority: None, fields: &fields, known: false, place };
         RecordSink::record(&mut self.logs, &record);
+    }
+
+    /// What each report is known by.
+    fn ids(&self) -> Vec<u64> {
+        self.ids.lock().unwrap().iter().map(|id| id.unwrap()).collect()
     }
 
     fn reports(&self) -> Vec<(String, bool)> {
@@ -92,12 +101,16 @@ fn killed_while_reporting(places: [Place<'_>; 3]) {
     first.record("innocent", places[0]);
     first.record("line broken", places[1]);
     assert_eq!(first.reports(), [told("line broken", false), told(BROKEN, false)]);
+    let ids = first.ids();
+    assert_ne!(ids[0], ids[1], "two reports of one record are two");
     drop(first);
 
     let mut killed = Run::new(&copy, &other);
     killed.record("line broken", places[1]);
     killed.record("line next", places[2]);
     assert_eq!(killed.reports(), [told("line broken", true), told(BROKEN, true), told("line next", false)]);
+    assert_eq!(killed.ids()[..2], ids, "what is reported again is known again");
+    assert!(!ids.contains(&killed.ids()[2]));
 }
 
 #[test]
