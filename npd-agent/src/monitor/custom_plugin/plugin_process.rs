@@ -7,12 +7,14 @@
 //!
 //! A process that leaves the group, as a daemon does, is none of ours any more: node-problem-detector leaves it alone too.
 
+mod output;
+
 use std::{
     env,
     ffi::OsStr,
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::OwnedFd,
         unix::process::{CommandExt as _, ExitStatusExt as _},
     },
     path::{Path, PathBuf},
@@ -21,15 +23,15 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 use tokio::{
-    io::{AsyncReadExt as _, unix::AsyncFd},
-    net::unix::pipe,
+    io::unix::AsyncFd,
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::output::Output;
 use super::{
     Check, Outcome, Ran, RunKind,
     check::{CheckStatus, Pending},
@@ -43,15 +45,11 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long a process may take to die of SIGKILL. One that waits in the kernel does not die.
 const DEATH: Duration = Duration::from_millis(500);
 
+/// How often a process is looked at that cannot be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Of stdout so many bytes are kept at least, whatever becomes the message: a line of JSON has to fit.
 const KEEP: usize = 4096;
-
-/// How much a pipe holds.
-const PIPE: usize = 64 << 10;
-
-/// After so many bytes it is a flood, and only a pipe's content is read in so long a time.
-const FLOOD: usize = 256 << 10;
-const FLOOD_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a program finds when it has no search path.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -101,18 +99,10 @@ enum StartError {
 struct Started {
     child: std::process::Child,
     pid: Pid,
-    /// It is readable when the process has ended, and leaves it to be waited for.
-    ended: AsyncFd<OwnedFd>,
+    /// It is readable when the process has ended, and leaves it to be waited for. Linux has it since 5.3.
+    ended: Option<AsyncFd<OwnedFd>>,
     children: Children,
     is_reaped: bool,
-}
-
-/// What comes through a pipe.
-struct Output {
-    pipe: pipe::Receiver,
-    kept: Vec<u8>,
-    keep: usize,
-    read: usize,
 }
 
 /// Why a process was not waited for any longer.
@@ -284,12 +274,11 @@ impl ProgramOptions {
         let pid = Pid::from_child(&child);
         self.children.add(pid);
         let mut follow = || {
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
             #[expect(
                 deprecated,
                 reason = "an OwnedFd owns its descriptor; the sound constructor is an unsafe function"
             )]
-            let ended = AsyncFd::new(pidfd)?;
+            let ended = pidfd_open(pid, PidfdFlags::empty()).ok().map(AsyncFd::new).transpose()?;
             let stdout = Output::new(child.stdout.take().map(OwnedFd::from), KEEP.max(self.max_output_length))?;
             let stderr = Output::new(child.stderr.take().map(OwnedFd::from), KEEP)?;
             Ok((ended, stdout, stderr))
@@ -320,8 +309,15 @@ fn signal(group: Pid, signal: Signal) {
 impl Started {
     /// Waits until the process has ended. It stays a zombie, and its number its own.
     async fn has_ended(&self) {
-        // An error would be one of the runtime, which is ending then.
-        drop(self.ended.readable().await);
+        if let Some(ended) = &self.ended {
+            // An error would be one of the runtime, which is ending then.
+            drop(ended.readable().await);
+            return;
+        }
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(self.pid), look), Ok(None)) {
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     fn reap(&mut self) -> io::Result<ExitStatus> {
@@ -351,51 +347,6 @@ impl Drop for Started {
         if !self.is_reaped {
             signal(self.pid, Signal::KILL);
         }
-    }
-}
-
-// === impl Output ===
-
-impl Output {
-    fn new(pipe: Option<OwnedFd>, keep: usize) -> io::Result<Self> {
-        let pipe = pipe.ok_or_else(|| io::Error::other("there is no pipe"))?;
-        Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, kept: Vec::new(), keep, read: 0 })
-    }
-
-    /// Reads until nobody can write any more.
-    async fn read(&mut self) {
-        let mut buffer = Vec::new();
-        loop {
-            buffer.clear();
-            let is_flood = self.read >= FLOOD;
-            buffer.reserve_exact(if is_flood { PIPE } else { KEEP });
-            match self.pipe.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => self.take(&buffer),
-            }
-            if is_flood {
-                sleep(FLOOD_PAUSE).await;
-            }
-        }
-    }
-
-    /// Reads what is there.
-    fn read_rest(&mut self) {
-        let mut buffer = [0; KEEP];
-        // Whoever still writes could go on for ever.
-        let most = self.read + PIPE;
-        while self.kept.len() < self.keep && self.read < most {
-            match rustix::io::read(self.pipe.as_fd(), &mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(length) => self.take(&buffer[..length]),
-            }
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        let room = self.keep.saturating_sub(self.kept.len()).min(bytes.len());
-        self.kept.extend_from_slice(&bytes[..room]);
-        self.read = self.read.saturating_add(bytes.len());
     }
 }
 

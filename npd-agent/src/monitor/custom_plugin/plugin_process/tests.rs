@@ -107,6 +107,23 @@ async fn a_program_that_others_can_change_is_refused() {
     assert_eq!(ran.outcome.message, expected);
 }
 
+/// As before Linux 5.3.
+#[tokio::test]
+async fn without_pidfds_a_process_is_looked_at_now_and_then() {
+    let program = shell("echo fine; exec 1>&- 2>&-; sleep 0.1; exit 1");
+    let (mut started, stdout, stderr) = program.options.start().map_err(|error| error.to_string()).unwrap();
+    started.ended = None;
+    let stop = CancellationToken::new();
+    let ran = program.follow(started, stdout, stderr, Instant::now() + LONG, &stop).await.unwrap();
+    assert_eq!((ran.kind, &*ran.outcome.message), (RunKind::Problem, "fine"));
+
+    let program = shell("trap '' TERM; sleep 1000");
+    let (mut started, stdout, stderr) = program.options.start().map_err(|error| error.to_string()).unwrap();
+    started.ended = None;
+    let ran = program.follow(started, stdout, stderr, Instant::now(), &stop).await.unwrap();
+    assert_eq!(ran.kind, RunKind::Timeout);
+}
+
 /// As when exec(2) waits for a file system that answers late.
 #[tokio::test]
 async fn a_process_that_starts_after_its_time_is_ended_at_once() {

@@ -1,0 +1,74 @@
+//! What a process writes into a pipe: read as long as it runs, a little of it kept, a flood slowly.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
+
+use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::sleep};
+
+/// So much is read at once of what is no flood.
+const READ: usize = 4096;
+
+/// How much a pipe holds.
+const PIPE: usize = 64 << 10;
+
+/// After so many bytes it is a flood, and only a pipe's content is read in so long a time.
+const FLOOD: usize = 256 << 10;
+const FLOOD_PAUSE: Duration = Duration::from_millis(5);
+
+/// What comes through a pipe.
+pub(super) struct Output {
+    pipe: pipe::Receiver,
+    /// The beginning of it.
+    pub(super) kept: Vec<u8>,
+    keep: usize,
+    read: usize,
+}
+
+// === impl Output ===
+
+impl Output {
+    /// Keeps so many bytes.
+    pub(super) fn new(pipe: Option<OwnedFd>, keep: usize) -> io::Result<Self> {
+        let pipe = pipe.ok_or_else(|| io::Error::other("there is no pipe"))?;
+        Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, kept: Vec::new(), keep, read: 0 })
+    }
+
+    /// Reads until nobody can write any more.
+    pub(super) async fn read(&mut self) {
+        let mut buffer = Vec::new();
+        loop {
+            buffer.clear();
+            let is_flood = self.read >= FLOOD;
+            buffer.reserve_exact(if is_flood { PIPE } else { READ });
+            match self.pipe.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.take(&buffer),
+            }
+            if is_flood {
+                sleep(FLOOD_PAUSE).await;
+            }
+        }
+    }
+
+    /// Reads what is there.
+    pub(super) fn read_rest(&mut self) {
+        let mut buffer = [0; READ];
+        // Whoever still writes could go on for ever.
+        let most = self.read + PIPE;
+        while self.kept.len() < self.keep && self.read < most {
+            match rustix::io::read(self.pipe.as_fd(), &mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(length) => self.take(&buffer[..length]),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let room = self.keep.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..room]);
+        self.read = self.read.saturating_add(bytes.len());
+    }
+}
