@@ -51,11 +51,8 @@ pub async fn tcp(host: &str, port: u16, path: &str) -> Result<StatusCode, GetErr
     for address in resolve(host, port).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                let authority = if address.is_ipv6() && host.contains(':') {
-                    format!("[{host}]:{port}")
-                } else {
-                    format!("{host}:{port}")
-                };
+                let is_bare = host.contains(':') && !host.starts_with('[');
+                let authority = if is_bare { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
                 return over(stream, &authority, path).await;
             }
             // The first one is the one that people mean.
