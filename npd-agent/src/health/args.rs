@@ -265,4 +265,21 @@ mod tests {
             assert!(Args::try_parse_from(["health-checker", flag]).is_err(), "{flag}");
         }
     }
+
+    #[test]
+    fn the_shipped_configs_ask_for_what_they_are_named_after() {
+        for (name, component, service, cooldown) in [
+            ("kubelet", "kubelet", "kubelet", 1),
+            ("docker", "docker", "docker", 2),
+            ("containerd", "cri", "containerd", 2),
+        ] {
+            let path = format!("{}/../config/health-checker-{name}.json", env!("CARGO_MANIFEST_DIR"));
+            let config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let args = config["rules"][0]["args"].as_array().unwrap();
+            let args: Vec<_> = args.iter().map(|arg| arg.as_str().unwrap()).collect();
+            let check = check(&args).unwrap();
+            assert_eq!((check.component.name(), check.service.as_str()), (component, service));
+            assert_eq!(check.repair.map(|repair| repair.cooldown), Some(Duration::from_mins(cooldown)));
+        }
+    }
 }

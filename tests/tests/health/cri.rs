@@ -78,8 +78,8 @@ fn healthy() -> Result<()> {
 fn deadlines() -> Result<()> {
     let cri = Cri::new()?;
     let runtime = Runtime::start(&cri.socket(), Behaviour::with(READY))?;
-    cri.check(&["--cri-timeout=1500ms"])?.run()?.expect_healthy()?;
-    let expected = ["/runtime.v1.RuntimeService/Version 1500m", "/runtime.v1.RuntimeService/Status 1500m"];
+    cri.check(&["--cri-timeout=15s"])?.run()?.expect_healthy()?;
+    let expected = ["/runtime.v1.RuntimeService/Version 15000m", "/runtime.v1.RuntimeService/Status 15000m"];
     ensure!(runtime.calls() == expected, "{:?}", runtime.calls());
     Ok(())
 }
