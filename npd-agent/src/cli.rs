@@ -4,13 +4,14 @@
 //! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
 //! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
 
+mod klog;
 mod kubernetes;
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-pub use self::kubernetes::KubernetesArgs;
+pub use self::{klog::KlogArgs, kubernetes::KubernetesArgs};
 
 use crate::{config::ConfigFile, exporter::kubernetes::OverrideError, kernel::log::KernelSource, replay::Format};
 

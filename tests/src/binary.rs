@@ -14,6 +14,16 @@ pub fn agent() -> Result<PathBuf> {
     beside("npd-agent")
 }
 
+/// The plugin that checks the health of a component, built beside the agent.
+pub fn health_checker() -> Result<PathBuf> {
+    Ok(agent()?.with_file_name("health-checker"))
+}
+
+/// The plugin that counts lines of a log, built beside the agent.
+pub fn log_counter() -> Result<PathBuf> {
+    Ok(agent()?.with_file_name("log-counter"))
+}
+
 /// The helper of this crate that hangs, eats memory and so on: see `src/bin/npd-victim.rs`.
 pub fn victim() -> Result<PathBuf> {
     beside("npd-victim")

@@ -23,6 +23,7 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),
     ("/lib/systemd/systemd-journald", "systemd"),
     ("capsh", "libcap2-bin"),
+    ("dbus-daemon", "dbus-daemon"),
     ("debugfs", "e2fsprogs"),
     ("fsfreeze", "util-linux"),
     ("gdb", "gdb"),

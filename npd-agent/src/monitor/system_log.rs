@@ -364,8 +364,9 @@ impl SystemLog {
     }
 }
 
-/// When a monitor starts to look: not before the boot plus `delay`, nor before now minus `lookback`.
-fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
+/// When reading a log starts: not before the boot plus `delay`, nor before now minus `lookback`.
+#[must_use]
+pub fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
     times.boot.shift(delay).max(times.now.shift(lookback.saturating_neg()))
 }
 
