@@ -116,7 +116,8 @@ pub fn guess(path: &Path) -> MonitorKind {
     let Ok(text) = read_text(path) else { return MonitorKind::SystemLog };
     let Ok(document) = json::parse(&text) else { return MonitorKind::SystemLog };
     let plugin = document.root().members().filter(|member| member.key.eq_ignore_ascii_case("plugin")).last();
-    if plugin.is_some_and(|plugin| plugin.value.kind() == json::Kind::String(custom_plugin::PLUGIN)) {
+    let is_custom = |name| matches!(name, json::Kind::String(custom_plugin::PLUGIN | custom_plugin::HEALTH));
+    if plugin.is_some_and(|plugin| is_custom(plugin.value.kind())) {
         return MonitorKind::CustomPlugin;
     }
     let has = |keys: &[&str]| document.root().members().any(|m| keys.iter().any(|key| m.key.eq_ignore_ascii_case(key)));

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod basic_regex;
+pub mod built_in;
 pub mod checker;
 pub mod clock;
 pub mod cri;

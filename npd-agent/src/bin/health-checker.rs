@@ -16,14 +16,10 @@ async fn main() -> ExitCode {
         Ok(check) => check,
         Err(error) => return end(UNKNOWN, &error.to_string()),
     };
-    let component = check.component.name();
     match check.run().await {
         Verdict::Healthy => ExitCode::SUCCESS,
-        Verdict::Unhealthy(_) => {
-            let (service, repairs) = (&check.service, check.repair.is_some());
-            end(UNHEALTHY, &format!("{component}:{service} was found unhealthy; repair flag : {repairs}"))
-        }
-        Verdict::CannotTell(why) => end(UNKNOWN, &format!("error checking {component} health: {why}")),
+        Verdict::Unhealthy(_) => end(UNHEALTHY, &check.unhealthy()),
+        Verdict::CannotTell(why) => end(UNKNOWN, &check.cannot_tell(&why)),
     }
 }
 

@@ -22,6 +22,7 @@ use super::duration::parse_duration;
 use super::json::{Document, Value};
 use super::report::{Findings, Problem};
 use super::system_log::{ConditionDefinition, Conditions, Effect};
+use crate::health::built_in::BuiltIn;
 
 /// The time between two runs of a rule when nothing is said.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -70,7 +71,7 @@ pub struct CustomPluginConfig {
 }
 
 /// What to run and what its result means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PluginRule {
     /// What a problem does.
     pub effect: Effect,
@@ -85,7 +86,7 @@ pub struct PluginRule {
 }
 
 /// What finds out whether there is a problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum CheckConfig {
     /// A program.
     Program {
@@ -94,11 +95,21 @@ pub enum CheckConfig {
         /// Its arguments.
         args: Vec<String>,
     },
+    /// A check of the agent's own.
+    BuiltIn {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// What they make.
+        check: BuiltIn,
+    },
 }
 
-/// The name of the plugin in a file.
+/// The names of the plugin in a file: rules that run programs, and rules that name checks of the agent's own.
 pub(super) const PLUGIN: &str = "custom";
-const PLUGINS: &[&str] = &[PLUGIN];
+pub(super) const HEALTH: &str = "health";
+const PLUGINS: &[&str] = &[PLUGIN, HEALTH];
 
 /// Reads a file's document. Nothing when there are errors among the findings.
 pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings) -> Option<CustomPluginConfig> {
@@ -111,7 +122,8 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     let metrics_reporting = or_default(&raw.metrics_reporting, true);
     let settings = Settings::check(&raw.settings, root, findings);
     let conditions = Conditions::check(&raw.conditions, findings);
-    let context = rule::Context { conditions: &conditions, metrics_reporting, settings: &settings };
+    let built_in = raw.plugin.get() == Some(HEALTH);
+    let context = rule::Context { conditions: &conditions, metrics_reporting, settings: &settings, built_in };
     let rules = raw.rules.elements().iter().filter_map(|rule| rule::check(rule, &context, findings)).collect();
     if !raw.rules.is_refused() {
         let permanent = raw.rules.elements().iter().filter(|rule| rule.value.kind.get() != Some("temporary"));
@@ -135,7 +147,7 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
 
 fn check_plugin<'d>(raw: &RawCustomPlugin<'d>, root: Value<'d>, findings: &mut Findings) {
     let problem = match raw.plugin.get() {
-        None | Some(PLUGIN) => return,
+        None | Some(PLUGIN | HEALTH) => return,
         Some("") => Problem::PluginMissing(PLUGINS),
         Some(name @ ("kmsg" | "filelog" | "journald")) => {
             Problem::PluginElsewhere { plugin: name.to_owned(), flag: "--config.system-log-monitor", allowed: PLUGINS }
@@ -161,6 +173,7 @@ impl CheckConfig {
     pub fn identity(&self) -> String {
         match self {
             Self::Program { path, args } => format!("{} {args:?}", path.display()),
+            Self::BuiltIn { name, args, .. } => format!("{name} {args:?}"),
         }
     }
 }

@@ -154,6 +154,19 @@ pub enum Problem {
     /// A rule that has nothing to run.
     #[error("\"path\" is missing, the rule needs a program to run")]
     NoPluginPath,
+    /// A key of rules of the other plugin.
+    #[error("\"{key}\" is for \"plugin\": \"{plugin}\", here \"{instead}\" says what to run")]
+    PluginKey {
+        /// The key.
+        key: &'static str,
+        /// Whose it is.
+        plugin: &'static str,
+        /// What is to be said instead.
+        instead: &'static str,
+    },
+    /// A check of the agent's own that there is not, or that has no such arguments.
+    #[error("{0}")]
+    BuiltIn(String),
     /// No program can be told of a NUL.
     #[error("the path or an argument has a NUL character in it, no program can be given one")]
     PluginNul,

@@ -107,6 +107,19 @@ impl Check {
         verdict
     }
 
+    /// What is said of a component that is unhealthy, in node-problem-detector's words.
+    #[must_use]
+    pub fn unhealthy(&self) -> String {
+        let (component, service, repairs) = (self.component.name(), &self.service, self.repair.is_some());
+        format!("{component}:{service} was found unhealthy; repair flag : {repairs}")
+    }
+
+    /// What is said where nothing can be, in the same words.
+    #[must_use]
+    pub fn cannot_tell(&self, why: &str) -> String {
+        format!("error checking {} health: {why}", self.component.name())
+    }
+
     /// Checks only.
     pub async fn verdict(&self) -> Verdict {
         let component = self.component_verdict().await;

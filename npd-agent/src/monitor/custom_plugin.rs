@@ -5,6 +5,7 @@
 //! outcomes in, statuses out, `now` as an argument. The edge is [`Plugins`]: it runs programs when it is time to
 //! ([`schedule`]), each so that it can hold up nothing but itself ([`plugin_process`]).
 
+mod built_in;
 pub mod check;
 mod condition;
 mod metrics;

@@ -28,6 +28,8 @@ struct CustomPluginMonitor {
 enum Plugin {
     /// Programs.
     Custom,
+    /// Checks of the agent's own.
+    Health,
 }
 
 /// What holds for all rules.
@@ -60,15 +62,41 @@ struct PluginRule {
     /// The reason of the event and of the condition.
     #[schemars(length(max = 255))]
     reason: String,
-    /// The program.
+    /// Of `custom`: the program.
     #[schemars(length(min = 1))]
-    path: String,
+    path: Option<String>,
+    /// Of `health`: the check.
+    check: Option<HealthCheck>,
     /// Its arguments.
     args: Option<Vec<String>>,
     /// How long a run may take, at most pluginConfig's: a Go duration.
     timeout: Option<String>,
     /// The time between two runs: a Go duration.
     invoke_interval: Option<String>,
+}
+
+/// A check of the agent's own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum HealthCheck {
+    /// The kubelet, with health-checker's flags as arguments.
+    Kubelet,
+    /// kube-proxy, likewise.
+    KubeProxy,
+    /// Docker, likewise.
+    Docker,
+    /// The container runtime, likewise.
+    Cri,
+    /// Tracked connections; `--threshold=PERCENT`.
+    Conntrack,
+    /// Processes and threads; `--threshold=PERCENT`.
+    Processes,
+    /// Open files; `--threshold=PERCENT`.
+    Files,
+    /// The inodes of a file system; `--threshold=PERCENT`, `--path=PATH`.
+    Inodes,
+    /// Whether the clock is kept; `--max-error=DURATION`.
+    Clock,
 }
 
 /// The schema.

@@ -1,4 +1,5 @@
-//! The plugins health-checker and log-counter as a plugin monitor runs them: what they print and end with. The
+//! The plugins health-checker and log-counter as a plugin monitor runs them: what they print and end with, and the same
+//! checks inside the agent. The
 //! components are real servers on real sockets, systemd is an object on a D-Bus daemon of the test's own, the journal
 //! that of a journald of its own.
 
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 use npd_tests::suite::Suite;
 
 mod background;
+mod built_in;
 mod bus;
 mod counter;
 mod cri;
@@ -28,5 +30,6 @@ fn main() -> ExitCode {
     repair::add(&mut suite);
     log_patterns::add(&mut suite);
     counter::add(&mut suite);
+    built_in::add(&mut suite);
     suite.run()
 }

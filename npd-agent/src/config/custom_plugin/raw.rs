@@ -36,6 +36,7 @@ pub(super) struct RawRule<'d> {
     pub(super) condition: Field<'d, &'d str>,
     pub(super) reason: Field<'d, &'d str>,
     pub(super) path: Field<'d, &'d str>,
+    pub(super) check: Field<'d, &'d str>,
     pub(super) args: List<'d, Field<'d, &'d str>>,
     pub(super) timeout: Optional<'d, &'d str>,
     pub(super) invoke_interval: Optional<'d, &'d str>,
@@ -55,7 +56,7 @@ pub const SETTING_KEYS: &[&str] = &[
 ];
 
 /// The keys of a rule.
-pub const RULE_KEYS: &[&str] = &["type", "condition", "reason", "path", "args", "timeout", "invoke_interval"];
+pub const RULE_KEYS: &[&str] = &["type", "condition", "reason", "path", "check", "args", "timeout", "invoke_interval"];
 
 impl<'d> Decode<'d> for RawCustomPlugin<'d> {
     fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
@@ -93,6 +94,7 @@ impl<'d> Decode<'d> for RawRule<'d> {
             "condition" => self.condition.decode(value, findings),
             "reason" => self.reason.decode(value, findings),
             "path" => self.path.decode(value, findings),
+            "check" => self.check.decode(value, findings),
             "args" => self.args.decode(value, findings),
             "timeout" => self.timeout.decode(value, findings),
             "invoke_interval" => self.invoke_interval.decode(value, findings),

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use super::raw::RawRule;
 use super::{CheckConfig, Effect, PluginRule, Settings, check_interval, check_timeout};
-use crate::config::decode::Element;
+use crate::config::decode::{Element, Field};
 use crate::config::json::Value;
 use crate::config::report::{Findings, Notice, Problem};
 use crate::config::system_log::{Conditions, check_effect, check_label};
+use crate::health::built_in::{BuiltIn, BuiltInError};
 
 /// What a rule is checked against.
 pub(super) struct Context<'a, 'd> {
     pub(super) conditions: &'a Conditions<'d>,
     pub(super) metrics_reporting: bool,
     pub(super) settings: &'a Settings,
+    /// Whether rules name checks of the agent's own, and no programs.
+    pub(super) built_in: bool,
 }
 
 pub(super) fn check<'d>(
@@ -46,12 +49,33 @@ pub(super) fn check<'d>(
         let allowed = format!("up to the {most:?} of \"pluginConfig\"");
         findings.error(rule.timeout.0.at(at), Problem::value(format!("a timeout of {given}"), allowed));
     }
-    let check = check_program(rule, at, findings);
+    let check = if context.built_in { check_built_in(rule, at, findings) } else { check_program(rule, at, findings) };
     Some(PluginRule { effect: effect?, reason: rule.reason.get()?.into(), check: check?, interval, timeout })
+}
+
+/// A check of the agent's own.
+fn check_built_in<'d>(rule: &RawRule<'d>, owner: Value<'d>, findings: &mut Findings) -> Option<CheckConfig> {
+    if let Field::Present { .. } = rule.path {
+        findings.error(rule.path.at(owner), Problem::PluginKey { key: "path", plugin: "custom", instead: "check" });
+    }
+    let name = rule.check.get()?;
+    let args: Option<Vec<_>> = rule.args.elements().iter().map(|arg| arg.value.get().map(str::to_owned)).collect();
+    let args = args?;
+    match BuiltIn::parse(name, &args) {
+        Ok(check) => Some(CheckConfig::BuiltIn { name: name.to_owned(), args, check }),
+        Err(error) => {
+            let at = if matches!(error, BuiltInError::Name(_)) { rule.check.at(owner) } else { owner };
+            findings.error(at, Problem::BuiltIn(crate::chain(&error)));
+            None
+        }
+    }
 }
 
 /// What is to run. Where node-problem-detector does not start without it, npd watches everything else meanwhile.
 fn check_program<'d>(rule: &RawRule<'d>, owner: Value<'d>, findings: &mut Findings) -> Option<CheckConfig> {
+    if let Field::Present { .. } = rule.check {
+        findings.error(rule.check.at(owner), Problem::PluginKey { key: "check", plugin: "health", instead: "path" });
+    }
     let text = rule.path.get()?;
     let at = rule.path.at(owner);
     if text.is_empty() {

@@ -39,8 +39,7 @@ fn what_is_not_said_has_a_default() {
     assert!(!config.message_changes && !config.skip_initial_status && config.metrics_reporting);
     let [rule] = &config.rules[..] else { panic!("{config:?}") };
     assert_eq!((rule.interval, rule.timeout), (Duration::from_secs(30), Duration::from_secs(5)));
-    let program = CheckConfig::Program { path: "/bin/sh".into(), args: Vec::new() };
-    assert_eq!((rule.effect, &rule.check), (Effect::Temporary, &program));
+    assert_eq!((rule.effect, &*rule.check.identity()), (Effect::Temporary, "/bin/sh []"));
 }
 
 #[test]
@@ -57,8 +56,7 @@ fn everything_can_be_said() {
     let [rule] = &config.rules[..] else { panic!("{config:?}") };
     assert_eq!((rule.interval, rule.timeout), (Duration::from_secs(90), Duration::from_secs(2)));
     assert_eq!(rule.effect, Effect::Permanent { condition: 0 });
-    let CheckConfig::Program { args, .. } = &rule.check;
-    assert_eq!(args, &["-c", "exit 1"]);
+    assert_eq!(rule.check.identity(), r#"/bin/sh ["-c", "exit 1"]"#);
 }
 
 #[test]
@@ -139,10 +137,44 @@ fn a_program_that_is_not_there_yet_is_a_warning() {
 fn the_file_of_another_monitor_is_told_where_it_belongs() {
     assert_eq!(
         errors(r#"{"plugin": "kmsg"}"#),
-        [r#"/plugin: plugin "kmsg" belongs to a --config.system-log-monitor file, allowed is "custom""#]
+        [r#"/plugin: plugin "kmsg" belongs to a --config.system-log-monitor file, allowed is "custom", "health""#]
     );
-    assert_eq!(errors(r#"{"plugin": "x"}"#), [r#"/plugin: unknown plugin "x", allowed is "custom""#]);
-    assert_eq!(errors("{}"), [r#""plugin" is missing, allowed is "custom""#]);
+    assert_eq!(errors(r#"{"plugin": "x"}"#), [r#"/plugin: unknown plugin "x", allowed is "custom", "health""#]);
+    assert_eq!(errors("{}"), [r#""plugin" is missing, allowed is "custom", "health""#]);
+}
+
+#[test]
+fn a_health_monitor_names_checks_of_the_agents_own() {
+    let with = |rule: &str| {
+        format!(r#"{{"plugin": "health", "source": "s", "rules": [{{"type": "temporary", "reason": "R"{rule}}}]}}"#)
+    };
+    let config = accept(&with(r#", "check": "conntrack", "args": ["--threshold=80"]"#));
+    assert_eq!(config.rules[0].check.identity(), r#"conntrack ["--threshold=80"]"#);
+    for (rule, expected) in [
+        (
+            r#", "check": "etcd""#,
+            "/rules/0/check: there is no check \"etcd\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+        ),
+        (
+            "",
+            "/rules/0: there is no check \"\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+        ),
+        (
+            r#", "check": "files", "args": ["--threshold=x"]"#,
+            "/rules/0: invalid value 'x' for '--threshold <THRESHOLD>': \"x\" is no share: it must be a number from 0 to 100",
+        ),
+        (
+            r#", "check": "files", "path": "/bin/sh""#,
+            "/rules/0/path: \"path\" is for \"plugin\": \"custom\", here \"check\" says what to run",
+        ),
+    ] {
+        assert_eq!(errors(&with(rule)), [expected]);
+    }
+    let program = r#"{"plugin": "custom", "source": "s", "rules": [{"type": "temporary", "reason": "R", "path": "/bin/sh", "check": "files"}]}"#;
+    assert_eq!(
+        errors(program),
+        ["/rules/0/check: \"check\" is for \"plugin\": \"health\", here \"path\" says what to run"]
+    );
 }
 
 #[test]

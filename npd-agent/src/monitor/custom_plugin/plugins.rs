@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Check, CustomPlugin, CustomPluginState, PluginMetrics, RunKind,
+    built_in::BuiltInCheck,
     metrics::RuleMetrics,
     orphans::Children,
     plugin_process::{Program, ProgramOptions},
@@ -217,6 +218,7 @@ impl Plugins {
                 allow_insecure: self.allow_insecure,
                 children: self.children.clone(),
             })),
+            CheckConfig::BuiltIn { check, .. } => Box::new(BuiltInCheck(check.clone())),
         };
         Scheduled { interval: rule.interval, timeout: rule.timeout, check }
     }

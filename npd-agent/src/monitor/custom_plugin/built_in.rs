@@ -1,0 +1,68 @@
+//! A check that is a function of the agent, in the place of a program.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Check, CheckStatus, Outcome, Ran, RunKind, check::Pending};
+use crate::health::{Verdict, built_in::BuiltIn};
+
+/// A built-in check as a [`Check`].
+pub(super) struct BuiltInCheck(pub(super) BuiltIn);
+
+impl Check for BuiltInCheck {
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+        Box::pin(async move {
+            let verdict = tokio::select! {
+                verdict = timeout(within, self.0.run(within)) => verdict,
+                () = stop.cancelled() => return None,
+            };
+            let (status, message) = match verdict {
+                Ok(Verdict::Healthy) => (CheckStatus::Ok, String::new()),
+                Ok(Verdict::Unhealthy(why)) => (CheckStatus::Problem, why),
+                Ok(Verdict::CannotTell(why)) => (CheckStatus::Unknown, why),
+                Err(_) => {
+                    let text = format!("the check did not end within {within:?}");
+                    let reason = Some(RunKind::Timeout.reason().to_owned());
+                    let outcome = Outcome { reason, ..Outcome::new(CheckStatus::Unknown, text) };
+                    return Some(Ran { kind: RunKind::Timeout, ..Ran::from(outcome) });
+                }
+            };
+            Some(Ran::from(Outcome::new(status, message)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn outcome(name: &str, args: &[&str]) -> (CheckStatus, RunKind, String) {
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut check = BuiltInCheck(BuiltIn::parse(name, &args).unwrap());
+        let ran = check.run(Duration::from_secs(20), &CancellationToken::new()).await.unwrap();
+        (ran.outcome.status, ran.kind, ran.outcome.message)
+    }
+
+    #[tokio::test]
+    async fn a_verdict_is_what_a_programs_exit_code_would_say() {
+        assert_eq!(outcome("files", &["--threshold=100"]).await, (CheckStatus::Ok, RunKind::Ok, String::new()));
+        let (status, kind, message) = outcome("processes", &["--threshold=0"]).await;
+        assert_eq!((status, kind), (CheckStatus::Problem, RunKind::Problem));
+        assert!(message.contains("the threshold is 0.0 %"), "{message}");
+        let (status, kind, message) =
+            outcome("cri", &["--cri-socket-path=unix:///nowhere/at/all.sock", "--enable-repair=false"]).await;
+        assert_eq!((status, kind), (CheckStatus::Unknown, RunKind::Unknown));
+        assert!(message.starts_with("error checking cri health: "), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_told_to_stop_says_nothing() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let mut check = BuiltInCheck(BuiltIn::parse("inodes", &[]).unwrap());
+        // Both are ready at once; what counts is that it ends.
+        drop(tokio::time::timeout(Duration::from_secs(20), check.run(Duration::MAX, &stop)).await.unwrap());
+    }
+}
