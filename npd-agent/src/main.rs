@@ -51,8 +51,8 @@ const USAGE: u8 = 2;
 const FATAL: u8 = 255;
 /// How long what is left is sent to the API server at the end.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
-/// How long the end may take before it is forced.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the end may take before it is forced: longer than all that may hang in turn.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(8);
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {

@@ -9,6 +9,14 @@ pub mod system_stats;
 
 use std::sync::Arc;
 
+use crate::problem::Condition;
+
+/// What the event says that tells of a condition's change, in node-problem-detector's words.
+pub(crate) fn announcement(condition: &Condition) -> String {
+    let Condition { kind, status, reason, message, .. } = condition;
+    format!("Node condition {kind} is now: {status}, reason: {reason}, message: {}", quote::quote(message))
+}
+
 /// What a monitor can report, known before it reports anything. Declared anew, it replaces what was declared before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {

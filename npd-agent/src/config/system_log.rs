@@ -32,9 +32,11 @@ use super::decode::{Decode, Field};
 use super::duration::{GoDuration, parse_duration};
 use super::json::{Document, Value};
 use super::report::{Findings, Problem};
+use crate::problem::{Condition, ConditionStatus};
 use crate::rules::{Pattern, Template};
 use crate::source::journal::JournalFilter;
 use crate::source::line_format::LineFormat;
+use crate::time::Timestamp;
 
 /// Lines a monitor may keep for patterns over several lines: a record of the kernel log has up to 8 KiB, so this
 /// bounds a monitor at 8 MiB.
@@ -241,6 +243,22 @@ fn check_buffer_size<'d>(field: &Field<'d, i64>, root: Value<'d>, findings: &mut
             let problem = Problem::BufferSize { lines, default: DEFAULT_BUFFER_SIZE, most: MAX_BUFFER_SIZE };
             findings.error(field.at(root), problem);
             default
+        }
+    }
+}
+
+// === impl ConditionDefinition ===
+
+impl ConditionDefinition {
+    /// The condition while there is no problem.
+    #[must_use]
+    pub fn healthy(&self, since: Timestamp) -> Condition {
+        Condition {
+            kind: self.kind.clone(),
+            status: ConditionStatus::False,
+            transition: since,
+            reason: self.reason.clone(),
+            message: self.message.clone(),
         }
     }
 }

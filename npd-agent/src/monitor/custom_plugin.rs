@@ -26,7 +26,7 @@ pub use self::{
 };
 
 use self::condition::{Change, ConditionState};
-use super::{Counted, Declared, quote::quote};
+use super::{Counted, Declared, announcement};
 use crate::{
     config::{CustomPluginConfig, Effect},
     problem::{Event, Fields, Severity, Status},
@@ -167,11 +167,8 @@ impl CustomPlugin {
             Change::Worse => Severity::Warn,
             Change::Other => Severity::Info,
         };
-        let now_is = &state.now;
-        let (reason, quoted) = (now_is.reason.clone(), quote(&now_is.message));
-        let text =
-            format!("Node condition {} is now: {}, reason: {reason}, message: {quoted}", now_is.kind, now_is.status);
-        let kind = Some(now_is.kind.clone());
+        let kind = Some(state.now.kind.clone());
+        let (reason, text) = (state.now.reason.clone(), announcement(&state.now));
         let event = Event { condition: kind, ..event(severity, reason, text, cause, labels, now) };
         News { status: Some(self.with_events(vec![event])), changed: true }
     }

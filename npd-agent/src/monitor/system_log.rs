@@ -26,7 +26,7 @@ use self::{
     counter::Counter,
     fold::{Folded, Folds, Repeats},
 };
-use super::{Counted, Declared, quote::quote};
+use super::{Counted, Declared, announcement};
 use crate::{
     config::{
         GoDuration,
@@ -339,9 +339,7 @@ impl SystemLog {
     ) {
         let Some(state) = self.conditions.get(condition) else { return };
         let now = &state.now;
-        let (reason, quoted) = (&now.reason, quote(&now.message));
-        let text = format!("Node condition {} is now: {}, reason: {reason}, message: {quoted}", now.kind, now.status);
-        let mut event = event(reason.clone(), rule, change.at, text, fields);
+        let mut event = event(now.reason.clone(), rule, change.at, announcement(now), fields);
         if !change.worse {
             event.severity = Severity::Info;
         }

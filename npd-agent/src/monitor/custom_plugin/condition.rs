@@ -39,14 +39,7 @@ pub(super) enum Change {
 impl ConditionState {
     /// As it is before anything is known.
     pub(super) fn new(healthy: ConditionDefinition, now: Timestamp) -> Self {
-        let condition = Condition {
-            kind: healthy.kind.clone(),
-            status: ConditionStatus::False,
-            transition: now,
-            reason: healthy.reason.clone(),
-            message: healthy.message.clone(),
-        };
-        Self { healthy, now: condition, known: false }
+        Self { now: healthy.healthy(now), healthy, known: false }
     }
 
     /// Makes it fit what its rules have found, each with its place in the file; nothing for one that has not run. `cause`

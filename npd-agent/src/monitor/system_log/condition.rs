@@ -60,14 +60,7 @@ pub(super) struct Change {
 impl ConditionState {
     /// As it is while all is well.
     pub(super) fn new(healthy: ConditionDefinition, now: Timestamp) -> Self {
-        let condition = Condition {
-            kind: healthy.kind.clone(),
-            status: ConditionStatus::False,
-            transition: now,
-            reason: healthy.reason.clone(),
-            message: healthy.message.clone(),
-        };
-        Self { healthy, now: condition, active: Vec::new() }
+        Self { now: healthy.healthy(now), healthy, active: Vec::new() }
     }
 
     /// A permanent rule has matched.

@@ -17,7 +17,7 @@ use crate::{
         system_log::{ConditionDefinition, Effect},
         system_stats::{Alert, SystemStatsConfig},
     },
-    monitor::{Counted, Declared, quote::quote},
+    monitor::{Counted, Declared, announcement, quote::quote},
     problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
@@ -205,16 +205,9 @@ impl Alerts {
     /// Tells what a condition is now; `rule` has brought the change.
     fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
         let now = &self.conditions.get(condition)?.now;
-        let text = format!(
-            "Node condition {} is now: {}, reason: {}, message: {}",
-            now.kind,
-            now.status,
-            now.reason,
-            quote(&now.message)
-        );
         let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
         let rule = self.rules.get(rule).map(|rule| rule.alert.pointer.clone());
-        let event = Event::new(severity, at, now.reason.clone(), text);
+        let event = Event::new(severity, at, now.reason.clone(), announcement(now));
         let event = Event { rule, condition: Some(now.kind.clone()), fields, ..event };
         Some(self.report(vec![event]))
     }
@@ -287,14 +280,7 @@ impl Rule {
 
 impl ConditionState {
     fn new(healthy: &ConditionDefinition, now: Timestamp) -> Self {
-        let condition = Condition {
-            kind: healthy.kind.clone(),
-            status: ConditionStatus::False,
-            transition: now,
-            reason: healthy.reason.clone(),
-            message: healthy.message.clone(),
-        };
-        Self { healthy: healthy.clone(), now: condition, active: Vec::new() }
+        Self { healthy: healthy.clone(), now: healthy.healthy(now), active: Vec::new() }
     }
 
     /// Makes the condition say what holds it; `true` when its status or reason is another then.
