@@ -80,6 +80,8 @@ pub struct StateFile {
     boot: String,
     slots: Slots,
     buffer: Vec<u8>,
+    /// It could not be written when that was tried last.
+    is_in_trouble: bool,
 }
 
 /// What was kept.
@@ -142,7 +144,9 @@ impl StateDir {
     pub fn file(&self, name: &str) -> Result<StateFile, StateError> {
         let path = self.path.join(file_name(name));
         match Slots::open(&path) {
-            Ok(slots) => Ok(StateFile { path, boot: self.boot.clone(), slots, buffer: Vec::new() }),
+            Ok(slots) => {
+                Ok(StateFile { path, boot: self.boot.clone(), slots, buffer: Vec::new(), is_in_trouble: false })
+            }
             Err(source) => Err(StateError::File { path, source }),
         }
     }
@@ -209,10 +213,36 @@ impl StateFile {
         self.slots.confirm().map_err(|source| StateError::File { path: self.path.clone(), source })
     }
 
+    /// [`Self::save`]; gives whether it went well. What goes wrong is told once as long as it goes on: a full disk is no
+    /// news with each record.
+    pub fn save_or_tell<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> bool {
+        let saved = self.save(keep, confirmed);
+        self.tell_once(saved)
+    }
+
+    /// [`Self::confirm`], and tells as [`Self::save_or_tell`] does.
+    pub fn confirm_or_tell(&mut self) {
+        let confirmed = self.confirm();
+        self.tell_once(confirmed);
+    }
+
+    fn tell_once(&mut self, outcome: Result<(), StateError>) -> bool {
+        let was_in_trouble = std::mem::replace(&mut self.is_in_trouble, outcome.is_err());
+        match outcome {
+            Err(_) if was_in_trouble => false,
+            outcome => tell(outcome).is_some(),
+        }
+    }
+
     /// Has what was written survive a loss of power as well.
     pub fn sync(&self) -> Result<(), StateError> {
         self.slots.sync().map_err(|source| StateError::File { path: self.path.clone(), source })
     }
+}
+
+/// What goes wrong with a state is told and stops nothing.
+pub fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
+    outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state")).ok()
 }
 
 /// The id of this boot of the node.

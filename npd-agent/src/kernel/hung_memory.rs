@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hung::{HungTasks, TaskState};
 use crate::{
-    state::{Keep, Kept, StateError, StateFile},
+    state::{Keep, Kept, StateFile, tell},
     time::{Monotonic, Now},
 };
 
@@ -35,16 +35,12 @@ impl HungMemory {
     pub(super) fn recall(&mut self, now: Monotonic) -> HungTasks {
         let mut tasks = HungTasks::default();
         let Some(file) = &mut self.file else { return tasks };
-        match file.load::<Vec<KnownHang>>() {
-            Ok(Some(Kept { state, before_boot: false, .. })) => {
-                for hang in &state {
-                    let task = TaskState { start: hang.start, switches: hang.switches, uninterruptible: true };
-                    tasks.remember(hang.pid, hang.comm.clone(), task, now);
-                }
-                self.kept = state;
+        if let Some(Some(Kept { state, before_boot: false, .. })) = tell(file.load::<Vec<KnownHang>>()) {
+            for hang in &state {
+                let task = TaskState { start: hang.start, switches: hang.switches, uninterruptible: true };
+                tasks.remember(hang.pid, hang.comm.clone(), task, now);
             }
-            Ok(_) => {}
-            Err(error) => tell(&error),
+            self.kept = state;
         }
         tasks
     }
@@ -63,13 +59,7 @@ impl HungMemory {
             return;
         }
         let keep = Keep { position: None, doubt: None, at: Now::read().wall, state: &known };
-        if let Err(error) = file.save(&keep, true) {
-            tell(&error);
-        }
+        file.save_or_tell(&keep, true);
         self.kept = known;
     }
-}
-
-fn tell(error: &StateError) {
-    tracing::warn!(error = error as &dyn std::error::Error, "state");
 }

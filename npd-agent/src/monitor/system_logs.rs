@@ -22,7 +22,7 @@ use prometheus::Gauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::watched::{Watched, tell};
+use self::watched::Watched;
 use super::{
     recheck::Node,
     system_log::{SystemLog, SystemLogState},
@@ -33,7 +33,7 @@ use crate::{
     metrics::AgentMetrics,
     problem::{Condition, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
-    state::{self, StateDir},
+    state::{self, StateDir, tell},
     time::{Monotonic, Now, Timestamp},
 };
 

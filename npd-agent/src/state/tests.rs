@@ -162,3 +162,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_state_that_cannot_be_written_is_no_end_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::open(folder.path()).unwrap();
+    let mut file = dir.file("a").unwrap();
+    let keep = |state| Keep { position: None, doubt: None, at: Timestamp::default(), state };
+    let (large, small) = ("x".repeat(slots::ROOM), "x".to_owned());
+    assert!(!file.save_or_tell(&keep(&large), true));
+    assert!(!file.save_or_tell(&keep(&large), true));
+    assert!(file.save_or_tell(&keep(&small), true));
+    assert_eq!(file.load::<String>().unwrap().unwrap().state, small);
+}

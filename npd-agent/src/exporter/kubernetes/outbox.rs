@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::event_queue::{EventQueue, Pending};
 use crate::{
-    state::{Keep, StateError, StateFile},
+    state::{Keep, StateFile, tell},
     time::Timestamp,
 };
 
@@ -26,8 +26,8 @@ pub(super) struct Outbox {
     written: Option<Instant>,
     /// What waits is not as the file has it.
     is_dirty: bool,
-    /// The file could not be written when it was tried last.
-    is_in_trouble: bool,
+    /// It was written when that was tried last.
+    is_written: bool,
 }
 
 // === impl Outbox ===
@@ -35,15 +35,9 @@ pub(super) struct Outbox {
 impl Outbox {
     /// The file, and what an agent before this one has left in it.
     pub(super) fn open(mut file: Option<StateFile>) -> (Self, Vec<Pending>) {
-        let left = match file.as_mut().map(StateFile::load::<Vec<Pending>>) {
-            Some(Ok(kept)) => kept.map(|kept| kept.state).unwrap_or_default(),
-            Some(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "events that were left cannot be read");
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        (Self { file, written: None, is_dirty: false, is_in_trouble: false }, left)
+        let kept = file.as_mut().and_then(|file| tell(file.load::<Vec<Pending>>()).flatten());
+        let left = kept.map(|kept| kept.state).unwrap_or_default();
+        (Self { file, written: None, is_dirty: false, is_written: true }, left)
     }
 
     /// Something has changed in what waits: it is written, now or when it is [`due`](Self::due).
@@ -59,7 +53,7 @@ impl Outbox {
         if self.is_dirty {
             self.write(events, now);
         }
-        self.file.is_some() && !self.is_in_trouble
+        self.file.is_some() && self.is_written
     }
 
     /// When something has to be written.
@@ -72,12 +66,6 @@ impl Outbox {
         self.written = Some(now);
         let Some(file) = &mut self.file else { return };
         let keep = Keep { position: None, doubt: None, at: Timestamp::default(), state: &events.pending() };
-        let outcome: Result<(), StateError> = file.save(&keep, true);
-        let was_in_trouble = std::mem::replace(&mut self.is_in_trouble, outcome.is_err());
-        if let Err(error) = outcome
-            && !was_in_trouble
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "events that wait cannot be kept");
-        }
+        self.is_written = file.save_or_tell(&keep, true);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     },
     detector::Detector,
     problem::{Event, Status},
-    state::{Keep, StateDir, StateError, StateFile},
+    state::{Keep, StateDir, StateFile, tell},
     time::{Now, Timestamp},
     vitals::{Part, Vitals},
 };
@@ -66,8 +66,6 @@ struct Shared {
 struct Known {
     monitor: CustomPlugin,
     memory: Option<StateFile>,
-    /// The state could not be written when it was tried last.
-    trouble: bool,
     /// How the last run of each rule went.
     runs: Vec<Option<RunKind>>,
     /// Why rules cannot be run, by their places.
@@ -180,8 +178,7 @@ impl Plugins {
         after: Option<TaskTracker>,
     ) -> Running {
         let part = self.vitals.part(&format!("plugins {}", config.path.display()));
-        let known =
-            Known { monitor, memory, trouble: false, runs: vec![None; config.rules.len()], failures: BTreeMap::new() };
+        let known = Known { monitor, memory, runs: vec![None; config.rules.len()], failures: BTreeMap::new() };
         let shared = Arc::new(Shared {
             detector: Arc::clone(&self.detector),
             source: config.source.clone(),
@@ -292,19 +289,6 @@ impl Known {
     fn save(&mut self, now: Timestamp) {
         let Some(memory) = &mut self.memory else { return };
         let keep = Keep { position: None, doubt: None, at: now, state: &self.monitor.state() };
-        match memory.save(&keep, true) {
-            Ok(()) => self.trouble = false,
-            // A full disk is told of once, not once a run.
-            Err(_) if self.trouble => {}
-            Err(error) => {
-                self.trouble = true;
-                tell(Err::<(), _>(error));
-            }
-        }
+        memory.save_or_tell(&keep, true);
     }
-}
-
-/// What goes wrong with the state is told and stops nothing.
-fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
-    outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state")).ok()
 }

@@ -6,7 +6,7 @@ use crate::{
     monitor::system_log::{Findings, SystemLog, SystemLogState},
     problem::Status,
     record::Position,
-    state::{Keep, Kept, StateError, StateFile},
+    state::{Keep, Kept, StateFile, tell},
     time::{Monotonic, Timestamp},
 };
 
@@ -28,8 +28,6 @@ pub(super) struct Watched {
     pub(super) deadline: Option<Timestamp>,
     /// The record whose reports may have been given before.
     pub(super) doubt: Option<Position>,
-    /// The state could not be written when it was tried last.
-    pub(super) trouble: bool,
 }
 
 #[derive(Default)]
@@ -63,7 +61,6 @@ impl Watched {
             saved: Monotonic::default(),
             deadline: None,
             doubt: None,
-            trouble: false,
             memory,
             monitor,
         }
@@ -93,26 +90,13 @@ impl Watched {
         let Some(memory) = &mut self.memory else { return };
         let state = &self.monitor.state();
         let keep = Keep { position: self.position, doubt: self.doubt, at: self.at, state };
-        let saved = memory.save(&keep, confirmed);
-        self.tell_once(saved);
+        memory.save_or_tell(&keep, confirmed);
         self.dirty = false;
     }
 
     pub(super) fn confirm(&mut self) {
-        let Some(memory) = &mut self.memory else { return };
-        let confirmed = memory.confirm();
-        self.tell_once(confirmed);
-    }
-
-    /// A full disk is told of once, not once a record.
-    fn tell_once(&mut self, outcome: Result<(), StateError>) {
-        match outcome {
-            Ok(()) => self.trouble = false,
-            Err(_) if self.trouble => {}
-            Err(error) => {
-                self.trouble = true;
-                tell(Err::<(), _>(error));
-            }
+        if let Some(memory) = &mut self.memory {
+            memory.confirm_or_tell();
         }
     }
 
@@ -123,16 +107,5 @@ impl Watched {
 
     pub(super) fn look_ahead(&mut self) {
         self.deadline = self.monitor.deadline();
-    }
-}
-
-/// What goes wrong with the state is told and stops nothing.
-pub(super) fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
-    match outcome {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "state");
-            None
-        }
     }
 }
