@@ -3,6 +3,7 @@
 //! The flow is one way: sources ([`source`], [`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
 //! and give statuses ([`problem`]), the [`detector`] hands these to the exporters ([`exporter`]).
 
+pub mod adjtimex;
 pub mod agent;
 pub mod cli;
 pub mod conditions;

@@ -8,11 +8,13 @@ pub mod large;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use npd_agent::adjtimex::ClockState;
 use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
 use npd_agent::monitor::system_stats::table::{MetricId, Section};
-use npd_agent::monitor::system_stats::{ClockState, Collectors, Node, Space, StatsPage};
+use npd_agent::monitor::system_stats::{Collectors, Node, Space, StatsPage};
 use npd_agent::time::Monotonic;
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Map, Value, json};
@@ -109,5 +111,6 @@ fn space(mount_point: &Path) -> io::Result<Space> {
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of the question")]
 fn clock() -> io::Result<ClockState> {
-    Ok(ClockState { offset: -0.000_012, maximum_error: 0.0315, synchronized: true })
+    let max_error = Duration::from_micros(31_500);
+    Ok(ClockState { offset: -0.000_012, max_error, is_unsynchronised: false, is_in_error: false })
 }

@@ -89,24 +89,31 @@ fn conntrack_usage(folder: &Path) -> Result<Usage, UsageError> {
 }
 
 fn processes_usage(proc: &Path) -> Result<Usage, UsageError> {
-    // `0.20 0.18 0.12 1/80 11206`: running and all, since the kernel counts both for all namespaces.
     let path = proc.join("loadavg");
     let text = read(&path)?;
-    let all = text.split_ascii_whitespace().nth(3).and_then(|tasks| tasks.split_once('/')).map(|(_, all)| all);
-    let used = parse(&path, all.unwrap_or_default())?;
+    let used = threads(&text).ok_or(UsageError::Number { path, text })?;
     let pid_max = number(&proc.join("sys/kernel/pid_max"))?;
     let threads_max = number(&proc.join("sys/kernel/threads-max"))?;
     Ok(Usage { used, limit: pid_max.min(threads_max) })
 }
 
 fn files_usage(proc: &Path) -> Result<Usage, UsageError> {
-    // `1184	0	9223372036854775807`: in use, always 0, the limit.
     let path = proc.join("sys/fs/file-nr");
     let text = read(&path)?;
-    let mut words = text.split_ascii_whitespace();
-    let used = parse(&path, words.next().unwrap_or_default())?;
-    let limit = parse(&path, words.nth(1).unwrap_or_default())?;
-    Ok(Usage { used, limit })
+    open_files(&text).ok_or(UsageError::Number { path, text })
+}
+
+/// The threads of all namespaces, of /proc/loadavg: `0.20 0.18 0.12 1/80 11206`, running and all.
+pub(crate) fn threads(loadavg: &str) -> Option<u64> {
+    loadavg.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+/// The open files of the node, of /proc/sys/fs/file-nr: `1184 0 9223372036854775807`, allocated, free (0 since 2.6), the
+/// most.
+pub(crate) fn open_files(file_nr: &str) -> Option<Usage> {
+    let numbers: Vec<u64> = file_nr.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+    let [allocated, free, limit] = numbers[..] else { return None };
+    Some(Usage { used: allocated.saturating_sub(free), limit })
 }
 
 fn inodes_usage(path: &Path) -> Result<Usage, UsageError> {

@@ -31,7 +31,6 @@ use std::sync::Arc;
 
 pub use self::{
     alert::Alerts,
-    clock::ClockState,
     node::{CollectError, Node, Space},
     page::StatsPage,
     worker::{Monitors, StartError},

@@ -6,7 +6,10 @@ use super::{
     sample::Samples,
     table::MetricId,
 };
-use crate::time::Monotonic;
+use crate::{
+    health::limits::{self, Usage},
+    time::Monotonic,
+};
 
 /// The collector of `limits`.
 pub(super) struct Limits;
@@ -23,19 +26,16 @@ impl Collector for Limits {
     }
 }
 
-/// `1873 0 1583452`: allocated, free (0 since 2.6), the most.
 fn files(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let text = node.proc("sys/fs/file-nr")?;
-    let numbers: Vec<u64> = text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
-    let [allocated, free, most] = numbers[..] else { return Err(node.lacks("sys/fs/file-nr", "three numbers")) };
-    add(out, "open_files", allocated.saturating_sub(free), most);
+    let usage = limits::open_files(&node.proc("sys/fs/file-nr")?);
+    let Usage { used, limit } = usage.ok_or_else(|| node.lacks("sys/fs/file-nr", "three numbers"))?;
+    add(out, "open_files", used, limit);
     Ok(())
 }
 
-/// Every thread has a number of its own. `0.15 0.10 0.09 2/345 4711`: the 345 are all there are.
+/// Every thread has a number of its own.
 fn tasks(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let text = node.proc("loadavg")?;
-    let threads = text.split_ascii_whitespace().nth(3).and_then(|word| word.split_once('/')?.1.parse().ok());
+    let threads = limits::threads(&node.proc("loadavg")?);
     let threads = threads.ok_or_else(|| node.lacks("loadavg", "number of threads"))?;
     for (limit, file) in [("pids", "sys/kernel/pid_max"), ("threads", "sys/kernel/threads-max")] {
         if let Some(most) = node.proc_number(file) {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::clock::{self, ClockState};
+use crate::adjtimex::{self, ClockState};
 
 /// The most bytes a file of /proc may have: several times what 10,000 interfaces and disks need.
 const MAX_FILE_SIZE: u64 = 32 << 20;
@@ -92,7 +92,7 @@ impl Node {
             etc: folder("HOST_ETC", root.join("etc")),
             root,
             space,
-            clock: clock::read,
+            clock: adjtimex::read,
         }
     }
 
