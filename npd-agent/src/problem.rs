@@ -69,7 +69,7 @@ pub enum Severity {
 }
 
 /// A lasting state of the node, such as `KernelDeadlock`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// The NodeCondition's type.
     #[serde(rename = "type")]

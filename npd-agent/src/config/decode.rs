@@ -270,6 +270,18 @@ impl<'d, T: Decode<'d>> Decode<'d> for List<'d, T> {
     }
 }
 
+// === impl Element ===
+
+impl<'d, T> Element<'d, T> {
+    /// What was decoded, and where it stands. Null in the place of `what` is an error; what was refused is told of already.
+    pub(super) fn given(&self, what: &'static str, findings: &mut Findings) -> Option<(&T, Value<'d>)> {
+        if self.null {
+            findings.error(self.at, Problem::Null(what));
+        }
+        (!self.null && !self.refused).then_some((&self.value, self.at))
+    }
+}
+
 // === impl Map ===
 
 impl<'d> Decode<'d> for Map<'d> {

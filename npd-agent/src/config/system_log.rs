@@ -24,7 +24,7 @@ pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEY
 
 pub(in crate::config) use self::conditions::Conditions;
 pub(in crate::config) use self::raw::RawCondition;
-pub(in crate::config) use self::rule::{check_effect, check_label, check_span};
+pub(in crate::config) use self::rule::{RuleHead, check_label, check_span};
 
 use self::raw::RawSystemLog;
 use self::rule::RuleContext;

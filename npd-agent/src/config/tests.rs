@@ -6,6 +6,22 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// What comes of a file that `read` reads: the configuration or the errors, and the warnings, each as one line without the
+/// file's name.
+pub(super) fn check_text<C>(
+    text: &str,
+    read: fn(&Path, &json::Document<'_>, &mut report::Findings) -> Option<C>,
+) -> (Result<C, Vec<String>>, Vec<String>) {
+    let document = json::parse(text.as_bytes()).unwrap();
+    let mut findings = report::Findings::default();
+    let config = read("f".as_ref(), &document, &mut findings);
+    let (errors, warnings) = findings.finish("f".as_ref());
+    assert_eq!(config.is_some(), errors.is_empty(), "{errors:?}");
+    let line = |shown: String| shown.strip_prefix("f:").unwrap().to_owned();
+    let errors: Vec<_> = errors.iter().map(|error| line(error.to_string())).collect();
+    (config.ok_or(errors), warnings.iter().map(|warning| line(warning.to_string())).collect())
+}
+
 /// A directory with files.
 struct Files(TempDir);
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::raw::RawRule;
-use super::{CheckConfig, Effect, PluginRule, Settings, check_interval, check_timeout};
+use super::{CheckConfig, PluginRule, Settings, check_interval, check_timeout};
 use crate::config::decode::{Element, Field};
 use crate::config::json::Value;
 use crate::config::report::{Findings, Notice, Problem};
-use crate::config::system_log::{Conditions, check_effect, check_label};
+use crate::config::system_log::{Conditions, RuleHead};
 use crate::health::built_in::{BuiltIn, BuiltInError};
 
 /// What a rule is checked against.
@@ -24,23 +24,9 @@ pub(super) fn check<'d>(
     context: &Context<'_, 'd>,
     findings: &mut Findings,
 ) -> Option<PluginRule> {
-    let (rule, at) = (&element.value, element.at);
-    if element.null {
-        findings.error(at, Problem::Null("a rule"));
-    }
-    if element.null || element.refused {
-        return None;
-    }
-    let effect = check_effect((&rule.kind, &rule.condition), at, context.conditions, findings);
-    if context.metrics_reporting {
-        check_label(&rule.reason, at, findings);
-        if matches!(effect, Some(Effect::Permanent { .. })) {
-            check_label(&rule.condition, at, findings);
-        }
-    }
-    if rule.reason.get() == Some("") {
-        findings.notice(rule.reason.at(at), Notice::NoReason);
-    }
+    let (rule, at) = element.given("a rule", findings)?;
+    let head = RuleHead { kind: &rule.kind, condition: &rule.condition, reason: &rule.reason };
+    let effect = head.check(at, context.conditions, context.metrics_reporting, findings);
     let interval = check_interval(&rule.invoke_interval, at, findings).unwrap_or(context.settings.interval);
     let most = context.settings.timeout;
     let timeout = check_timeout(&rule.timeout, at, findings).unwrap_or(most);

@@ -1,17 +1,12 @@
 use super::*;
-use crate::config::json;
+use crate::config::tests::check_text;
 
 /// The configuration and the warnings, or the errors and the warnings, each as one line without file and position.
 fn check(text: &str) -> (Result<CustomPluginConfig, Vec<String>>, Vec<String>) {
-    let document = json::parse(text.as_bytes()).unwrap();
-    let mut findings = Findings::default();
-    let config = read("f".as_ref(), &document, &mut findings);
-    let (errors, warnings) = findings.finish("f".as_ref());
-    assert_eq!(config.is_some(), errors.is_empty(), "{errors:?}");
-    // `f:1:2: ` is before it.
-    let line = |shown: String| shown.split_once(": ").unwrap().1.to_owned();
-    let errors: Vec<_> = errors.iter().map(|error| line(error.to_string())).collect();
-    (config.ok_or(errors), warnings.iter().map(|warning| line(warning.to_string())).collect())
+    let (config, warnings) = check_text(text, read);
+    // `1:2: ` is before it.
+    let unplaced = |lines: Vec<String>| lines.iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect();
+    (config.map_err(unplaced), unplaced(warnings))
 }
 
 fn accept(text: &str) -> CustomPluginConfig {

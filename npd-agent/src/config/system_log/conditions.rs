@@ -35,11 +35,8 @@ impl<'d> Conditions<'d> {
     }
 
     fn add(&mut self, element: &Element<'d, RawCondition<'d>>, findings: &mut Findings) {
-        let (condition, at) = (&element.value, element.at);
-        if element.null {
-            findings.error(at, Problem::Null("a condition"));
-        }
-        let Some(kind) = condition.kind.get().filter(|_| !element.null && !element.refused) else {
+        let given = element.given("a condition", findings);
+        let Some((condition, at, kind)) = given.and_then(|(given, at)| Some((given, at, given.kind.get()?))) else {
             self.complete = false;
             return;
         };

@@ -42,23 +42,9 @@ pub(super) fn check<'d>(
     context: &RuleContext<'_, 'd>,
     findings: &mut Findings,
 ) -> Option<Rule> {
-    let (rule, at) = (&element.value, element.at);
-    if element.null {
-        findings.error(at, Problem::Null("a rule"));
-    }
-    if element.null || element.refused {
-        return None;
-    }
-    let effect = check_effect((&rule.kind, &rule.condition), at, context.conditions, findings);
-    if context.metrics_reporting {
-        check_label(&rule.reason, at, findings);
-        if matches!(effect, Some(Effect::Permanent { .. })) {
-            check_label(&rule.condition, at, findings);
-        }
-    }
-    if rule.reason.get() == Some("") {
-        findings.notice(rule.reason.at(at), Notice::NoReason);
-    }
+    let (rule, at) = element.given("a rule", findings)?;
+    let head = RuleHead { kind: &rule.kind, condition: &rule.condition, reason: &rule.reason };
+    let effect = head.check(at, context.conditions, context.metrics_reporting, findings);
     let pattern = check_pattern(&rule.pattern, at, context.buffer_size, findings);
     let recovery = check_recovery(rule, at, effect, context, findings);
     let threshold = check_threshold(rule, findings);
@@ -280,31 +266,55 @@ fn check_pattern<'d>(
     }
 }
 
-/// Only "temporary" is temporary; whatever else is permanent.
-pub(in crate::config) fn check_effect<'d>(
-    (kind_field, condition_field): (&Field<'d, &'d str>, &Field<'d, &'d str>),
-    at: Value<'d>,
-    conditions: &Conditions<'d>,
-    findings: &mut Findings,
-) -> Option<Effect> {
-    let (kind, condition) = (kind_field.get()?, condition_field.get()?);
-    if kind == "temporary" {
-        if !condition.is_empty() {
-            findings.notice(condition_field.at(at), Notice::TemporaryCondition(condition.to_owned()));
+/// What the rules of all monitors say: what a problem does, and why.
+pub(in crate::config) struct RuleHead<'a, 'd> {
+    pub(in crate::config) kind: &'a Field<'d, &'d str>,
+    pub(in crate::config) condition: &'a Field<'d, &'d str>,
+    pub(in crate::config) reason: &'a Field<'d, &'d str>,
+}
+
+impl<'d> RuleHead<'_, 'd> {
+    pub(in crate::config) fn check(
+        &self,
+        at: Value<'d>,
+        conditions: &Conditions<'d>,
+        metrics_reporting: bool,
+        findings: &mut Findings,
+    ) -> Option<Effect> {
+        let effect = self.effect(at, conditions, findings);
+        if metrics_reporting {
+            check_label(self.reason, at, findings);
+            if matches!(effect, Some(Effect::Permanent { .. })) {
+                check_label(self.condition, at, findings);
+            }
         }
-        return Some(Effect::Temporary);
+        if self.reason.get() == Some("") {
+            findings.notice(self.reason.at(at), Notice::NoReason);
+        }
+        effect
     }
-    if kind != "permanent" {
-        findings.notice(kind_field.at(at), Notice::RuleType(kind.to_owned()));
+
+    /// Only "temporary" is temporary; whatever else is permanent.
+    fn effect(&self, at: Value<'d>, conditions: &Conditions<'d>, findings: &mut Findings) -> Option<Effect> {
+        let (kind, condition) = (self.kind.get()?, self.condition.get()?);
+        if kind == "temporary" {
+            if !condition.is_empty() {
+                findings.notice(self.condition.at(at), Notice::TemporaryCondition(condition.to_owned()));
+            }
+            return Some(Effect::Temporary);
+        }
+        if kind != "permanent" {
+            findings.notice(self.kind.at(at), Notice::RuleType(kind.to_owned()));
+        }
+        let index = conditions.by_kind.get(condition).map(|declared| declared.index);
+        if index.is_none() && conditions.complete {
+            let (rule_type, condition) = (kind.to_owned(), condition.to_owned());
+            let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
+            let problem = Problem::ConditionUndeclared { rule: rule_type, condition, declared };
+            findings.error(self.condition.at(at), problem);
+        }
+        index.map(|condition| Effect::Permanent { condition })
     }
-    let index = conditions.by_kind.get(condition).map(|declared| declared.index);
-    if index.is_none() && conditions.complete {
-        let (rule_type, condition) = (kind.to_owned(), condition.to_owned());
-        let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
-        let problem = Problem::ConditionUndeclared { rule: rule_type, condition, declared };
-        findings.error(condition_field.at(at), problem);
-    }
-    index.map(|condition| Effect::Permanent { condition })
 }
 
 /// node-problem-detector's metrics library refuses other labels when it starts.

@@ -3,18 +3,12 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::tests::check_text;
 use crate::config::{ConfigFile, load_files};
 
 /// The configuration and the warnings, or the errors, each as one line without the file's name.
 fn check(text: &str) -> (Result<SystemStatsConfig, Vec<String>>, Vec<String>) {
-    let document = json::parse(text.as_bytes()).unwrap();
-    let mut findings = Findings::default();
-    let config = read("f".as_ref(), &document, &mut findings);
-    let (errors, warnings) = findings.finish("f".as_ref());
-    assert_eq!(config.is_some(), errors.is_empty(), "{errors:?}");
-    let line = |shown: String| shown.strip_prefix("f:").unwrap().to_owned();
-    let errors: Vec<_> = errors.iter().map(|error| line(error.to_string())).collect();
-    (config.ok_or(errors), warnings.iter().map(|warning| line(warning.to_string())).collect())
+    check_text(text, read)
 }
 
 fn accept(text: &str) -> SystemStatsConfig {

@@ -206,7 +206,7 @@ impl Line {
 }
 
 /// At most so many bytes, and no character in halves.
-fn cut(text: &str, longest: usize) -> &str {
+pub(super) fn cut(text: &str, longest: usize) -> &str {
     &text[..text.floor_char_boundary(longest)]
 }
 

@@ -7,12 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckStatus, CustomPlugin, Finding, RuleState};
-use crate::{
-    config::Effect,
-    problem::{Condition, ConditionStatus},
-    time::Timestamp,
-};
+use super::{CheckStatus, ConditionState, CustomPlugin, Finding, RuleState, check::cut};
+use crate::{config::Effect, problem::Condition};
 
 /// Bytes of a message that are remembered of a rule; the condition's own is remembered as a whole.
 const MESSAGE_MAX: usize = 512;
@@ -21,18 +17,8 @@ const MESSAGE_MAX: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CustomPluginState {
-    conditions: Vec<SavedCondition>,
+    conditions: Vec<Condition>,
     rules: Vec<SavedRule>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct SavedCondition {
-    #[serde(rename = "type")]
-    kind: Arc<str>,
-    status: ConditionStatus,
-    transition: Timestamp,
-    reason: Arc<str>,
-    message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +36,12 @@ impl CustomPlugin {
     /// What is to be remembered.
     #[must_use]
     pub fn state(&self) -> CustomPluginState {
-        let conditions = self.conditions.iter().filter(|condition| condition.known).map(|condition| {
-            let Condition { kind, status, transition, reason, message } = condition.now.clone();
-            SavedCondition { kind, status, transition, reason, message }
-        });
+        let known = self.conditions.iter().filter(|condition| condition.known);
+        let conditions = known.map(|condition| condition.now.clone());
         let rules = self.rules.iter().filter_map(|rule| {
             let Finding { status, reason, message, since } = rule.found.clone()?;
-            let end = message.floor_char_boundary(MESSAGE_MAX);
-            Some(SavedRule { rule: rule.identity.clone(), status, reason, message: message[..end].to_owned(), since })
+            let message = cut(&message, MESSAGE_MAX).to_owned();
+            Some(SavedRule { rule: rule.identity.clone(), status, reason, message, since })
         });
         CustomPluginState { conditions: conditions.collect(), rules: rules.collect() }
     }
@@ -72,11 +56,12 @@ impl CustomPlugin {
                 known.found = Some(Finding { status, reason, message, since });
             }
         }
-        for SavedCondition { kind, status, transition, reason, message } in state.conditions {
-            let Some(index) = self.conditions.iter().position(|condition| condition.now.kind == kind) else { continue };
+        for saved in state.conditions {
+            let same = |condition: &ConditionState| condition.now.kind == saved.kind;
+            let Some(index) = self.conditions.iter().position(same) else { continue };
             // Without a rule nothing would ever end it.
             if self.rules.iter().any(|rule| rule.effect == Effect::Permanent { condition: index }) {
-                self.conditions[index].restore(Condition { kind, status, transition, reason, message });
+                self.conditions[index].restore(saved);
             }
         }
     }

@@ -13,11 +13,7 @@ use super::{
     counter::Count,
     fold::Fold,
 };
-use crate::{
-    problem::{Condition, ConditionStatus},
-    rules::decode,
-    time::Timestamp,
-};
+use crate::{problem::Condition, rules::decode, time::Timestamp};
 
 /// Bytes of earlier lines that are remembered, for patterns that reach over several lines.
 const LINES_MAX: usize = 32 << 10;
@@ -37,12 +33,8 @@ pub struct SystemLogState {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedCondition {
-    #[serde(rename = "type")]
-    kind: Arc<str>,
-    status: ConditionStatus,
-    transition: Timestamp,
-    reason: Arc<str>,
-    message: String,
+    #[serde(flatten)]
+    condition: Condition,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     active: Vec<SavedActive>,
 }
@@ -100,7 +92,6 @@ impl SystemLog {
     #[must_use]
     pub fn state(&self) -> SystemLogState {
         let conditions = self.conditions.iter().map(|condition| {
-            let Condition { kind, status, transition, reason, message } = condition.now.clone();
             let active = condition.active().iter().filter_map(|active| {
                 Some(SavedActive {
                     rule: self.saved_rule(active.rule)?,
@@ -108,7 +99,7 @@ impl SystemLog {
                     details: active.details.clone(),
                 })
             });
-            SavedCondition { kind, status, transition, reason, message, active: active.collect() }
+            SavedCondition { condition: condition.now.clone(), active: active.collect() }
         });
         let counted = self.actions.iter().enumerate().filter_map(|(rule, action)| {
             let counts = action.counter.as_ref()?.counts();
@@ -174,10 +165,10 @@ impl SystemLog {
     }
 
     fn restore_condition(&mut self, saved: SavedCondition) {
-        let Some(index) = self.conditions.iter().position(|condition| condition.now.kind == saved.kind) else { return };
-        let before = saved.active.len();
-        let active: Vec<_> = saved
-            .active
+        let SavedCondition { condition, active } = saved;
+        let Some(index) = self.conditions.iter().position(|known| known.now.kind == condition.kind) else { return };
+        let before = active.len();
+        let active: Vec<_> = active
             .into_iter()
             .filter_map(|active| {
                 let rule = self.find(&active.rule)?;
@@ -190,9 +181,7 @@ impl SystemLog {
                 fits.then_some(Active { rule, key: active.key, details })
             })
             .collect();
-        let SavedCondition { kind, status, transition, reason, message, .. } = saved;
         let complete = active.len() == before;
-        let condition = Condition { kind, status, transition, reason, message };
         self.conditions[index].restore(condition, active, complete, &self.actions);
     }
 
