@@ -157,7 +157,6 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     agent.add_system_stats(loaded.system_stats)?;
     agent.start(loaded.system_logs).await?;
 
-    memory::give_back();
     tokio::spawn(memory::give_back_after_start());
     let [metrics, health] = urls;
     tracing::info!(node, metrics, health, kubernetes = tasks.is_some(), "ready");

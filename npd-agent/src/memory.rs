@@ -7,7 +7,7 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 /// The last of the start, such as the first exchange with an API server, is over by then.
 const STARTED: Duration = Duration::from_secs(5);
 
-/// [`give_back`] once the start is over.
+/// Gives back what only the start needed, once it is over.
 pub async fn give_back_after_start() {
     tokio::time::sleep(STARTED).await;
     give_back();
@@ -17,7 +17,7 @@ pub async fn give_back_after_start() {
 ///
 /// Parsing configs and loading the probes leaves half of the heap free but resident, and half of the program's text
 /// mapped that is never run again.
-pub fn give_back() {
+fn give_back() {
     #[cfg(target_env = "gnu")]
     {
         #[allow(unsafe_code, reason = "glibc has no safe interface")]

@@ -25,6 +25,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use kube::Client;
 use tokio::{
     sync::{Notify, SetOnce},
     task::JoinSet,
@@ -123,17 +124,18 @@ pub async fn start(
     metrics: KubernetesMetrics,
     part: Part,
 ) -> Result<(KubernetesExporter, KubernetesTasks), ConnectError> {
-    server.connect().await?;
+    let client = server.connect().await?;
     let connect: Connect = Box::new(move || {
         let server = server.clone();
         async move { server.connect().await }.boxed()
     });
-    Ok(start_with(options, connect, outbox, metrics, part))
+    Ok(start_with(options, connect, Some(client), outbox, metrics, part))
 }
 
 fn start_with(
     options: KubernetesOptions,
     connect: Connect,
+    client: Option<Client>,
     outbox: Option<StateFile>,
     metrics: KubernetesMetrics,
     part: Part,
@@ -159,7 +161,7 @@ fn start_with(
         metrics: metrics.clone(),
         part,
     });
-    let api = Arc::new(Api::new(options.node, connect, options.qps, options.burst, metrics));
+    let api = Arc::new(Api::new(options.node, connect, client, (options.qps, options.burst), metrics));
     let stop = CancellationToken::new();
     let wait = Wait { timeout: options.wait_timeout, interval: options.wait_interval };
     let pods = options.pod_events.then(Pods::default);

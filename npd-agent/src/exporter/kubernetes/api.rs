@@ -112,13 +112,19 @@ struct CountedEvent {
 // === impl Api ===
 
 impl Api {
-    /// For the node of this name. `qps` and `burst` as client-go has them: 0 is its default (5, 10), a negative rate
+    /// For the node of this name, beginning with this client if there is one. `qps` and `burst` as client-go has them: 0 is its default (5, 10), a negative rate
     /// is no limit.
-    pub(super) fn new(node: Arc<str>, connect: Connect, qps: f32, burst: u32, metrics: KubernetesMetrics) -> Self {
+    pub(super) fn new(
+        node: Arc<str>,
+        connect: Connect,
+        client: Option<Client>,
+        (qps, burst): (f32, u32),
+        metrics: KubernetesMetrics,
+    ) -> Self {
         let rate = if qps == 0.0 { 5.0 } else { f64::from(qps) };
         let burst = if burst == 0 { 10 } else { burst };
         let limit = (rate > 0.0).then(|| Mutex::new(TokenBucket::new(rate, f64::from(burst), Instant::now())));
-        let link = Mutex::new(Link { client: None, failures: 0 });
+        let link = Mutex::new(Link { client, failures: 0 });
         Self { node, connect, link, limit, metrics }
     }
 

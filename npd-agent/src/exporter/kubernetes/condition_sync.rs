@@ -36,8 +36,8 @@ pub(super) struct ConditionSync {
     changed: BTreeSet<Arc<str>>,
     /// The Node as the API server had it last.
     node: Option<NodeObject>,
-    /// What it was told last, and which types are ours.
-    told: Option<(Vec<Condition>, String)>,
+    /// What it was told last.
+    told: Option<Vec<Condition>>,
     last_patch: Option<Instant>,
     last_success: Option<Instant>,
     retry: Option<Instant>,
@@ -121,16 +121,17 @@ impl ConditionSync {
     pub(super) fn request(&self, wall: Timestamp) -> Request {
         let told: Vec<_> = self.conditions.iter().cloned().collect();
         let stale: Vec<_> = self.stale().collect();
+        let owned = types(&told);
+        let owns = self.owns(&owned);
         // What has never been read is read first: transitions are in it, and what has to be taken away.
-        if !self.options.write || self.node.is_none() || (told.is_empty() && stale.is_empty() && self.owned_is_right())
-        {
+        if !self.options.write || self.node.is_none() || (told.is_empty() && stale.is_empty() && owns) {
             return Request::Read;
         }
         let mut entries: Vec<Value> = told.iter().map(|condition| entry(condition, wall)).collect();
         entries.extend(stale.iter().map(|kind| json!({ "$patch": "delete", "type": kind })));
         let mut body = Map::new();
-        if !self.owned_is_right() {
-            body.insert("metadata".into(), json!({ "annotations": { OWNED: self.owned() } }));
+        if !owns {
+            body.insert("metadata".into(), json!({ "annotations": { OWNED: owned } }));
         }
         body.insert("status".into(), json!({ "conditions": entries }));
         Request::Patch { body: body.into(), told }
@@ -150,8 +151,15 @@ impl ConditionSync {
 
     /// The Node was patched; `node` is how it is then, where the answer could be read.
     pub(super) fn patched(&mut self, told: Vec<Condition>, node: Option<NodeObject>, now: Instant) {
-        self.told = Some((told, self.owned()));
-        self.node = node.or_else(|| Some(self.as_patched()));
+        match node {
+            Some(node) => self.node = Some(node),
+            None if self.options.cleanup => {
+                let annotations = &mut self.node.get_or_insert_default().metadata.annotations;
+                annotations.insert(OWNED.to_owned(), types(&told));
+            }
+            None => {}
+        }
+        self.told = Some(told);
         self.succeeded(now);
     }
 
@@ -200,9 +208,7 @@ impl ConditionSync {
             None => self.conditions.iter().next().is_some() || self.stale().next().is_some(),
             // What the Node has may differ from what it was told, if others write to it. That is put right at the next
             // heartbeat, and not at once for ever.
-            Some((told, owned)) => {
-                !told.iter().eq(self.conditions.iter()) || (self.options.cleanup && *owned != self.owned())
-            }
+            Some(told) => !told.iter().eq(self.conditions.iter()),
         }
     }
 
@@ -212,23 +218,10 @@ impl ConditionSync {
         owned.filter(|kind| !self.conditions.is_declared(kind))
     }
 
-    /// What the annotation has to say.
-    fn owned(&self) -> String {
-        self.conditions.iter().map(|condition| &*condition.kind).collect::<Vec<_>>().join(",")
-    }
-
-    fn owned_is_right(&self) -> bool {
+    /// Whether the Node's annotation says that these types are ours.
+    fn owns(&self, types: &str) -> bool {
         let known = self.node.as_ref().and_then(|node| node.metadata.annotations.get(OWNED));
-        !self.options.cleanup || known.map(String::as_str).unwrap_or_default() == self.owned()
-    }
-
-    /// The Node as it is after the last patch, where the server's answer does not say.
-    fn as_patched(&self) -> NodeObject {
-        let mut node = self.node.clone().unwrap_or_default();
-        if self.options.cleanup {
-            node.metadata.annotations.insert(OWNED.to_owned(), self.owned());
-        }
-        node
+        !self.options.cleanup || known.map(String::as_str).unwrap_or_default() == types
     }
 
     /// A condition that is as the Node has it, and has not changed since the start, has been so as long as the Node says.
@@ -248,6 +241,11 @@ impl ConditionSync {
             self.conditions.is_so_since(&kind, transition);
         }
     }
+}
+
+/// What the annotation has to say of these conditions.
+fn types(conditions: &[Condition]) -> String {
+    conditions.iter().map(|condition| &*condition.kind).collect::<Vec<_>>().join(",")
 }
 
 fn entry(condition: &Condition, wall: Timestamp) -> Value {

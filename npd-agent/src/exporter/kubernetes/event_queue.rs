@@ -231,11 +231,11 @@ impl EventQueue {
     }
 
     /// What waits, to be kept; changes of conditions first.
-    pub(super) fn pending(&self) -> Vec<Pending> {
+    pub(super) fn pending(&self) -> Vec<&Pending> {
         let waiting = self.series.iter().filter(|(_, series)| series.state == State::Waiting);
         let mut waiting: Vec<_> = waiting.map(|(id, series)| (*id, &series.facts)).collect();
         waiting.sort_unstable_by_key(|(id, facts)| (!facts.key.class.is_transition, *id));
-        waiting.into_iter().map(|(_, facts)| facts.clone()).collect()
+        waiting.into_iter().map(|(_, facts)| facts).collect()
     }
 
     /// Takes what an agent before this one has kept. Whether it was sent is not known.

@@ -57,7 +57,10 @@ pub(super) async fn send(
         }
     }
     task.shared.events().flush();
-    while let Some(telling) = task.next() {
+    loop {
+        // Not in the condition of the loop: what is locked there stays locked in its body.
+        let next = task.shared.events().next(Instant::now());
+        let Some(telling) = next else { return };
         if task.tell(&telling).await.is_err() {
             return;
         }
@@ -87,10 +90,6 @@ struct Task {
 // === impl Task ===
 
 impl Task {
-    fn next(&self) -> Option<Telling> {
-        self.shared.events().next(Instant::now())
-    }
-
     /// Tells the API server, and settles what becomes of it. The error says when to go on.
     async fn tell(&mut self, telling: &Telling) -> Result<(), Retry> {
         let pod = match self.pod(telling).await {

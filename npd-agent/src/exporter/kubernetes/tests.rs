@@ -151,7 +151,7 @@ fn run_with(server: &Server, options: KubernetesOptions, outbox: Option<StateFil
         let client = server.client();
         async { Ok(client) }.boxed()
     });
-    let (mut exporter, tasks) = start_with(options, connect, outbox, metrics.clone(), vitals.part("kubernetes"));
+    let (mut exporter, tasks) = start_with(options, connect, None, outbox, metrics.clone(), vitals.part("kubernetes"));
     exporter.declare(&Declared {
         monitor: "a".into(),
         conditions: vec!["Broken".into()],
