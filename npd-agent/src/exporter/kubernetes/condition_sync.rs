@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{
-    back_off::BackOff,
+    back_off::{BackOff, Retry},
     body::{cut, seconds},
     node::{NodeObject, OWNED},
 };
@@ -40,9 +40,7 @@ pub(super) struct ConditionSync {
     told: Option<Vec<Condition>>,
     last_patch: Option<Instant>,
     last_success: Option<Instant>,
-    retry: Option<Instant>,
-    /// The API server itself has said when.
-    is_asked_for: bool,
+    retry: Option<Retry>,
     back_off: BackOff,
 }
 
@@ -86,7 +84,6 @@ impl ConditionSync {
             last_patch: None,
             last_success: None,
             retry: None,
-            is_asked_for: false,
             back_off: BackOff::default(),
         }
     }
@@ -111,7 +108,7 @@ impl ConditionSync {
     /// When there is something to ask; a moment that is over means now.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.retry.is_some() || self.node.is_none() || self.has_news() {
-            let not_before = self.retry.max(self.last_patch.map(|at| at + APART));
+            let not_before = self.retry.map(|retry| retry.at).max(self.last_patch.map(|at| at + APART));
             return Some(not_before.unwrap_or_else(Instant::now));
         }
         self.last_success.map(|at| at + self.options.heartbeat)
@@ -165,22 +162,21 @@ impl ConditionSync {
 
     /// A request has failed: gives when it is tried again.
     pub(super) fn failed(&mut self, asked: Option<Duration>, random: f64, now: Instant) -> Duration {
-        let pause = self.back_off.failed(asked, random);
-        self.retry = Some(now + pause);
-        self.is_asked_for = asked.is_some();
-        pause
+        let retry = self.back_off.failed(asked, random, now);
+        self.retry = Some(retry);
+        retry.at - now
     }
 
     /// The API server is not there yet, and is asked again after this pause.
     pub(super) fn wait(&mut self, pause: Duration, now: Instant) -> Duration {
-        self.retry = Some(now + pause);
+        self.retry = Some(Retry { at: now + pause, is_asked_for: false });
         pause
     }
 
     /// The API server was reached in another way: there is no reason to wait any longer, unless it wants that.
     pub(super) fn is_reachable(&mut self) {
-        if !self.is_asked_for {
-            self.retry = self.retry.map(|_| Instant::now());
+        if let Some(retry) = self.retry.as_mut().filter(|retry| !retry.is_asked_for) {
+            retry.at = Instant::now();
         }
     }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     api::{Api, ApiError, Verdict},
-    back_off::{BackOff, random},
+    back_off::{BackOff, Retry, random},
     body::{self, Subject},
     complaint::Complaint,
     condition_task::until,
@@ -65,14 +65,6 @@ pub(super) async fn send(
             return;
         }
     }
-}
-
-/// When to go on after a failure.
-#[derive(Clone, Copy)]
-struct Retry {
-    at: Instant,
-    /// The API server itself has said when.
-    is_asked_for: bool,
 }
 
 struct Task {
@@ -179,11 +171,13 @@ impl Task {
             }
         };
         self.shared.events().again(telling, error.may_be_done(), error.is_trouble_inside());
-        let pause = self.back_off.failed(asked, random());
+        let now = Instant::now();
+        let retry = self.back_off.failed(asked, random(), now);
         self.complaint.make(error, |error| {
-            tracing::warn!(error, again_in_seconds = pause.as_secs_f64(), "events cannot be sent; they wait");
+            let again_in_seconds = (retry.at - now).as_secs_f64();
+            tracing::warn!(error, again_in_seconds, "events cannot be sent; they wait");
         });
-        Err(Retry { at: Instant::now() + pause, is_asked_for: asked.is_some() })
+        Err(retry)
     }
 
     fn give_up(&self, telling: &Telling, outcome: Outcome) {
