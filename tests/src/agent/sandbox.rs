@@ -5,8 +5,9 @@
 //! test knows is the agent in the end.
 
 use std::fs::{self, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -30,6 +31,16 @@ pub struct Sandbox {
     least: bool,
     beside: Option<u32>,
     is_first: bool,
+    pod: Option<Pod>,
+}
+
+/// What the kubelet gives a pod's container.
+#[derive(Clone, Debug)]
+struct Pod {
+    /// The folder with the service account's files.
+    secrets: PathBuf,
+    /// Where it says that the API server is.
+    api_server: SocketAddr,
 }
 
 /// Something that an agent may have to do without.
@@ -80,6 +91,13 @@ impl Sandbox {
         Self { is_first: true, ..Self::default() }
     }
 
+    /// Makes the agent one of a pod: `secrets` has the service account's `token`, `ca.crt` and `namespace`, as long as it
+    /// runs, and the environment names the API server. The agent sees nothing else of /run.
+    #[must_use]
+    pub fn in_pod(secrets: impl Into<PathBuf>, api_server: SocketAddr) -> Self {
+        Self { pod: Some(Pod { secrets: secrets.into(), api_server }), ..Self::default() }
+    }
+
     /// The command that runs a program inside. `folder` belongs to the test.
     pub fn command(&self, program: &Path, folder: &Path) -> Result<Command> {
         let mut words: Vec<String> = Vec::new();
@@ -90,7 +108,8 @@ impl Sandbox {
             let unshare = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"];
             words.extend(unshare.map(ToOwned::to_owned));
         }
-        let script: Vec<_> = self.without.iter().filter_map(|withheld| withheld.mounts()).collect();
+        let mounts = self.without.iter().filter_map(|withheld| withheld.mounts()).map(ToOwned::to_owned);
+        let script: Vec<_> = mounts.chain(self.pod.iter().map(Pod::mounts)).collect();
         if !script.is_empty() {
             // A file system that the test sees as well, such as the agent's own folder, stays where it is.
             let script = format!("set -e; {} exec \"$@\"", script.concat());
@@ -118,7 +137,24 @@ impl Sandbox {
         words.push(program.to_str().with_context(|| format!("{} is no UTF-8", program.display()))?.to_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(folder);
+        if let Some(Pod { api_server, .. }) = &self.pod {
+            command.env("KUBERNETES_SERVICE_HOST", api_server.ip().to_string());
+            command.env("KUBERNETES_SERVICE_PORT", api_server.port().to_string());
+        }
         Ok(command)
+    }
+}
+
+// === impl Pod ===
+
+impl Pod {
+    fn mounts(&self) -> String {
+        // What is behind /run is in its way, for only there a folder can be made that the machine does not get.
+        format!(
+            "mount -t tmpfs none \"$(readlink -f /var/run)\"; d=/var/run/secrets/kubernetes.io/serviceaccount; \
+             mkdir -p $d; mount --bind '{}' $d; ",
+            self.secrets.display()
+        )
     }
 }
 

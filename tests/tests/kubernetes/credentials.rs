@@ -1,14 +1,17 @@
 //! Certificates and tokens, in a kubeconfig and without one.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::agent::Setup;
+use npd_tests::agent::sandbox::Sandbox;
 use npd_tests::apiserver::ApiServer;
 use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::suite::{Suite, need};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{App, NODE, World, monitor};
 
@@ -19,6 +22,9 @@ pub(crate) fn add(suite: &mut Suite) {
     test("a server of another certificate authority is refused with a clear error", wrong_authority);
     test("?insecure=true takes any certificate", insecure);
     test("a kubeconfig that is not there is one clear error and exit code 2", no_kubeconfig);
+    test("a pod's service account is used, and its token read anew when it has expired", in_cluster);
+    test("a pod's service account goes to another address when that is named", in_cluster_elsewhere);
+    test("?useServiceAccount=true takes a pod's token elsewhere", use_service_account);
 }
 
 /// An agent whose address and credentials are these.
@@ -56,6 +62,69 @@ fn rotated() -> Result<()> {
     world.event("bad thing")?;
     let last = world.server.requests().pop().context("no request")?;
     ensure!(last.header("authorization") == "Bearer second", "{:?}", last.headers);
+    Ok(())
+}
+
+/// A service account as the kubelet puts it into a pod.
+fn service_account(server: &ApiServer, token: &str) -> Result<TempDir> {
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    for (name, content) in [("token", token), ("ca.crt", server.ca_pem().unwrap_or_default()), ("namespace", "npd")] {
+        fs::write(folder.path().join(name), content).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(folder)
+}
+
+/// Where a server listens.
+fn address(server: &ApiServer) -> Result<SocketAddr> {
+    let url = server.url();
+    let (_, address) = url.split_once("//").context("no address")?;
+    address.parse().with_context(|| format!("{address} is no address"))
+}
+
+/// An agent in a pod of a cluster whose API server should be at `api_server`.
+fn in_pod(mut world: World, account: &TempDir, api_server: SocketAddr) -> World {
+    world.setup = world.setup.sandbox(Sandbox::in_pod(account.path(), api_server));
+    world
+}
+
+fn in_cluster() -> Result<()> {
+    need::root()?;
+    let server = ApiServer::builder().node(NODE).token("first").tls().start()?;
+    let (account, at) = (service_account(&server, "first")?, address(&server)?);
+    let world = in_pod(world(server, "")?, &account, at);
+    let _agent = world.start()?;
+    world.server.set_tokens(["second"]);
+    world.app.say(&["died of something"])?;
+    world.server.wait_for_request("a refusal", SOON, |request| request.status == Some(401))?;
+    fs::write(account.path().join("token"), "second").context("cannot write the token")?;
+    world.condition("True")?;
+    Ok(())
+}
+
+fn in_cluster_elsewhere() -> Result<()> {
+    need::root()?;
+    let server = ApiServer::builder().node(NODE).token("secret").tls().start()?;
+    let account = service_account(&server, "secret")?;
+    // As node-problem-detector: what is named replaces the host, and nothing else.
+    let there = server.url();
+    let world = in_pod(world(server, &there)?, &account, ([127, 0, 0, 1], 1).into());
+    let _agent = world.start()?;
+    world.app.say(&["bad thing"])?;
+    world.event("bad thing")?;
+    Ok(())
+}
+
+fn use_service_account() -> Result<()> {
+    need::root()?;
+    let server = ApiServer::builder().node(NODE).token("secret").start()?;
+    let account = service_account(&server, "secret")?;
+    let there = format!("{}?inClusterConfig=false&useServiceAccount=true", server.url());
+    let world = in_pod(world(server, &there)?, &account, ([127, 0, 0, 1], 1).into());
+    let _agent = world.start()?;
+    world.app.say(&["bad thing"])?;
+    world.event("bad thing")?;
+    let last = world.server.requests().pop().context("no request")?;
+    ensure!(last.header("authorization") == "Bearer secret", "{:?}", last.headers);
     Ok(())
 }
 
