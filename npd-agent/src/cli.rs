@@ -20,7 +20,8 @@ const ABOUT: &str =
     "Sees kernel and system problems of a node the moment they happen, and tells Kubernetes, Prometheus and the log.
 
 A drop-in for node-problem-detector: it takes its flags and its config files. The kernel log is watched through eBPF \
-probes and /dev/kmsg together, so that nothing is lost in a flood; log files and the journal are read as well.";
+probes and /dev/kmsg together, so that nothing is lost in a flood; log files and the journal are read as well. Plugins and checks of its own look after \
+the node's parts, and what /proc and /sys say of the node becomes metrics.";
 
 const EXAMPLES: &str = "Examples:
   Watch the kernel log without a cluster:
