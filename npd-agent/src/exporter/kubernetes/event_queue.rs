@@ -8,6 +8,7 @@
 //!
 //! Changes of conditions go before everything else and are never made one with each other.
 
+mod series;
 mod similar;
 
 use std::{
@@ -16,19 +17,19 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use self::similar::Similar;
+pub(super) use self::series::{Object, Pending, SeriesId, Telling};
+
+use self::{
+    series::{Class, Key, Series, State},
+    similar::Similar,
+};
 use super::{
     body::{MESSAGE_MAX, cut},
     token_bucket::TokenBucket,
 };
-use crate::{
-    fnv,
-    problem::{Event, Severity},
-    time::Timestamp,
-};
+use crate::{fnv, problem::Event};
 
 /// Series that wait to be sent.
 const WAITING_MAX: usize = 1000;
@@ -61,100 +62,6 @@ pub(super) struct EventQueue {
     buckets: HashMap<Class, TokenBucket>,
     /// Makes names of events whose record cannot be read again.
     salt: u64,
-}
-
-/// A number for each series, never used twice.
-pub(super) type SeriesId = u64;
-
-/// What an Event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) enum Object {
-    /// The node.
-    Node,
-    /// The pod that it comes from.
-    Pod,
-}
-
-/// What makes a series.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Key {
-    class: Class,
-    severity: Severity,
-    /// The uid of the pod that it comes from, as its cgroup has it.
-    pod: Option<Arc<str>>,
-    /// Nothing for the series of all that are similar.
-    message: Option<Arc<str>>,
-}
-
-/// What has tokens of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Class {
-    source: Arc<str>,
-    reason: Arc<str>,
-    is_transition: bool,
-    object: Object,
-}
-
-#[derive(Debug)]
-struct Series {
-    facts: Pending,
-    /// Since when it waits.
-    since: Instant,
-    /// The API server was asked to create it, and nobody knows whether it did.
-    is_in_doubt: bool,
-    state: State,
-}
-
-/// What is known of a series, and is kept while it waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pending {
-    key: Key,
-    /// What the name of its Event is made of.
-    id: u64,
-    /// The id of the problem that came last.
-    newest: Option<u64>,
-    message: Arc<str>,
-    container: Option<Arc<str>>,
-    count: u64,
-    /// What of it the API server has.
-    sent: u64,
-    first: Timestamp,
-    last: Timestamp,
-    is_created: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In one of the lines, deferred, or on its way.
-    Waiting,
-    /// All of it is sent; the number says when it was used.
-    Sent(u64),
-}
-
-/// What is to be told of a series: an Event to be created, or a patch of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Telling {
-    pub(super) series: SeriesId,
-    /// Whether the Event exists already.
-    pub(super) is_created: bool,
-    /// What its name is made of.
-    pub(super) id: u64,
-    pub(super) object: Object,
-    pub(super) source: Arc<str>,
-    pub(super) reason: Arc<str>,
-    pub(super) severity: Severity,
-    pub(super) message: Arc<str>,
-    /// The pod and the container that the message speaks of.
-    pub(super) pod: Option<Arc<str>>,
-    pub(super) container: Option<Arc<str>>,
-    /// How many problems it tells of in all.
-    pub(super) count: u64,
-    /// How many of them the API server knows.
-    pub(super) known: u64,
-    pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
-    /// Since when it waits.
-    pub(super) since: Instant,
 }
 
 // === impl EventQueue ===
@@ -257,26 +164,7 @@ impl EventQueue {
             self.line_of(id).push_back(id);
         }
         let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
-        let Series { facts, since, .. } = self.series.get(&id)?;
-        let (facts, since) = (facts.clone(), *since);
-        let Key { class, severity, pod, .. } = facts.key;
-        Some(Telling {
-            series: id,
-            is_created: facts.is_created,
-            id: facts.id,
-            object: class.object,
-            source: class.source,
-            reason: class.reason,
-            severity,
-            message: facts.message,
-            pod,
-            container: facts.container,
-            count: facts.count,
-            known: facts.sent,
-            first: facts.first,
-            last: facts.last,
-            since,
-        })
+        Some(self.series.get(&id)?.telling(id))
     }
 
     /// When something may be sent that may not yet.
@@ -371,21 +259,7 @@ impl EventQueue {
             (Object::Pod, Some(id)) => fnv::extend(id, b"pod"),
             (_, None) => fnv::extend(self.salt, &id.to_le_bytes()),
         };
-        let facts = Pending {
-            key: key.clone(),
-            id: name,
-            newest: None,
-            message: Arc::from(""),
-            container: event.fields.get("container_id").map(Arc::from),
-            count: 0,
-            sent: 0,
-            first: event.timestamp,
-            last: event.timestamp,
-            is_created: false,
-        };
-        // Not in any line yet.
-        let series = Series { facts, since: now, is_in_doubt: false, state: State::Sent(u64::MAX) };
-        self.series.insert(id, series);
+        self.series.insert(id, Series::new(key.clone(), name, event, now));
         self.ids.insert(key, id);
         id
     }
@@ -452,15 +326,6 @@ impl EventQueue {
         let Some(series) = self.series.remove(&id) else { return 0 };
         self.ids.remove(&series.facts.key);
         series.facts.unsent()
-    }
-}
-
-// === impl Pending ===
-
-impl Pending {
-    /// Problems that the API server does not know of.
-    fn unsent(&self) -> u64 {
-        self.count.saturating_sub(self.sent)
     }
 }
 

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::problem::Fields;
+use crate::{
+    problem::{Fields, Severity},
+    time::Timestamp,
+};
 
 struct Queue {
     events: EventQueue,
