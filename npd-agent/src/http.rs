@@ -149,6 +149,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_nobody_wants_is_not_read() {
+        let (address, ..) = server(Limits::default()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", u32::MAX);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (chunk, mut taken) = (vec![0; 1 << 16], 0_usize);
+        let sending = async {
+            while stream.write_all(&chunk).await.is_ok() {
+                taken += chunk.len();
+                assert!(taken < 64 << 20, "it takes all that comes");
+            }
+        };
+        tokio::time::timeout(SOON, sending).await.expect("the server neither takes it nor closes");
+    }
+
+    #[tokio::test]
     async fn more_clients_than_places_wait_for_one() {
         let limits = Limits { connections: 1, ..Limits::default() };
         let (address, ..) = server(limits).await;
