@@ -40,6 +40,9 @@ use crate::{
     vitals::Vitals,
 };
 
+/// The reason of the event that tells of a changed config file with errors.
+pub const INVALID_CONFIG: &str = "InvalidMonitorConfig";
+
 /// The running agent.
 pub struct Agent {
     kernel_options: KernelLogOptions,
@@ -247,7 +250,7 @@ impl Agent {
     /// A config file cannot be used as it is now: its monitor goes on as before, and says why.
     fn complain(&self, path: &Path, why: &str) {
         let message = format!("the changed config is not used, the one before is: {why}");
-        let event = Event::new(Severity::Warn, Now::read().wall, "InvalidMonitorConfig".into(), message);
+        let event = Event::new(Severity::Warn, Now::read().wall, INVALID_CONFIG.into(), message);
         let Some(unit) = self.units.iter().find(|unit| unit.path == path) else {
             if !self.plugins.report(path, event.clone()) {
                 self.stats.report(path, event);

@@ -1,8 +1,11 @@
-//! Documents that are written from the table of metrics and from the shipped thresholds: the list of metrics, a dashboard
-//! and alert rules. `cargo xtask codegen` writes them, the tests say when that has to be done.
+//! Documents that are written from the table of metrics, the shipped configs and the catalogue of reasons: the list of
+//! metrics, what to do about each reason, a dashboard and alert rules. `cargo xtask codegen` writes them, the tests say when
+//! that has to be done.
 
 mod dashboard;
 mod metrics_page;
+pub mod reasons;
+mod reasons_page;
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
 
+use self::reasons::Catalogue;
 use crate::{binary, node, schema};
 
 /// A file and what it has to say.
@@ -28,6 +32,7 @@ pub fn all() -> Result<Vec<Document>> {
         at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
         at("docs/metrics.md", metrics_page::write()),
+        at("docs/reasons.md", reasons_page::write(&Catalogue::read()?)),
         at("deploy/grafana-dashboard.json", dashboard::write()?),
         at("deploy/prometheus-rules.yaml", rules::write(&shipped)?),
     ];

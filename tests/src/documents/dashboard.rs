@@ -9,30 +9,44 @@ const COLUMNS: u64 = 3;
 const WIDTH: u64 = 8;
 const HEIGHT: u64 = 7;
 
+/// Titles, expressions and legends.
+const PROBLEMS: [(&str, &str, &str); 3] = [
+    ("Conditions", "problem_gauge{instance=~\"$instance\"} > 0", "{{instance}} {{type}}: {{reason}}"),
+    (
+        "Problems a minute",
+        "60 * rate(problem_counter{instance=~\"$instance\"}[$__rate_interval]) > 0",
+        "{{instance}} {{reason}}",
+    ),
+    ("Tasks that hang", "npd_hung_tasks{instance=~\"$instance\"} > 0", "{{instance}}"),
+];
+const OWN: [(&str, &str, &str); 6] = [
+    ("Sources that cannot be read", "npd_source_up{instance=~\"$instance\"} == 0", "{{instance}} {{source}}"),
+    (
+        "Records lost a minute",
+        "60 * rate(npd_kernel_records_lost_total{instance=~\"$instance\"}[$__rate_interval])",
+        "{{instance}}",
+    ),
+    ("Nodes by mode of the kernel log", "sum by (mode) (npd_kernel_log_mode{instance=~\"$instance\"})", "{{mode}}"),
+    (
+        "Events by outcome a minute",
+        "60 * sum by (outcome) (rate(npd_k8s_events_total{instance=~\"$instance\"}[$__rate_interval]))",
+        "{{outcome}}",
+    ),
+    (
+        "Checks that do not work, a minute",
+        "60 * rate(npd_plugin_runs_total{instance=~\"$instance\", outcome=~\"error|refused|stuck|timeout\"}[$__rate_interval]) > 0",
+        "{{instance}} {{rule}}: {{outcome}}",
+    ),
+    ("Collectors that fail", "npd_collector_success{instance=~\"$instance\"} == 0", "{{instance}} {{collector}}"),
+];
+
 pub(super) fn write() -> Result<String> {
     let mut panels = Vec::new();
     let mut y = 0;
     row(&mut panels, &mut y, "Problems");
-    let problems = [
-        ("Conditions", "problem_gauge{instance=~\"$instance\"} > 0", "{{instance}} {{type}}: {{reason}}"),
-        (
-            "Problems a minute",
-            "60 * rate(problem_counter{instance=~\"$instance\"}[$__rate_interval])",
-            "{{instance}} {{reason}}",
-        ),
-        ("Collectors that fail", "npd_collector_success{instance=~\"$instance\"} == 0", "{{instance}} {{collector}}"),
-    ];
-    add(
-        &mut panels,
-        &mut y,
-        problems.map(|(title, expression, legend)| Panel {
-            title: title.to_owned(),
-            description: String::new(),
-            expression: expression.to_owned(),
-            legend: legend.to_owned(),
-            unit: "short",
-        }),
-    );
+    add(&mut panels, &mut y, PROBLEMS.map(Panel::of));
+    row(&mut panels, &mut y, "npd itself");
+    add(&mut panels, &mut y, OWN.map(Panel::of));
     for section in Section::ALL {
         row(&mut panels, &mut y, section.key());
         add(&mut panels, &mut y, MetricId::of(section).map(|id| panel(id.metric())));
@@ -69,6 +83,15 @@ struct Panel {
     expression: String,
     legend: String,
     unit: &'static str,
+}
+
+// === impl Panel ===
+
+impl Panel {
+    fn of((title, expression, legend): (&str, &str, &str)) -> Self {
+        let [title, expression, legend] = [title, expression, legend].map(str::to_owned);
+        Self { title, description: String::new(), expression, legend, unit: "short" }
+    }
 }
 
 /// A gauge as it is; of a counter how fast it grows.

@@ -1,55 +1,197 @@
-//! `deploy/prometheus-rules.yaml`: the thresholds of the shipped configs as Prometheus' rules, and what npd tells of
-//! itself.
+//! `deploy/prometheus-rules.yaml`: an alert for each reason that wants one, and what npd tells of itself. A reason that a
+//! shipped threshold has is looked for in the metric itself, which Prometheus sees also while npd's events are switched off.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use npd_agent::config::system_stats::{Alert, Bound, MetricConfig};
 use npd_agent::config::{GoDuration, SystemStatsConfig};
 use npd_agent::monitor::system_stats::table::Kind;
 
-const HEAD: &str =
-    "# Written by `cargo xtask codegen`: the thresholds of config/*-stats-monitor.json, and what npd tells of itself.
+use super::reasons::{Catalogue, Level, Place, Problem};
+
+const HEAD: &str = "# Written by `cargo xtask codegen` from docs/reasons.yaml, the thresholds of config/*-stats-monitor.json, and what npd tells of itself.
 # For the Prometheus operator, put `groups` under the `spec` of a PrometheusRule.
 groups:
-  - name: npd
-    rules:
 ";
 
 /// A growth is looked at over so long: several scrapes.
 const WINDOW: &str = "5m";
+/// Events are looked for over so long, and their alerts last so long.
+const EVENTS: &str = "15m";
 
-/// Name, expression, for how long, and what it means.
-const OWN: [(&str, &str, &str, &str); 4] = [
-    ("NodeProblem", "problem_gauge == 1", "", "The node has the condition {{ $labels.type }}: {{ $labels.reason }}"),
-    (
-        "NodeProblemCollectorFails",
-        "npd_collector_success == 0",
-        "10m",
-        "The collector {{ $labels.collector }} of {{ $labels.file }} cannot read everything, or hangs",
-    ),
-    ("NodeProblemSourceDown", "npd_source_up == 0", "10m", "npd cannot read {{ $labels.source }}"),
-    (
-        "NodeProblemConfigInvalid",
-        "npd_config_valid == 0",
-        "10m",
-        "The config file {{ $labels.file }} has errors; the one before is in use",
-    ),
+/// An alert about npd itself.
+pub(super) struct Own {
+    pub(super) name: &'static str,
+    expression: &'static str,
+    hold: &'static str,
+    pub(super) level: Level,
+    summary: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) step: &'static str,
+}
+
+/// What npd tells of itself.
+pub(super) const OWN: [Own; 10] = [
+    Own {
+        name: "NodeProblemAgentsGone",
+        expression: "absent(npd_build_info)",
+        hold: "15m",
+        level: Level::Warning,
+        summary: "No npd is seen at all",
+        meaning: "Prometheus has no metrics of any npd",
+        step: "`kubectl -n npd get pods`; the ServiceMonitor or scrape config, and the NetworkPolicy",
+    },
+    Own {
+        name: "NodeProblemCollectorFails",
+        expression: "npd_collector_success == 0",
+        hold: "10m",
+        level: Level::Warning,
+        summary: "The collector {{ $labels.collector }} of {{ $labels.file }} cannot read everything, or hangs",
+        meaning: "A collector of metrics cannot read something, or a read hangs",
+        step: "npd's log names the file; one that hangs points to a disk or mount that does not answer",
+    },
+    Own {
+        name: "NodeProblemConditionsStale",
+        expression: "time() - npd_k8s_conditions_written_timestamp_seconds > 1800 and npd_k8s_conditions_written_timestamp_seconds > 0",
+        hold: "5m",
+        level: Level::Warning,
+        summary: "npd could not write the node's conditions for half an hour",
+        meaning: "The Node was not written for half an hour; with a longer `--k8s-exporter-heartbeat-period` raise the number",
+        step: "npd's log says why; `npd_k8s_requests_total` by `code`: 403 is a missing right, 401 a token",
+    },
+    Own {
+        name: "NodeProblemConfigInvalid",
+        expression: "npd_config_valid == 0",
+        hold: "10m",
+        level: Level::Warning,
+        summary: "The config file {{ $labels.file }} has errors; the one before is in use",
+        meaning: "A changed config file has errors, and is not used",
+        step: "npd's log has all errors; `npd-agent check-config FILE`",
+    },
+    Own {
+        name: "NodeProblemEventsDropped",
+        expression: "increase(npd_k8s_events_total{outcome=~\"dropped|refused\"}[15m]) > 0",
+        hold: "",
+        level: Level::Warning,
+        summary: "Problems did not become Events: {{ $labels.outcome }}",
+        meaning: "There was no room for more Events while the API server was away (`dropped`), or it refused them (`refused`)",
+        step: "npd's log says why. Nothing is lost from `problem_counter` and the log",
+    },
+    Own {
+        name: "NodeProblemKernelLogDegraded",
+        expression: "npd_kernel_log_mode{mode=\"probe+kmsg\"} == 0 and max_over_time(npd_kernel_log_mode{mode=\"probe+kmsg\"}[1d]) == 1",
+        hold: "15m",
+        level: Level::Info,
+        summary: "The kernel log is not read through the probes any more",
+        meaning: "The kernel log was read through the probes and /dev/kmsg within the last day and is not now; problems that the kernel does not print may go unseen",
+        step: "`/readyz` shows the mode, npd's log why it changed, docs/kernel-log.md what the modes mean",
+    },
+    Own {
+        name: "NodeProblemPluginFails",
+        expression: "increase(npd_plugin_runs_total{outcome=~\"error|refused|stuck|timeout\"}[15m]) > 0",
+        hold: "15m",
+        level: Level::Warning,
+        summary: "The check {{ $labels.rule }} does not work: {{ $labels.outcome }}",
+        meaning: "A plugin or check cannot be run, so its problem would not be seen",
+        step: "See CheckError, CheckRefused, CheckStuck and CheckTimeout by the alert's `outcome`",
+    },
+    Own {
+        name: "NodeProblemRecordsLost",
+        expression: "increase(npd_kernel_records_lost_total[15m]) > 0",
+        hold: "",
+        level: Level::Info,
+        summary: "Lines of the kernel log were overwritten before npd had read them",
+        meaning: "The kernel printed faster than npd was scheduled; a problem among these lines was not seen",
+        step: "Read `dmesg` for what floods; a larger `--kernel-ring-size` or `log_buf_len=`, more CPU for npd",
+    },
+    Own {
+        name: "NodeProblemSourceDown",
+        expression: "npd_source_up == 0",
+        hold: "10m",
+        level: Level::Warning,
+        summary: "npd cannot read {{ $labels.source }}",
+        meaning: "A log file or journal is missing, or cannot be read",
+        step: "`/readyz` and npd's log say why: a path, a mount, a right",
+    },
+    Own {
+        name: "NodeProblemSourceLost",
+        expression: "increase(npd_source_lost_total[1h]) > 0",
+        hold: "",
+        level: Level::Info,
+        summary: "Lines of {{ $labels.source }} may be lost",
+        meaning: "The place where npd wanted to go on was gone: rotated or vacuumed away faster than it was read",
+        step: "Keep more of the log (rotation, `SystemMaxUse=`)",
+    },
 ];
 
+/// The rules as a file of Prometheus.
 pub(super) fn write(shipped: &[SystemStatsConfig]) -> Result<String> {
-    let mut text = HEAD.to_owned();
-    for (name, expression, hold, summary) in OWN {
-        text += &rule(name, expression, hold, summary)?;
+    let catalogue = Catalogue::read()?;
+    let mut text = HEAD.to_owned() + "  - name: npd\n    rules:\n";
+    for own in &OWN {
+        let Own { name, expression, hold, level, summary, meaning, .. } = own;
+        let description = format!("{}.", meaning.replace('`', ""));
+        text += &rule(name, expression, hold, *level, summary, &description, "alerts-about-npd-itself")?;
     }
+    text += "  - name: npd-problems\n    rules:\n";
+    text += &other_conditions(&catalogue)?;
+    let mut thresholds = BTreeMap::<&str, Vec<(&MetricConfig, &Alert)>>::new();
     for metric in shipped.iter().flat_map(|config| &config.metrics) {
         for alert in &metric.alerts {
-            let expression = expression(metric, alert);
-            let summary = format!("{}: {{{{ $value | humanize }}}}", metric.id.metric().help);
-            text += &rule(&format!("Node{}", alert.reason), &expression, &spell(alert.hold), &summary)?;
+            thresholds.entry(&*alert.reason).or_default().push((metric, alert));
         }
     }
+    for problem in &catalogue.problems {
+        let found = thresholds.get(problem.reason.as_str()).map_or(&[][..], Vec::as_slice);
+        if problem.alert == Level::None {
+            if !found.is_empty() {
+                bail!("{} is a threshold, and wants an alert", problem.reason);
+            }
+            continue;
+        }
+        text += &of_problem(problem, found)?;
+    }
     Ok(text)
+}
+
+/// The conditions of rules that are not shipped: their reasons are nobody's here.
+fn other_conditions(catalogue: &Catalogue) -> Result<String> {
+    let lasting = catalogue.problems.iter().filter(|problem| !problem.conditions().is_empty());
+    let known = lasting.map(|problem| problem.reason.as_str()).collect::<Vec<_>>().join("|");
+    rule(
+        "NodeProblem",
+        &format!("problem_gauge{{reason!~\"{known}\"}} == 1"),
+        "",
+        Level::Warning,
+        "The node has the condition {{ $labels.type }}: {{ $labels.reason }}",
+        "A condition of a rule that npd does not ship is True.",
+        "what-npd-reports-and-what-to-do",
+    )
+}
+
+fn of_problem(problem: &Problem, thresholds: &[(&MetricConfig, &Alert)]) -> Result<String> {
+    let reason = &problem.reason;
+    let mut ways: Vec<_> = thresholds.iter().map(|(metric, alert)| expression(metric, alert)).collect();
+    ways.extend(
+        problem.conditions().iter().map(|kind| format!("problem_gauge{{type=\"{kind}\", reason=\"{reason}\"}} == 1")),
+    );
+    if problem.places.iter().any(|place| matches!(place, Place::Event { .. })) {
+        ways.push(format!("increase(problem_counter{{reason=\"{reason}\"}}[{EVENTS}]) > {}", problem.above));
+    }
+    // One way is enough, and a node has one alert for a reason.
+    let expression = ways.join(" or on (instance) ");
+    let hold = match (&problem.hold, thresholds) {
+        (Some(hold), _) => hold.clone(),
+        (None, [(_, alert), ..]) => spell(alert.hold),
+        (None, []) => String::new(),
+    };
+    // Of a condition the value is 1.
+    let has_value = !thresholds.is_empty() && ways.len() == thresholds.len();
+    let value = if has_value { " The value is {{ printf \"%.3g\" $value }}." } else { "" };
+    let description = problem.meaning.clone() + value;
+    rule(&format!("Node{reason}"), &expression, &hold, problem.alert, &problem.title, &description, &problem.anchor())
 }
 
 fn expression(metric: &MetricConfig, alert: &Alert) -> String {
@@ -80,12 +222,22 @@ fn spell(hold: Duration) -> String {
 }
 
 /// One rule. A JSON string is a YAML string.
-fn rule(name: &str, expression: &str, hold: &str, summary: &str) -> Result<String> {
-    let (expression, summary) = (serde_json::to_string(expression)?, serde_json::to_string(summary)?);
+fn rule(
+    name: &str,
+    expression: &str,
+    hold: &str,
+    level: Level,
+    summary: &str,
+    description: &str,
+    anchor: &str,
+) -> Result<String> {
+    let [expression, summary, description] = [expression, summary, description].map(serde_json::to_string);
+    let (expression, summary, description) = (expression?, summary?, description?);
     let hold = if hold.is_empty() { String::new() } else { format!("        for: {hold}\n") };
     Ok(format!(
-        "      - alert: {name}\n        expr: {expression}\n{hold}        labels:\n          severity: warning\n        \
-         annotations:\n          summary: {summary}\n"
+        "      - alert: {name}\n        expr: {expression}\n{hold}        labels:\n          severity: {level}\n        \
+         annotations:\n          summary: {summary}\n          description: {description}\n          \
+         runbook: docs/reasons.md#{anchor}\n"
     ))
 }
 

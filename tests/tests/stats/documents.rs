@@ -1,7 +1,9 @@
-//! The documents that are written from the table of metrics and from the shipped thresholds.
+//! The documents that are written from the table of metrics, the shipped configs and the catalogue of reasons.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +16,10 @@ use serde_json::Value;
 pub(super) fn add(suite: &mut Suite) {
     suite.test("documents: they are what the code says", up_to_date);
     suite.test("documents: the dashboard has a panel for every metric", dashboard);
+    suite.test("documents: the dashboard asks for no metric that the agent does not have", dashboard_names);
     suite.test("documents: promtool takes the alert rules, and every shipped threshold is one", rules);
+    suite.test("documents: alerts begin, wait and end as they should", alerts);
+    suite.test("documents: every alert points to a heading of the reasons' page", runbooks);
     suite.test("documents: promtool has nothing to say about npd's own names", names);
 }
 
@@ -43,6 +48,30 @@ fn dashboard() -> Result<()> {
         ensure!(shown.count() == 1, "{} is not shown once", id.metric().id);
     }
     Ok(())
+}
+
+/// Names are looked for in the agent's code: a page has only what has happened.
+fn dashboard_names() -> Result<()> {
+    let texts = document("grafana-dashboard.json")?.text + &document("prometheus-rules.yaml")?.text;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../npd-agent/src");
+    let code = sources(&source)?;
+    let words = texts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let own: BTreeSet<_> = words.filter(|word| word.starts_with("npd_") || word.starts_with("problem_")).collect();
+    ensure!(own.len() > 8, "only {own:?} are asked for");
+    for name in own {
+        ensure!(code.contains(&format!("\"{name}\"")), "the agent has no {name}");
+    }
+    Ok(())
+}
+
+/// The text of all files below a folder.
+fn sources(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        text += &if path.is_dir() { sources(&path)? } else { fs::read_to_string(&path)? };
+    }
+    Ok(text)
 }
 
 /// Runs promtool on a text, and gives what it says, or its complaint.
@@ -79,6 +108,33 @@ fn rules() -> Result<()> {
     Ok(())
 }
 
+/// Time series in, alerts out: tests/alerts.yaml.
+fn alerts() -> Result<()> {
+    need::tool("promtool")?;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts.yaml");
+    let output = Command::new("promtool").args(["test", "rules"]).arg(&file).output().context("no promtool")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}
+
+fn runbooks() -> Result<()> {
+    let page = document("reasons.md")?.text;
+    let anchors: BTreeSet<_> = page.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).collect();
+    let anchors: BTreeSet<_> = anchors
+        .into_iter()
+        .map(|heading| heading.to_lowercase().replace(' ', "-").replace(|c: char| !c.is_alphanumeric() && c != '-', ""))
+        .collect();
+    let rules = document("prometheus-rules.yaml")?.text;
+    let runbooks: Vec<_> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: docs/reasons.md#")).collect();
+    ensure!(runbooks.len() == rules.matches("- alert: ").count() && !runbooks.is_empty(), "an alert has no runbook");
+    for runbook in runbooks {
+        ensure!(anchors.contains(runbook), "docs/reasons.md has no heading #{runbook}");
+    }
+    Ok(())
+}
+
 fn names() -> Result<()> {
     let compatible: Vec<_> =
         MetricId::ALL.iter().filter(|id| id.is_compatible()).map(|id| exposition_name(id.metric().id)).collect();
@@ -87,7 +143,7 @@ fn names() -> Result<()> {
         let rest = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
         rest.split([' ', '{']).next().unwrap_or_default().to_owned()
     };
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let own = page.lines().filter(|line| !compatible.contains(&name_of(line)) && seen.insert((*line).to_owned()));
     let own = own.collect::<Vec<_>>();
     ensure!(own.iter().any(|line| line.starts_with("pressure_stalled_ratio{")), "the page is not whole");
