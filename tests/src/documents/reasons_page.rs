@@ -18,7 +18,8 @@ Commands are for a root shell on the node: `kubectl debug node/NAME -it --image=
 Before a reboot save what it will erase: `dmesg -T > /var/tmp/dmesg`.
 
 **Alerts** are in [deploy/prometheus-rules.yaml](../deploy/prometheus-rules.yaml), each called `Node` and the reason: *critical* is to be looked at now,
-*warning* today, *info* is to know. The alert of an event lasts a quarter of an hour after the last one.
+*warning* today, *info* is to know. The alert of an event lasts a quarter of an hour after the last one; an event from before Prometheus first saw the
+agent has none.
 ";
 
 const HEALTHY: &str = "

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::monitor::system_stats::table::{MetricId, exposition_name};
+use npd_tests::documents::reasons::{Catalogue, Level};
 use npd_tests::documents::{self, Document};
 use npd_tests::node;
 use npd_tests::suite::{Suite, need};
@@ -18,6 +19,7 @@ pub(super) fn add(suite: &mut Suite) {
     suite.test("documents: the dashboard has a panel for every metric", dashboard);
     suite.test("documents: the dashboard asks for no metric that the agent does not have", dashboard_names);
     suite.test("documents: promtool takes the alert rules, and every shipped threshold is one", rules);
+    suite.test("documents: a reason has the one alert that the catalogue wants, or none", levels);
     suite.test("documents: alerts begin, wait and end as they should", alerts);
     suite.test("documents: every alert points to a heading of the reasons' page", runbooks);
     suite.test("documents: promtool has nothing to say about npd's own names", names);
@@ -105,6 +107,23 @@ fn rules() -> Result<()> {
     fs::write(folder.path().join("broken.yaml"), broken)?;
     let output = Command::new("promtool").args(["check", "rules"]).arg(folder.path().join("broken.yaml")).output()?;
     ensure!(!output.status.success(), "promtool takes anything");
+    Ok(())
+}
+
+fn levels() -> Result<()> {
+    let rules: Value = serde_saphyr::from_str(&document("prometheus-rules.yaml")?.text)?;
+    let groups = rules["groups"].as_array().context("no groups")?;
+    let alerts: Vec<_> = groups.iter().filter_map(|group| group["rules"].as_array()).flatten().collect();
+    for problem in Catalogue::read()?.problems {
+        let name = format!("Node{}", problem.reason);
+        let found: Vec<_> = alerts.iter().filter(|alert| alert["alert"] == name.as_str()).collect();
+        let levels: Vec<_> = found.iter().filter_map(|alert| alert["labels"]["severity"].as_str()).collect();
+        let wanted = Some(problem.alert.to_string()).filter(|_| problem.alert != Level::None);
+        ensure!(
+            levels == wanted.iter().map(String::as_str).collect::<Vec<_>>(),
+            "{name} is {levels:?}, not {wanted:?}"
+        );
+    }
     Ok(())
 }
 
