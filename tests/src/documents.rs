@@ -1,10 +1,13 @@
 //! Documents that are written from the table of metrics and from the shipped thresholds: the list of metrics, a dashboard
-//! and alert rules. `cargo xtask codegen` writes them, the tests say when that has to be done.
+//! and alert rules, and their copies for kustomize and Helm, which read nothing outside their own folder.
+//! `cargo xtask codegen` writes them, the tests say when that has to be done.
 
 mod dashboard;
 mod metrics_page;
+mod prometheus_rule;
 mod rules;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -22,14 +25,21 @@ pub struct Document {
 
 /// All files that are generated from the code.
 pub fn all() -> Result<Vec<Document>> {
-    let shipped = shipped()?;
+    let (dashboard, rules) = (dashboard::write()?, rules::write(&shipped()?)?);
+    let policy = binary::shipped_manifest("kustomize/base/admission-policy.yaml");
+    let policy = fs::read_to_string(&policy).with_context(|| format!("cannot read {}", policy.display()))?;
     let mut documents = vec![
         at("config/schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
         at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
         at("docs/metrics.md", metrics_page::write()),
-        at("deploy/grafana-dashboard.json", dashboard::write()?),
-        at("deploy/prometheus-rules.yaml", rules::write(&shipped)?),
+        at("deploy/kustomize/components/prometheus-operator/prometheus-rule.yaml", prometheus_rule::write(&rules)?),
+        at("deploy/kustomize/components/dashboards/grafana-dashboard.json", dashboard.clone()),
+        at("deploy/helm/npd/files/admission-policy.yaml", policy),
+        at("deploy/helm/npd/files/grafana-dashboard.json", dashboard.clone()),
+        at("deploy/helm/npd/files/prometheus-rules.yaml", rules.clone()),
+        at("deploy/grafana-dashboard.json", dashboard),
+        at("deploy/prometheus-rules.yaml", rules),
     ];
     for name in node::RECORDED {
         let path = node::recorded(name).join("metrics.prom");
