@@ -34,11 +34,10 @@ pub fn kustomize(overlay: &str) -> Result<Vec<Value>> {
 /// Renders an overlay with components of `deploy/kustomize/components`, as an overlay of a user's own would have it.
 pub fn kustomize_with(overlay: &str, components: &[&str]) -> Result<Vec<Value>> {
     let shipped = binary::shipped_manifest("kustomize").canonicalize().context("there is no deploy/kustomize")?;
-    let mut text = format!("resources:\n  - {}/overlays/{overlay}\ncomponents:\n", shipped.display());
-    for component in components {
-        text += &format!("  - {}/components/{component}\n", shipped.display());
-    }
-    kustomize_text(&text, &[])
+    let shipped = shipped.display();
+    let components: Vec<_> = components.iter().map(|name| format!("  - {shipped}/components/{name}")).collect();
+    let components = components.join("\n");
+    kustomize_text(&format!("resources:\n  - {shipped}/overlays/{overlay}\ncomponents:\n{components}\n"), &[])
 }
 
 /// Renders a `kustomization.yaml` that stands in a folder of its own with these files.

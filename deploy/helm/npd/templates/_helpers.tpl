@@ -96,12 +96,27 @@ none; "true" when a shell has to read it.
 {{- include "npd.extraArg" (list . "port") | default .Values.health.port -}}
 {{- end -}}
 
-{{/* The arguments but extraArgs, as a YAML list. A list of files may be empty; the agent wants none of its kind then. */}}
+{{/*
+The arguments but extraArgs, as a YAML list. A list of files may be empty; the agent wants none of its kind then.
+
+The counters that node-problem-detector ships are plugins there and log monitors with a threshold here. Values name them
+by the same paths.
+*/}}
 {{- define "npd.args" -}}
-{{- with .Values.settings.log_monitors }}
+{{- $counters := list "/config/docker-monitor-counter.json" "/config/kernel-monitor-counter.json" "/config/systemd-monitor-counter.json" -}}
+{{- $logs := default list .Values.settings.log_monitors -}}
+{{- $plugins := list -}}
+{{- range .Values.settings.custom_plugin_monitors -}}
+{{- if has . $counters -}}
+{{- $logs = append $logs . -}}
+{{- else -}}
+{{- $plugins = append $plugins . -}}
+{{- end -}}
+{{- end -}}
+{{- with $logs }}
 - --config.system-log-monitor={{ join "," . }}
 {{- end }}
-{{- with .Values.settings.custom_plugin_monitors }}
+{{- with $plugins }}
 - --config.custom-plugin-monitor={{ join "," . }}
 {{- end }}
 - --prometheus-address={{ .Values.settings.prometheus_address }}
