@@ -24,6 +24,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.test("agents: each understands its arguments, and its monitors are in the image or a ConfigMap", arguments);
+    suite.test("agents: the command of deliveryhero's chart is understood as it stands", old_command);
     suite.test("agents: the monitors that the chart's values bring are checked by `helm test`", checked);
     suite.test("agents: the kubelet asks where they listen, Prometheus where the metrics are", servers);
     suite.test("agents: what they keep outlives the container", state);
@@ -116,6 +117,18 @@ fn arguments() -> Result<()> {
     ensure!(args.hostname_override == NODE, "{args:?}");
     let args = parse(rendering::named("chart with bare")?)?;
     ensure!(args.hostname_override == NODE && args.state_dir == *"", "{args:?}");
+    Ok(())
+}
+
+fn old_command() -> Result<()> {
+    let line = "exec /node-problem-detector --logtostderr --config.system-log-monitor=/config/kernel-monitor.json,\
+                /config/docker-monitor.json  --prometheus-address=0.0.0.0 --prometheus-port=20257 \
+                --k8s-exporter-heartbeat-period=5m0s  --port 20526";
+    let container = json!({"command": ["/bin/sh", "-c", line], "env": []});
+    let args = Args::try_parse_from(["npd-agent".to_owned()].into_iter().chain(words(&container)?))?;
+    exporter(&args)?;
+    let files = args.check(|note| panic!("{note}"))?;
+    ensure!(files.len() == 2 && args.port == 20526, "{args:?}");
     Ok(())
 }
 
