@@ -1,4 +1,5 @@
-//! The admission policies of `deploy/kustomize/base`: what it lets an agent write and what it denies, by the policies' own expressions.
+//! The admission policies of `deploy/kustomize/base`: what they let an agent write and what they deny, by their own
+//! expressions.
 //!
 //! The expressions are evaluated as Kubernetes does it: a policy is asked when its resources and its `matchConditions`
 //! are met, variables see those above them, and what cannot be evaluated is denied (`failurePolicy: Fail`).

@@ -96,3 +96,14 @@ fn install_validator() -> Result<()> {
     fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
     put_program(&script, VALIDATOR)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_called_as_npm_calls_that_of_the_package() {
+        let name = PACKAGE.trim_start_matches('@').replace(['/', '@'], "-");
+        assert_eq!(FILE, format!("{name}.tgz"));
+    }
+}

@@ -114,15 +114,15 @@ by the same paths.
 {{- end -}}
 {{- end -}}
 {{- with $logs }}
-- --config.system-log-monitor={{ join "," . }}
+- {{ printf "--config.system-log-monitor=%s" (join "," .) | quote }}
 {{- end }}
 {{- with $plugins }}
-- --config.custom-plugin-monitor={{ join "," . }}
+- {{ printf "--config.custom-plugin-monitor=%s" (join "," .) | quote }}
 {{- end }}
-- --prometheus-address={{ .Values.settings.prometheus_address }}
+- {{ printf "--prometheus-address=%s" .Values.settings.prometheus_address | quote }}
 - --prometheus-port={{ int .Values.settings.prometheus_port }}
-- --k8s-exporter-heartbeat-period={{ .Values.settings.heartBeatPeriod }}
-- --address={{ .Values.health.address | default (ternary "127.0.0.1" "0.0.0.0" .Values.hostNetwork) }}
+- {{ printf "--k8s-exporter-heartbeat-period=%s" .Values.settings.heartBeatPeriod | quote }}
+- {{ printf "--address=%s" (.Values.health.address | default (ternary "127.0.0.1" "0.0.0.0" .Values.hostNetwork)) | quote }}
 - --port={{ int .Values.health.port }}
 - --kernel-source={{ .Values.kernelSource }}
 - --state-dir={{ ternary "/var/lib/npd" "" (ne .Values.stateDir "") }}
