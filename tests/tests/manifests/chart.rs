@@ -288,14 +288,14 @@ fn readme() -> Result<()> {
     let mut values = Vec::new();
     leaves("", &serde_saphyr::from_str(&text)?, &mut values);
     ensure!(values.len() > 60, "there are only {}", values.len());
-    for (key, value) in values {
+    let documented = |key: &str| text.contains(&format!("# {key} -- "));
+    for (leaf, value) in values {
         // `resources` and the like are documented as one.
-        let documented = |key: &str| text.contains(&format!("# {key} -- "));
-        let key = if documented(&key) { &*key } else { key.split('.').next().unwrap_or_default() };
+        let key = if documented(&leaf) { &*leaf } else { leaf.split('.').next().unwrap_or_default() };
         ensure!(documented(key), "values.yaml does not say what {key} is");
         let row = readme.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
         let row = row.with_context(|| format!("the README has no {key}"))?;
-        if !value.is_object() && !value.is_array() && key.contains('.') {
+        if key == leaf && !value.is_object() && !value.is_array() {
             let shown = format!("| `{value}` |");
             ensure!(row.contains(&shown), "the README shows another default of {key}: {row} instead of {shown}");
         }
