@@ -1,13 +1,15 @@
 //! Documents that are written from the table of metrics, the shipped configs and the catalogue of reasons: the list of
-//! metrics, what to do about each reason, a dashboard and alert rules. `cargo xtask codegen` writes them, the tests say when
-//! that has to be done.
+//! metrics, what to do about each reason, a dashboard and alert rules, and the copies of these for kustomize and Helm, which
+//! read nothing outside their own folder. `cargo xtask codegen` writes them, the tests say when that has to be done.
 
 mod dashboard;
 mod metrics_page;
+mod prometheus_rule;
 pub mod reasons;
 mod reasons_page;
 mod rules;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,15 +28,22 @@ pub struct Document {
 
 /// All files that are generated from the code.
 pub fn all() -> Result<Vec<Document>> {
-    let shipped = shipped()?;
+    let (dashboard, rules) = (dashboard::write()?, rules::write(&shipped()?)?);
+    let policy = binary::shipped_manifest("kustomize/base/admission-policy.yaml");
+    let policy = fs::read_to_string(&policy).with_context(|| format!("cannot read {}", policy.display()))?;
     let mut documents = vec![
         at("config/schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
         at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
         at("docs/metrics.md", metrics_page::write()),
         at("docs/reasons.md", reasons_page::write(&Catalogue::read()?)),
-        at("deploy/grafana-dashboard.json", dashboard::write()?),
-        at("deploy/prometheus-rules.yaml", rules::write(&shipped)?),
+        at("deploy/kustomize/components/prometheus-operator/prometheus-rule.yaml", prometheus_rule::write(&rules)?),
+        at("deploy/kustomize/components/dashboards/grafana-dashboard.json", dashboard.clone()),
+        at("deploy/helm/npd/files/admission-policy.yaml", policy),
+        at("deploy/helm/npd/files/grafana-dashboard.json", dashboard.clone()),
+        at("deploy/helm/npd/files/prometheus-rules.yaml", rules.clone()),
+        at("deploy/grafana-dashboard.json", dashboard),
+        at("deploy/prometheus-rules.yaml", rules),
     ];
     for name in node::RECORDED {
         let path = node::recorded(name).join("metrics.prom");

@@ -1,12 +1,13 @@
 //! Real kernel problems, and the built agent driven against them.
 //!
 //! What is in here is shared by the test programs of this crate and by `npd-bench`: [`agent`] starts and watches the
-//! agent as an operator would see it, [`apiserver`] is the cluster that it reports to, [`fault`] breaks the machine for a moment and mends it again, [`suite`] runs
+//! agent as an operator would see it, [`apiserver`] is the cluster that it reports to, [`deploy`] renders what a cluster is to run, [`fault`] breaks the machine for a moment and mends it again, [`suite`] runs
 //! the tests one by one and counts those that cannot run here. Nothing in here knows the agent's inside.
 
 pub mod agent;
 pub mod apiserver;
 pub mod binary;
+pub mod deploy;
 pub mod documents;
 pub mod fault;
 pub mod journald_namespace;

@@ -1,4 +1,5 @@
-//! `deploy/admission-policy.yaml`: what it lets an agent write and what it denies, by the policies' own expressions.
+//! The admission policies of `deploy/kustomize/base`: what they let an agent write and what they deny, by their own
+//! expressions.
 //!
 //! The expressions are evaluated as Kubernetes does it: a policy is asked when its resources and its `matchConditions`
 //! are met, variables see those above them, and what cannot be evaluated is denied (`failurePolicy: Fail`).
@@ -220,7 +221,7 @@ fn conditions(object: &mut Value) -> &mut Vec<Value> {
 }
 
 fn shipped() -> Result<(BTreeMap<String, Policy>, Vec<Binding>)> {
-    let text = fs::read_to_string(shipped_manifest("admission-policy.yaml"))?;
+    let text = fs::read_to_string(shipped_manifest("kustomize/base/admission-policy.yaml"))?;
     let (mut policies, mut bindings) = (BTreeMap::new(), Vec::new());
     for object in serde_saphyr::from_multiple(&text).context("cannot read the policy")? {
         match object {

@@ -428,7 +428,7 @@ fn tls_is_spoken_with_a_certificate_of_the_servers_own_authority() -> Result<()>
 #[test]
 fn what_no_rule_allows_is_forbidden_to_all_but_the_administrator() -> Result<()> {
     let server = ApiServer::with_node("node-a")?;
-    server.enforce(&fs::read_to_string(shipped_manifest("rbac.yaml"))?)?;
+    server.enforce(&fs::read_to_string(shipped_manifest("kustomize/base/rbac.yaml"))?)?;
     let mut client = Client::new(&server);
     assert_eq!(client.get(NODE)?.code, 200);
     let refused = client.send("DELETE", NODE, &[], "")?;
@@ -453,7 +453,7 @@ fn export(client: &Client) -> Result<Vec<u16>> {
 fn the_shipped_rules_are_what_an_exporter_needs_and_no_more() -> Result<()> {
     let server = ApiServer::with_node("node-a")?;
     let client = Client::new(&server);
-    server.enforce(&fs::read_to_string(shipped_manifest("rbac.yaml"))?)?;
+    server.enforce(&fs::read_to_string(shipped_manifest("kustomize/base/rbac.yaml"))?)?;
     assert_eq!(export(&client)?, [200, 200, 201, 200]);
     assert_eq!(server.unused_grants(), [""; 0]);
     let mut elsewhere = event("node-a.1");
@@ -474,7 +474,7 @@ fn the_shipped_rules_are_what_an_exporter_needs_and_no_more() -> Result<()> {
 fn the_shipped_rules_for_pod_events_add_what_these_need_and_no_more() -> Result<()> {
     let server = ApiServer::with_node("node-a")?;
     let client = Client::new(&server);
-    server.enforce(&fs::read_to_string(shipped_manifest("rbac-pod-events.yaml"))?)?;
+    server.enforce(&fs::read_to_string(shipped_manifest("kustomize/components/pod-events/rbac.yaml"))?)?;
     assert_eq!(client.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-a")?.code, 200);
     let mut of_pod = event("web-0.1");
     of_pod["involvedObject"] = json!({"kind": "Pod", "name": "web-0", "namespace": "kube-system"});

@@ -6,6 +6,7 @@
 
 mod debian;
 mod distribution;
+mod kubernetes;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub(crate) fn setup() -> Result<()> {
     note(&format!("BPF tool chain: {toolchain}"));
     install_test_programs(on_debian);
     unpack_test_programs(on_debian);
+    kubernetes::unpack_programs();
     if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
         // Without it the probes are linted for the host only.
         if let Err(error) = debian::install_clippy() {

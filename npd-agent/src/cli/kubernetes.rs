@@ -54,7 +54,7 @@ pub struct KubernetesArgs {
     cleanup_stale_conditions: bool,
 
     /// Tell a problem that comes from a pod, such as an OOM kill, with an event at the pod, too. Needs the right to list
-    /// pods and to write events in all namespaces (deploy/rbac-pod-events.yaml).
+    /// pods and to write events in all namespaces (deploy/kustomize/components/pod-events).
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
     pod_events: bool,
 

@@ -36,9 +36,9 @@ pub(crate) fn add(suite: &mut Suite) {
     test("the Node's Event of an OOM kill names the pod and the container", named);
     test("with --pod-events the Pod has an Event of its own", at_pod);
     test("only the metadata of this node's Pods is asked for, once", asked);
-    test("with --pod-events the grants of rbac.yaml and rbac-pod-events.yaml suffice, and each is used", grants);
+    test("with --pod-events the grants of the base and of pod-events suffice, and each is used", grants);
     test("a pod that the API server does not know is counted, and the Node's Event names its uid", unknown);
-    test("without --pod-events nobody asks for Pods, and the grants of rbac.yaml suffice", not_asked);
+    test("without --pod-events nobody asks for Pods, and the grants of the base suffice", not_asked);
 }
 
 /// Three agents, each with a kill of its own.
@@ -63,7 +63,8 @@ struct Seat {
 
 impl Scene {
     fn play() -> Result<Self> {
-        let both = fs::read_to_string(shipped_manifest("rbac-pod-events.yaml")).context("cannot read the manifest")?;
+        let both = fs::read_to_string(shipped_manifest("kustomize/components/pod-events/rbac.yaml"))
+            .context("cannot read the manifest")?;
         let both = format!("{}\n---\n{both}", rbac::manifest()?);
         Ok(Self {
             knows: Seat::take("--pod-events", &both, true)?,

@@ -14,12 +14,12 @@ use super::{App, NODE, monitor};
 
 pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim: &str, run: fn() -> Result<()>| suite.test(format!("rbac: {claim}"), run);
-    test("events and conditions need what rbac.yaml grants, and all of it", all_used);
+    test("events and conditions need what the base grants, and all of it", all_used);
 }
 
-/// deploy/rbac.yaml.
+/// The rights of deploy/kustomize/base.
 pub(crate) fn manifest() -> Result<String> {
-    let path = shipped_manifest("rbac.yaml");
+    let path = shipped_manifest("kustomize/base/rbac.yaml");
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
