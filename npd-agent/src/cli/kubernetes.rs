@@ -159,7 +159,8 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-#[cfg(all(test, feature = "kubernetes"))]
+#[cfg(test)]
+#[cfg(feature = "kubernetes")]
 mod tests {
     use super::{super::Args, *};
 

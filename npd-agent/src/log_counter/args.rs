@@ -216,7 +216,8 @@ fn duration(flag: &'static str, text: &str) -> Result<GoDuration, UsageError> {
     parse_duration(text).map_err(|source| UsageError::Duration { flag, text: text.to_owned(), source })
 }
 
-#[cfg(all(test, feature = "journald"))]
+#[cfg(test)]
+#[cfg(feature = "journald")]
 mod tests {
     use clap::CommandFactory as _;
 
