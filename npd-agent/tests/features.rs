@@ -102,6 +102,17 @@ fn a_config_is_refused_where_it_stands_only_where_its_part_is_missing() {
     }
 }
 
+/// With probes it would load them; what it says then is looked at where the kernel's tests are.
+#[test]
+#[cfg(not(feature = "ebpf"))]
+fn the_table_of_what_a_node_gives_ends_with_what_the_build_has() {
+    let built: Vec<_> = Feature::ALL.into_iter().filter(|part| part.is_built()).map(Feature::as_str).collect();
+    let built = if built.is_empty() { "none of the optional parts".to_owned() } else { built.join(", ") };
+    let text = text(&agent(&["features"]));
+    assert!(text.ends_with(&format!("\nbuilt with: {built}\n")), "{text}");
+    assert!(text.contains(&refusal(Feature::Ebpf)), "{text}");
+}
+
 #[test]
 fn log_counter_counts_without_the_journal() {
     let folder = tempfile::tempdir().unwrap();
