@@ -14,11 +14,11 @@ use anyhow::{Context as _, bail};
 #[path = "../xtask/src/toolchain.rs"]
 mod toolchain;
 
-use toolchain::{Compiler, Places, TARGET, Toolchain};
+use toolchain::{Compiler, Places, TARGET, Toolchain, WITHOUT_PROBES};
 
 const MISSING: &str = "\
 the eBPF probes cannot be built: no Rust compiler for BPF with a bpf-linker that fits it was found. \
-Run `cargo xtask setup` to install them, or build without probes: `cargo build -p npd-agent --no-default-features`";
+Run `cargo xtask setup` to install them, or build without probes: ";
 
 fn main() -> ExitCode {
     match run() {
@@ -42,7 +42,8 @@ fn run() -> anyhow::Result<()> {
 
     let out_dir = PathBuf::from(var("OUT_DIR")?);
     let target_dir = shared_target_dir(&out_dir).join("bpf");
-    let toolchain = Toolchain::find(&Places::from_env(), &out_dir).context(MISSING)?;
+    let toolchain =
+        Toolchain::find(&Places::from_env(), &out_dir).with_context(|| format!("{MISSING}{WITHOUT_PROBES}"))?;
     let arch = var("CARGO_CFG_TARGET_ARCH")?.into_string().unwrap_or_default();
 
     let mut command = cargo_build(&toolchain)?;

@@ -21,7 +21,7 @@ use crate::{
     kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
-        custom_plugin::{PluginMetrics, Plugins},
+        custom_plugin::Plugins,
         system_log::{SystemLog, Times},
         system_logs::{Before, SystemLogs},
         system_stats::{self, Monitors},
@@ -102,9 +102,8 @@ impl Agent {
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
         let (detector, state) = (Arc::new(detector), state.map(Arc::new));
-        let plugin_metrics = PluginMetrics::register(registry)?;
-        let plugins =
-            Plugins::new(Arc::clone(&detector), plugin_metrics, vitals.clone(), state.clone(), allow_insecure_plugins);
+        let (parts, kept) = (vitals.clone(), state.clone());
+        let plugins = Plugins::new(registry, Arc::clone(&detector), parts, kept, allow_insecure_plugins)?;
         Ok(Self {
             plugins,
             stats: Monitors::new(registry, Arc::clone(&detector))?,

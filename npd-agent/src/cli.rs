@@ -13,7 +13,13 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub use self::{klog::KlogArgs, kubernetes::KubernetesArgs};
 
-use crate::{config::ConfigFile, exporter::kubernetes::OverrideError, kernel::log::KernelSource, replay::Format};
+use crate::{
+    config::ConfigFile,
+    exporter::kubernetes::OverrideError,
+    feature::{Feature, NotBuilt},
+    kernel::log::KernelSource,
+    replay::Format,
+};
 
 /// What `--help` begins with.
 const ABOUT: &str =
@@ -249,6 +255,14 @@ pub enum UsageError {
         /// What it belongs to.
         part: &'static str,
     },
+    /// A flag of a part that this build lacks.
+    #[error("--{flag}: {missing}")]
+    Missing {
+        /// The flag, with its value where only that is of the part.
+        flag: &'static str,
+        /// The part.
+        missing: NotBuilt,
+    },
     /// Old and new flag at once.
     #[error("--{old} is deprecated and cannot be used with --{new}; use the latter alone")]
     Both {
@@ -280,6 +294,7 @@ impl Args {
     /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
     pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
         self.later.check()?;
+        self.check_parts()?;
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
         let mut either = |old: &[CommaList], new: &[CommaList], old_flag, new_flag| {
             if old.is_empty() {
@@ -313,6 +328,21 @@ impl Args {
             return Err(UsageError::NoMonitor);
         }
         Ok(configs)
+    }
+
+    /// Refuses what is asked of parts that this build lacks.
+    fn check_parts(&self) -> Result<(), UsageError> {
+        let asked = [
+            (!self.custom_plugin_monitors.is_empty(), "config.custom-plugin-monitor", Feature::CustomPlugin),
+            (!self.deprecated_custom_plugin_monitors.is_empty(), "custom-plugin-monitors", Feature::CustomPlugin),
+            (!self.system_stats_monitors.is_empty(), "config.system-stats-monitor", Feature::SystemStats),
+            (self.kernel_source == SourceArg::Ebpf, "kernel-source=ebpf", Feature::Ebpf),
+            (self.kernel_source == SourceArg::Journald, "kernel-source=journald", Feature::Journald),
+        ];
+        for (_, flag, feature) in asked.into_iter().filter(|(is_asked, ..)| *is_asked) {
+            feature.require().map_err(|missing| UsageError::Missing { flag, missing })?;
+        }
+        Ok(())
     }
 }
 

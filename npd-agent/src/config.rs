@@ -5,13 +5,22 @@
 //! each with file, line, column and JSON pointer, and warnings for what it silently ignores. A checked configuration
 //! holds compiled patterns and typed durations and cannot be wrong any more. Nothing here starts anything.
 
+#[cfg(feature = "custom-plugin")]
+pub mod custom_plugin;
+#[cfg(not(feature = "custom-plugin"))]
+#[path = "config/custom_plugin/absent.rs"]
 pub mod custom_plugin;
 mod decode;
 pub mod duration;
 pub mod json;
+mod monitor_kind;
 mod report;
 mod rfc3339;
 pub mod system_log;
+#[cfg(feature = "system-stats")]
+pub mod system_stats;
+#[cfg(not(feature = "system-stats"))]
+#[path = "config/system_stats/absent.rs"]
 pub mod system_stats;
 
 use std::fs::{File, FileType, OpenOptions};
@@ -21,9 +30,12 @@ use std::path::{Path, PathBuf};
 
 pub use self::custom_plugin::CustomPluginConfig;
 pub use self::duration::{DurationError, GoDuration, parse_duration};
+pub use self::monitor_kind::{MonitorKind, STATS_KEYS, guess};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
 pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
 pub use self::system_stats::SystemStatsConfig;
+
+pub(crate) use self::system_stats::conflicts;
 
 use crate::fnv;
 
@@ -37,17 +49,6 @@ pub struct ConfigFile {
     pub path: PathBuf,
     /// The monitor.
     pub monitor: MonitorKind,
-}
-
-/// What a config file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MonitorKind {
-    /// `--config.system-log-monitor`.
-    SystemLog,
-    /// `--config.custom-plugin-monitor`.
-    CustomPlugin,
-    /// `--config.system-stats-monitor`.
-    SystemStats,
 }
 
 /// All configuration there is, checked.
@@ -110,43 +111,6 @@ pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors>
     }
 }
 
-/// The monitor that a file is for, by its keys: those of a log monitor say where its lines come from.
-#[must_use]
-pub fn guess(path: &Path) -> MonitorKind {
-    let Ok(text) = read_text(path) else { return MonitorKind::SystemLog };
-    let Ok(document) = json::parse(&text) else { return MonitorKind::SystemLog };
-    let plugin = document.root().members().filter(|member| member.key.eq_ignore_ascii_case("plugin")).last();
-    let is_custom = |name| matches!(name, json::Kind::String(custom_plugin::PLUGIN | custom_plugin::HEALTH));
-    if plugin.is_some_and(|plugin| is_custom(plugin.value.kind())) {
-        return MonitorKind::CustomPlugin;
-    }
-    let has = |keys: &[&str]| document.root().members().any(|m| keys.iter().any(|key| m.key.eq_ignore_ascii_case(key)));
-    if !has(&["plugin", "rules"]) && has(system_stats::KEYS) {
-        MonitorKind::SystemStats
-    } else {
-        MonitorKind::SystemLog
-    }
-}
-
-/// The names that a file gives to other metrics than other files do.
-pub(crate) fn conflicts<'a>(
-    config: &'a SystemStatsConfig,
-    others: impl IntoIterator<Item = &'a SystemStatsConfig>,
-) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    for other in others {
-        for metric in &config.metrics {
-            let same = other.metrics.iter().find(|known| known.name == metric.name && known.id != metric.id);
-            errors.extend(same.map(|same| {
-                let of = format!("{}\" of \"{}", same.id.metric().id, other.path.display());
-                let problem = Problem::MetricTwice { name: metric.name.to_string(), of };
-                ConfigError { file: config.path.clone(), place: None, problem }
-            }));
-        }
-    }
-    errors
-}
-
 /// Reads the content of a file as [`load`] would.
 pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     let failed = |problem| ConfigError { file: path.to_owned(), place: None, problem };
@@ -192,6 +156,10 @@ impl Loaded {
             vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
         })?;
         let mut findings = report::Findings::default();
+        if let Err((at, missing)) = file.monitor.require(&document) {
+            findings.error(at, Problem::NotBuilt(missing));
+            return Err(findings.finish(path).0);
+        }
         let digest = digest(text);
         let is_good = match file.monitor {
             MonitorKind::SystemLog => system_log::read(path, &document, &mut findings)

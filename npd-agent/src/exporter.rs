@@ -1,5 +1,9 @@
 //! What carries statuses out of the agent.
 
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "exporter/kubernetes/absent.rs"]
 pub mod kubernetes;
 pub mod log;
 pub mod prometheus;

@@ -20,14 +20,6 @@ pub mod node_agents;
 pub mod repair;
 mod socket;
 pub mod systemd;
+mod verdict;
 
-/// What a check found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// All is well.
-    Healthy,
-    /// It is not, and how that shows.
-    Unhealthy(String),
-    /// Why nothing can be said.
-    CannotTell(String),
-}
+pub use self::verdict::Verdict;

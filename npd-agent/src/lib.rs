@@ -10,7 +10,12 @@ pub mod conditions;
 pub mod config;
 pub mod detector;
 pub mod exporter;
+pub mod feature;
 mod fnv;
+#[cfg(feature = "health-checks")]
+pub mod health;
+#[cfg(not(feature = "health-checks"))]
+#[path = "health/absent.rs"]
 pub mod health;
 pub mod http;
 pub mod kernel;
@@ -28,6 +33,7 @@ pub mod server;
 pub mod source;
 pub mod state;
 pub mod time;
+pub mod usage;
 pub mod vitals;
 
 /// An error and its causes in one line; what an error has said of its cause already is not said again.

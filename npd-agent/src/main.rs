@@ -24,6 +24,7 @@ use npd_agent::{
         log::LogExporter,
         prometheus::{self as metrics_page, PrometheusExporter},
     },
+    feature::Feature,
     http::{self, Limits},
     kernel::{
         log::{KernelLog, KernelLogOptions, Resume},
@@ -287,7 +288,9 @@ fn features(args: &Args) -> String {
         table.push_str(row.trim_end());
         table.push('\n');
     }
-    format!("{table}\nkernel log: {way}\n")
+    let built: Vec<_> = Feature::ALL.into_iter().filter(|part| part.is_built()).map(Feature::as_str).collect();
+    let built = if built.is_empty() { "none of the optional parts".to_owned() } else { built.join(", ") };
+    format!("{table}\nkernel log: {way}\nbuilt with: {built}\n")
 }
 
 fn log_errors(errors: &ConfigErrors) {

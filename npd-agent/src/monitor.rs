@@ -1,10 +1,18 @@
 //! What watches the node and turns what it sees into statuses.
 
+#[cfg(feature = "custom-plugin")]
+pub mod custom_plugin;
+#[cfg(not(feature = "custom-plugin"))]
+#[path = "monitor/custom_plugin/absent.rs"]
 pub mod custom_plugin;
 pub mod quote;
 pub mod recheck;
 pub mod system_log;
 pub mod system_logs;
+#[cfg(feature = "system-stats")]
+pub mod system_stats;
+#[cfg(not(feature = "system-stats"))]
+#[path = "monitor/system_stats/absent.rs"]
 pub mod system_stats;
 
 use std::sync::Arc;

@@ -28,13 +28,23 @@ pub(crate) struct Args {
 enum Stage {
     /// rustfmt has nothing to say
     Format,
-    /// clippy has nothing to say, with and without probes
+    /// clippy has nothing to say, also of builds that lack parts
     Lint,
     /// Unit and property tests, which need no root
     Unit,
     /// The built agent against this machine's kernel, as root
     Kernel,
 }
+
+/// The features of npd-agent that its default has, each with the one that implies it.
+const FEATURES: [(&str, Option<&str>); 6] = [
+    ("custom-plugin", None),
+    ("ebpf", None),
+    ("health-checks", None),
+    ("journald", Some("health-checks")),
+    ("kubernetes", None),
+    ("system-stats", None),
+];
 
 /// The sum of test programs' closing lines.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -91,16 +101,16 @@ impl Stage {
                 step.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))?;
                 step.done();
                 lint_for_bpf()?;
-                let step = Step::loud("lint without probes");
-                let without =
-                    ["clippy", "--package", "npd-agent", "--no-default-features", "--all-targets", "--", "-Dwarnings"];
-                step.run(cargo().args(without))?;
-                step.done();
+                lint_without_parts()?;
             }
             Self::Unit => {
                 let step = Step::loud("unit and property tests");
                 let unit = ["test", "--workspace", "--exclude", "npd-tests", "--no-fail-fast"];
                 step.watch(cargo().args(unit), |line| tally.count(line))?;
+                step.done();
+                let step = Step::loud("what a build without parts says");
+                let none = ["test", "--package", "npd-agent", "--no-default-features", "--test", "features"];
+                step.watch(cargo().args(none), |line| tally.count(line))?;
                 step.done();
             }
             Self::Kernel => {
@@ -154,6 +164,31 @@ fn lint_for_bpf() -> Result<()> {
     Ok(())
 }
 
+/// Builds without anything, with one part alone, and with all parts but one.
+fn lint_without_parts() -> Result<()> {
+    let step = Step::loud("lint without parts");
+    let lint = |features: &str, targets: &[&str]| {
+        println!("   with {}", if features.is_empty() { "nothing" } else { features });
+        let mut command = cargo();
+        command.args(["clippy", "--package", "npd-agent", "--no-default-features", "--features", features]);
+        step.run(command.args(targets).args(["--quiet", "--", "-Dwarnings"]))
+    };
+    lint("", &["--all-targets"])?;
+    for (feature, _) in FEATURES {
+        lint(feature, &[])?;
+    }
+    for (without, implied_by) in FEATURES {
+        lint(&all_but(without, implied_by), &[])?;
+    }
+    step.done();
+    Ok(())
+}
+
+fn all_but(without: &str, implied_by: Option<&str>) -> String {
+    let rest = FEATURES.map(|(feature, _)| feature).into_iter();
+    rest.filter(|feature| *feature != without && Some(*feature) != implied_by).collect::<Vec<_>>().join(",")
+}
+
 // === impl Tally ===
 
 impl Tally {
@@ -183,6 +218,15 @@ mod tests {
             tally.count(line);
         }
         tally
+    }
+
+    #[test]
+    fn every_feature_is_left_out_once_with_what_implies_it() {
+        let default: Vec<_> = FEATURES.iter().map(|(feature, _)| format!("{feature:?}")).collect();
+        let default = format!("\ndefault = [{}]\n", default.join(", "));
+        assert!(include_str!("../../npd-agent/Cargo.toml").contains(&default), "npd-agent has other features");
+        assert_eq!(all_but("ebpf", None), "custom-plugin,health-checks,journald,kubernetes,system-stats");
+        assert_eq!(all_but("journald", Some("health-checks")), "custom-plugin,ebpf,kubernetes,system-stats");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use std::process::{Command, Stdio};
 /// The target the probes are built for. Node agents run on little-endian machines only.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
+/// What builds an agent without probes: everything else is in it.
+pub(crate) const WITHOUT_PROBES: &str =
+    "cargo build -p npd-agent --no-default-features --features custom-plugin,health-checks,kubernetes,system-stats";
+
 /// A rustc that can make BPF code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Compiler {

@@ -8,7 +8,11 @@ use super::{UsageError, go_bool};
 use crate::{
     config::GoDuration,
     exporter::kubernetes::{ApiServer, KubernetesOptions},
+    feature::Feature,
 };
+
+/// Whether the exporter is on when nothing is said: wherever it can be.
+const DEFAULT: &str = if Feature::Kubernetes.is_built() { "true" } else { "false" };
 
 /// node-problem-detector's flags of its Kubernetes exporter, and ours beside them.
 #[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
@@ -16,7 +20,7 @@ use crate::{
 #[command(next_help_heading = "Kubernetes")]
 pub struct KubernetesArgs {
     /// Report to the Kubernetes API server: problems as events, conditions at the Node.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = DEFAULT, default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub enable_k8s_exporter: bool,
 
     /// The API server, when it is not the one of the cluster that the agent is a pod of, as a URI such as
@@ -24,57 +28,75 @@ pub struct KubernetesArgs {
     /// default true), `auth` (a kubeconfig to use instead, with its server), `useServiceAccount` (use the pod's token all
     /// the same) and `insecure` (do not check the server's certificate). Tokens are read anew when they change.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "URI")]
-    apiserver_override: String,
+    pub apiserver_override: String,
 
     /// How long to wait for the API server and the Node at the start before the rest begins without them. Problems are
     /// looked for from the first moment on; what is found meanwhile is kept.
     #[arg(long, default_value = "5m", value_parser = span, value_name = "DURATION")]
-    apiserver_wait_timeout: Duration,
+    pub apiserver_wait_timeout: Duration,
 
     /// How often to ask meanwhile.
     #[arg(long, default_value = "5s", value_parser = positive_span, value_name = "DURATION")]
-    apiserver_wait_interval: Duration,
+    pub apiserver_wait_interval: Duration,
 
     /// How often all conditions are sent although none has changed.
     #[arg(long, default_value = "5m", value_parser = heartbeat, value_name = "DURATION")]
-    k8s_exporter_heartbeat_period: Duration,
+    pub k8s_exporter_heartbeat_period: Duration,
 
     /// Send events.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
-    k8s_exporter_write_events: bool,
+    pub k8s_exporter_write_events: bool,
 
     /// Send conditions.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
-    k8s_exporter_update_node_conditions: bool,
+    pub k8s_exporter_update_node_conditions: bool,
 
     /// Remove condition types from the Node that this agent had set and whose config is gone. Which ones are its own it
     /// keeps in the Node's annotation `npd-agent/condition-types`. False leaves them for ever, as node-problem-detector
     /// does; needed when two agents with different configs share a node.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
-    cleanup_stale_conditions: bool,
+    pub cleanup_stale_conditions: bool,
 
     /// Tell a problem that comes from a pod, such as an OOM kill, with an event at the pod, too. Needs the right to list
     /// pods and to write events in all namespaces (deploy/kustomize/components/pod-events).
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
-    pod_events: bool,
+    pub pod_events: bool,
 
     /// The namespace of events about the node. `kubectl describe node` shows them from any.
     #[arg(long, default_value = "", hide_default_value = true, value_parser = namespace, value_name = "NAMESPACE")]
-    event_namespace: String,
+    pub event_namespace: String,
 
     /// Requests a second that the API server gets at most; 0 means 5, a negative number sets no limit.
     #[arg(long, default_value = "500", allow_negative_numbers = true, value_parser = rate, value_name = "NUMBER")]
-    kube_api_qps: f32,
+    pub kube_api_qps: f32,
 
     /// Requests at once; 0 means 10.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(..=1_000_000), value_name = "NUMBER")]
-    kube_api_burst: u32,
+    pub kube_api_burst: u32,
 }
 
 // === impl KubernetesArgs ===
 
 impl KubernetesArgs {
+    /// Nothing: a build without the exporter has it off, and refuses to have it on.
+    #[cfg(not(feature = "kubernetes"))]
+    pub fn check(
+        &self,
+        _: &str,
+        mut tell: impl FnMut(&str),
+    ) -> Result<Option<(KubernetesOptions, ApiServer)>, UsageError> {
+        let missing = crate::feature::NotBuilt(Feature::Kubernetes);
+        if self.enable_k8s_exporter {
+            return Err(UsageError::Missing { flag: "enable-k8s-exporter", missing });
+        }
+        if !self.apiserver_override.is_empty() {
+            tell(&format!("Flag --apiserver-override has no effect: {missing}."));
+        }
+        Ok(None)
+    }
+
     /// What the exporter is to do, and where; nothing when it is off. What has no effect is told to `tell`.
+    #[cfg(feature = "kubernetes")]
     pub fn check(
         &self,
         node: &str,
@@ -138,6 +160,7 @@ fn namespace(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "kubernetes")]
 mod tests {
     use super::{super::Args, *};
 

@@ -26,6 +26,7 @@ fn comma_lists_are_csv() {
     }
 }
 
+#[cfg(feature = "system-stats")]
 #[test]
 fn lists_are_repeatable_and_of_single_values_the_last_counts() {
     let args = parse(&[
@@ -52,6 +53,7 @@ fn booleans_are_gos() {
     assert!(Args::try_parse_from(["npd-agent", "--enable-k8s-exporter=maybe"]).is_err());
 }
 
+#[cfg(feature = "custom-plugin")]
 #[test]
 fn the_deprecated_flags_move_and_say_so() {
     let checked = |args: &[&str]| {

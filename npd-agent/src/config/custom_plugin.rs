@@ -20,6 +20,7 @@ use self::raw::{RawCustomPlugin, RawSettings};
 use super::decode::{Decode, Field, Optional};
 use super::duration::parse_duration;
 use super::json::{Document, Value};
+use super::monitor_kind::{HEALTH, PLUGIN};
 use super::report::{Findings, Problem};
 use super::system_log::{ConditionDefinition, Conditions, Effect};
 use crate::health::built_in::BuiltIn;
@@ -106,9 +107,6 @@ pub enum CheckConfig {
     },
 }
 
-/// The names of the plugin in a file: rules that run programs, and rules that name checks of the agent's own.
-pub(super) const PLUGIN: &str = "custom";
-pub(super) const HEALTH: &str = "health";
 const PLUGINS: &[&str] = &[PLUGIN, HEALTH];
 
 /// Reads a file's document. Nothing when there are errors among the findings.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use self::words::{Chain, Excerpt, Listed, Meant, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
 use super::duration::DurationError;
 use super::json::{Kind, Member, Position, Value};
+use crate::feature::NotBuilt;
 use crate::rules::{PatternError, TemplateError};
 
 /// Everything that is wrong with the configuration files; npd does not start with any of it.
@@ -84,6 +85,9 @@ pub enum Problem {
     /// Null in an array of objects. A rule of nothing would match every line.
     #[error("is null, must be {0}")]
     Null(&'static str),
+    /// This build cannot do what the file wants.
+    #[error(transparent)]
+    NotBuilt(NotBuilt),
     /// No plugin is named.
     #[error("\"plugin\" is missing, allowed is {}", Listed(.0))]
     PluginMissing(&'static [&'static str]),

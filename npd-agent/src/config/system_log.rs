@@ -12,8 +12,8 @@
 
 mod conditions;
 mod input;
-mod raw;
-mod rule;
+pub(super) mod raw;
+pub(super) mod rule;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,6 @@ use std::time::Duration;
 pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
 
 pub(in crate::config) use self::conditions::Conditions;
-pub(in crate::config) use self::raw::RawCondition;
-pub(in crate::config) use self::rule::{RuleHead, check_label, check_span};
 
 use self::raw::RawSystemLog;
 use self::rule::RuleContext;

@@ -21,8 +21,9 @@ use self::raw::{RawModule, RawSection, RawSystemStats};
 use super::decode::{Decode, Field, List, nearest};
 use super::duration::parse_duration;
 use super::json::{self, Document, Value};
-use super::report::{Findings, Notice, Problem};
-use super::system_log::{ConditionDefinition, Conditions, Effect, check_span};
+use super::report::{ConfigError, Findings, Notice, Problem};
+use super::system_log::rule::check_span;
+use super::system_log::{ConditionDefinition, Conditions, Effect};
 use crate::monitor::system_stats::table::{MetricId, Section, exposition_name};
 use crate::source::line_format::Extractor;
 
@@ -277,6 +278,25 @@ impl std::fmt::Display for Bound {
             Self::Below(bound) => write!(f, "below {bound}"),
         }
     }
+}
+
+/// The names that a file gives to other metrics than other files do.
+pub(crate) fn conflicts<'a>(
+    config: &'a SystemStatsConfig,
+    others: impl IntoIterator<Item = &'a SystemStatsConfig>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    for other in others {
+        for metric in &config.metrics {
+            let same = other.metrics.iter().find(|known| known.name == metric.name && known.id != metric.id);
+            errors.extend(same.map(|same| {
+                let of = format!("{}\" of \"{}", same.id.metric().id, other.path.display());
+                let problem = Problem::MetricTwice { name: metric.name.to_string(), of };
+                ConfigError { file: config.path.clone(), place: None, problem }
+            }));
+        }
+    }
+    errors
 }
 
 #[cfg(test)]

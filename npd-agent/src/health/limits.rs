@@ -14,6 +14,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::Verdict;
+use crate::usage::{Usage, open_files, threads};
 
 /// A share of a limit in percent, from 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -23,15 +24,6 @@ pub struct Percent(f64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no share: it must be a number from 0 to 100")]
 pub struct PercentError(String);
-
-/// How much of a table is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Entries in use.
-    pub used: u64,
-    /// Entries that there can be; 0 where there is no limit.
-    pub limit: u64,
-}
 
 /// Why a usage is not known.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +67,9 @@ pub async fn inodes(path: &Path, threshold: Percent, within: Duration) -> Verdic
 fn judge(what: &str, usage: Result<Usage, UsageError>, threshold: Percent) -> Verdict {
     match usage {
         Err(error) => Verdict::CannotTell(format!("{what}: {error}")),
-        Ok(usage) if usage.share() < threshold => Verdict::Healthy,
-        Ok(Usage { used, limit }) => {
-            let share = Usage { used, limit }.share();
+        Ok(usage) if Percent::of(usage) < threshold => Verdict::Healthy,
+        Ok(usage @ Usage { used, limit }) => {
+            let share = Percent::of(usage);
             Verdict::Unhealthy(format!("{used} of {limit} {what} are in use: {share}, the threshold is {threshold}"))
         }
     }
@@ -103,19 +95,6 @@ fn files_usage(proc: &Path) -> Result<Usage, UsageError> {
     open_files(&text).ok_or(UsageError::Number { path, text })
 }
 
-/// The threads of all namespaces, of /proc/loadavg: `0.20 0.18 0.12 1/80 11206`, running and all.
-pub(crate) fn threads(loadavg: &str) -> Option<u64> {
-    loadavg.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
-}
-
-/// The open files of the node, of /proc/sys/fs/file-nr: `1184 0 9223372036854775807`, allocated, free (0 since 2.6), the
-/// most.
-pub(crate) fn open_files(file_nr: &str) -> Option<Usage> {
-    let numbers: Vec<u64> = file_nr.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
-    let [allocated, free, limit] = numbers[..] else { return None };
-    Some(Usage { used: allocated.saturating_sub(free), limit })
-}
-
 fn inodes_usage(path: &Path) -> Result<Usage, UsageError> {
     let stat =
         rustix::fs::statvfs(path).map_err(|error| UsageError::Read { path: path.to_owned(), source: error.into() })?;
@@ -135,17 +114,15 @@ fn parse(path: &Path, text: &str) -> Result<u64, UsageError> {
     text.parse().map_err(|_| UsageError::Number { path: path.to_owned(), text: text.to_owned() })
 }
 
-// === impl Usage ===
+// === impl Percent ===
 
-impl Usage {
+impl Percent {
     /// The share that is in use; without a limit nothing is.
     #[must_use]
-    pub fn share(self) -> Percent {
-        if self.limit == 0 { Percent(0.0) } else { Percent(self.used as f64 / self.limit as f64 * 100.0) }
+    pub fn of(usage: Usage) -> Self {
+        if usage.limit == 0 { Self(0.0) } else { Self(usage.used as f64 / usage.limit as f64 * 100.0) }
     }
 }
-
-// === impl Percent ===
 
 impl FromStr for Percent {
     type Err = PercentError;
@@ -244,7 +221,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_limit_nothing_is_used_up() {
-        assert_eq!(Usage { used: 5, limit: 0 }.share(), Percent(0.0));
+        assert_eq!(Percent::of(Usage { used: 5, limit: 0 }), Percent(0.0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::Log;
 use crate::{
     cli::KlogArgs,
     config::duration::{DurationError, GoDuration, parse_duration},
+    feature::{Feature, NotBuilt},
     rules::{Pattern, PatternError},
     source::{
         go_layout::Layout,
@@ -138,6 +139,9 @@ pub enum UsageError {
         /// What is wrong.
         source: PatternError,
     },
+    /// A source that this build cannot read.
+    #[error("--source=journald: {0}; --source=kmsg and --source=file are there")]
+    NotBuilt(#[from] NotBuilt),
     /// Which entries?
     #[error("--journald-source is empty: it must name the identifier (SYSLOG_IDENTIFIER) of the entries to count")]
     NoIdentifier,
@@ -176,6 +180,7 @@ impl Args {
     fn log(&self) -> Result<Log, UsageError> {
         let path = Some(&self.log_path).filter(|path| !path.is_empty()).map(PathBuf::from);
         match self.source {
+            Source::Journald if !Feature::Journald.is_built() => Err(NotBuilt(Feature::Journald).into()),
             Source::Journald if self.journald_source.is_empty() => Err(UsageError::NoIdentifier),
             Source::Journald => Ok(Log::Journald { folder: path, identifier: self.journald_source.clone() }),
             Source::Kmsg => Ok(Log::Kmsg(path.unwrap_or_else(|| "/dev/kmsg".into()))),
@@ -212,6 +217,7 @@ fn duration(flag: &'static str, text: &str) -> Result<GoDuration, UsageError> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "journald")]
 mod tests {
     use clap::CommandFactory as _;
 

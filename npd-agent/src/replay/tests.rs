@@ -90,6 +90,7 @@ fn the_form_of_a_log_is_told_by_its_first_line() {
     }
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn an_export_of_the_journal_is_read_with_its_filter() {
     let config = r#"{"plugin": "journald", "pluginConfig": {"source": "dockerd"}, "source": "docker-monitor",
@@ -115,6 +116,7 @@ fn an_export_of_the_journal_is_read_with_its_filter() {
 }
 
 /// Five restarts of the kubelet, as the process `pid` tells of them.
+#[cfg(feature = "journald")]
 fn restarts(pid: u32) -> Vec<u8> {
     let restart = |number: u64| {
         format!(
@@ -127,6 +129,7 @@ fn restarts(pid: u32) -> Vec<u8> {
     (1..=5).map(restart).collect::<String>().into_bytes()
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn what_systemd_says_about_a_unit_is_replayed_and_what_others_say_about_it_is_not() {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/systemd-monitor-counter.json");
@@ -139,6 +142,7 @@ fn what_systemd_says_about_a_unit_is_replayed_and_what_others_say_about_it_is_no
     assert_eq!(sum, Replayed { lines: 55, records: 5, unreadable: 0, matches: 0 });
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn a_field_of_an_export_may_have_several_values_and_come_with_its_length() {
     let config = r#"{"plugin": "journald", "pluginConfig": {"source": "two\nlines"}, "source": "odd-monitor",

@@ -12,35 +12,22 @@
 //! late (0.3 to 0.44 s measured), though it is there within a millisecond or two for who calls
 //! [`JournalTail::read`] unasked.
 
-use std::{
-    io,
-    ops::ControlFlow,
-    os::fd::{AsFd, BorrowedFd},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::path::PathBuf;
 
-pub(crate) use self::filter::Filter;
-use self::{
-    cursor::Origin,
-    folders::{Folders, Root},
-    follow::Follow,
-};
 pub use self::{
     cursor::{Cursor, CursorError},
-    entry::Entry,
-    filter::JournalFilter,
+    filter::{Filter, JournalFilter},
+    tail::{JournalError, JournalTail},
 };
-use crate::time::{Now, Timestamp};
+use crate::time::Timestamp;
 
-mod cursor;
-mod entry;
-mod file;
-mod files;
+pub mod cursor;
 mod filter;
-mod folders;
-mod follow;
+#[cfg(feature = "journald")]
+mod tail;
+#[cfg(not(feature = "journald"))]
+#[path = "journal/absent.rs"]
+mod tail;
 
 /// Where to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +38,27 @@ pub enum Start {
     Since(Timestamp),
 }
 
-/// A journal that is being followed.
-#[derive(Debug)]
-pub struct JournalTail {
-    follow: Follow<Folders>,
+/// One entry that passed the filter.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// MESSAGE as it was written: any bytes, several lines perhaps, up to 2 MiB. Empty where there is none.
+    pub message: &'a [u8],
+    /// When journald took it (`__REALTIME_TIMESTAMP`).
+    pub at: Timestamp,
+    /// PRIORITY: 0 (emergency) to 7 (debug).
+    pub priority: Option<u8>,
+    /// SYSLOG_FACILITY.
+    pub facility: Option<u8>,
+    /// SYSLOG_IDENTIFIER.
+    pub identifier: Option<&'a str>,
+    /// _SYSTEMD_UNIT; of what systemd itself says about a unit, that unit.
+    pub unit: Option<&'a str>,
+    /// _TRANSPORT.
+    pub transport: Option<&'a str>,
+    /// _PID.
+    pub pid: Option<u32>,
+    /// Which entry it is; its Display is what [`Start::Cursor`] takes.
+    pub cursor: Cursor,
 }
 
 /// What one [`JournalTail::read`] did.
@@ -76,81 +80,3 @@ pub struct JournalState {
     /// How many journal files are open.
     pub files: usize,
 }
-
-/// Why the journal cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The place to begin is no cursor.
-    #[error("cannot go on at {cursor:?}")]
-    Cursor {
-        /// The text.
-        cursor: String,
-        /// What is wrong with it.
-        source: CursorError,
-    },
-    /// The system has no inotify left for us.
-    #[error("cannot watch the journal's folders")]
-    Watch {
-        /// The system's reason.
-        source: io::Error,
-    },
-}
-
-// === impl JournalTail ===
-
-impl JournalTail {
-    /// Follows the folder `path` and its subfolders of machines, or the system's journal in /var/log and /run/log.
-    ///
-    /// A folder that does not exist is waited for. A namespace's folder is followed when it is given as `path`.
-    pub fn open(path: Option<PathBuf>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
-        let roots = path.map_or_else(Root::system, |path| vec![Root::new(path)]);
-        let origin = match start {
-            Start::Cursor(cursor) => match cursor.parse() {
-                Ok(cursor) => Origin::After(cursor),
-                Err(source) => return Err(JournalError::Cursor { cursor, source }),
-            },
-            // journald counts microseconds: the first one that is not earlier.
-            Start::Since(at) => Origin::Since(at.unix_nanos().max(0).cast_unsigned().div_ceil(1000)),
-        };
-        let filter = Arc::new(Filter::new(filter));
-        let folders = Folders::new(roots, filter).map_err(|source| JournalError::Watch { source })?;
-        Ok(Self { follow: Follow::new(folders, origin) })
-    }
-
-    /// Gives all entries that are there to `entry`, oldest first, until it breaks off.
-    ///
-    /// It may be called at any time; it is due when [`Self::as_fd`] is readable or [`Self::timeout`] has passed.
-    pub fn read(&mut self, entry: &mut dyn FnMut(&Entry<'_>) -> ControlFlow<()>) -> ReadOutcome {
-        self.follow.read(Now::read().mono, entry)
-    }
-
-    /// When to read although nothing happened; usually never.
-    #[must_use]
-    pub fn timeout(&self) -> Option<Duration> {
-        self.follow.timeout()
-    }
-
-    /// The cursor to go on behind: that of the last entry given, or the one begun with.
-    #[must_use]
-    pub fn position(&self) -> Option<Cursor> {
-        self.follow.position()
-    }
-
-    /// What is followed, as of the last [`Self::read`].
-    #[must_use]
-    pub fn state(&self) -> JournalState {
-        let (following, waiting_for) = self.follow.folders().places();
-        let (following, waiting_for) = (following.to_vec(), waiting_for.to_vec());
-        JournalState { following, waiting_for, files: self.follow.files() }
-    }
-}
-
-impl AsFd for JournalTail {
-    /// Readable when something may have come.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.follow.folders().as_fd()
-    }
-}
-
-#[cfg(test)]
-mod tests;

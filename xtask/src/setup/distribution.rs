@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::debian;
+use crate::toolchain::WITHOUT_PROBES;
 
 /// The parts of os-release(5) that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,8 +56,9 @@ impl Distribution {
         }
         advice += "    rustup toolchain install nightly --component rust-src\n";
         advice += "    cargo install cargo-binstall && cargo binstall bpf-linker\n";
-        advice +=
-            "\n  no probes; the agent then reads /dev/kmsg only:\n    cargo build -p npd-agent --no-default-features\n";
+        advice += "\n  no probes; the agent then reads /dev/kmsg only:\n    ";
+        advice += WITHOUT_PROBES;
+        advice.push('\n');
         advice
     }
 }
@@ -86,7 +88,7 @@ mod tests {
         for os_release in ["ID=debian", "ID=fedora", "ID=arch", "ID=nixos", ""] {
             for has_rustup in [true, false] {
                 let advice = Distribution::parse(os_release).advice(has_rustup);
-                assert!(advice.ends_with("cargo build -p npd-agent --no-default-features\n"), "{advice}");
+                assert!(advice.ends_with(&format!("{WITHOUT_PROBES}\n")), "{advice}");
             }
         }
     }

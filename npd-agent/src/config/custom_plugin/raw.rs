@@ -3,7 +3,7 @@
 use crate::config::decode::{Decode, Field, List, Optional, object};
 use crate::config::json::{Kind, Value};
 use crate::config::report::Findings;
-use crate::config::system_log::RawCondition;
+use crate::config::system_log::raw::RawCondition;
 
 /// The whole file.
 #[derive(Default)]

@@ -129,6 +129,7 @@ fn node_problem_detector_takes_it_and_so_do_we() {
     accept(r#"{"plugin":"kmsg","rule\u017f":[]}"#);
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn each_error_of_a_setting_says_where_it_is_and_what_is_allowed() {
     for (text, error) in [

@@ -4,7 +4,8 @@ use super::raw::RawAlert;
 use super::{Alert, Bound, Effect};
 use crate::config::decode::Field;
 use crate::config::report::{Declared, Findings, Problem};
-use crate::config::system_log::{Conditions, check_label, check_span};
+use crate::config::system_log::Conditions;
+use crate::config::system_log::rule::{check_label, check_span};
 use crate::monitor::system_stats::table::Metric;
 
 /// What an alert is checked against.

@@ -3,8 +3,10 @@
 use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
 use crate::config::json::{Kind, Value};
 use crate::config::report::{Findings, Notice, Problem};
-use crate::config::system_log::RawCondition;
+use crate::config::system_log::raw::RawCondition;
 use crate::monitor::system_stats::table::Section;
+
+pub use crate::config::monitor_kind::STATS_KEYS as KEYS;
 
 /// The whole file.
 #[derive(Default)]
@@ -58,27 +60,6 @@ pub(super) struct RawAlert<'d> {
     pub(super) condition: Field<'d, &'d str>,
     pub(super) labels: Map<'d>,
 }
-
-/// The keys of a file. Those after `procPath` are not node-problem-detector's.
-pub const KEYS: &[&str] = &[
-    "cpu",
-    "disk",
-    "host",
-    "memory",
-    "osFeature",
-    "net",
-    "invokeInterval",
-    "procPath",
-    "pressure",
-    "limits",
-    "tasks",
-    "vm",
-    "hardware",
-    "clock",
-    "source",
-    "conditions",
-    "metricsReporting",
-];
 
 /// The keys of most sections.
 pub const SECTION_KEYS: &[&str] = &["metricsConfigs"];

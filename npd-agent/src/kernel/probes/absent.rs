@@ -8,7 +8,10 @@ use std::{
 use npd_common::Kind;
 
 use super::{PROBES, ProbeReport, ProbeState};
-use crate::kernel::{format::Layout, tail::Ring};
+use crate::{
+    feature::{Feature, NotBuilt},
+    kernel::{format::Layout, tail::Ring},
+};
 
 /// Never made.
 pub struct Probes(Infallible);
@@ -20,7 +23,7 @@ pub struct Counters(Infallible);
 impl Probes {
     /// Says that this build has no probes.
     pub fn load(_ring_size: u32, _diagnostics: bool) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
-        Err(PROBES.map(|probe| probe.report(ProbeState::Unsupported, "this agent was built without probes")).to_vec())
+        Err(PROBES.map(|probe| probe.report(ProbeState::Unsupported, NotBuilt(Feature::Ebpf).to_string())).to_vec())
     }
 
     /// Never called.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus::Registry;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -76,16 +77,20 @@ struct Known {
 
 impl Plugins {
     /// None yet. Programs that others than root can change are refused, unless they are allowed.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// When the registry has such metrics already.
     pub fn new(
+        registry: &Registry,
         detector: Arc<Detector>,
-        metrics: PluginMetrics,
         vitals: Vitals,
         state: Option<Arc<StateDir>>,
         allow_insecure: bool,
-    ) -> Self {
+    ) -> prometheus::Result<Self> {
+        let metrics = PluginMetrics::register(registry)?;
         let (children, running) = (Children::default(), Vec::new());
-        Self { detector, metrics, vitals, state, allow_insecure, children, running, reaps: false }
+        Ok(Self { detector, metrics, vitals, state, allow_insecure, children, running, reaps: false })
     }
 
     /// Starts the monitor of a config file. All its rules run at once, and then again and again.

@@ -7,8 +7,8 @@ use super::{
     table::MetricId,
 };
 use crate::{
-    health::limits::{self, Usage},
     time::Monotonic,
+    usage::{self, Usage},
 };
 
 /// The collector of `limits`.
@@ -27,15 +27,15 @@ impl Collector for Limits {
 }
 
 fn files(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let usage = limits::open_files(&node.proc("sys/fs/file-nr")?);
-    let Usage { used, limit } = usage.ok_or_else(|| node.lacks("sys/fs/file-nr", "three numbers"))?;
+    let used = usage::open_files(&node.proc("sys/fs/file-nr")?);
+    let Usage { used, limit } = used.ok_or_else(|| node.lacks("sys/fs/file-nr", "three numbers"))?;
     add(out, "open_files", used, limit);
     Ok(())
 }
 
 /// Every thread has a number of its own.
 fn tasks(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let threads = limits::threads(&node.proc("loadavg")?);
+    let threads = usage::threads(&node.proc("loadavg")?);
     let threads = threads.ok_or_else(|| node.lacks("loadavg", "number of threads"))?;
     for (limit, file) in [("pids", "sys/kernel/pid_max"), ("threads", "sys/kernel/threads-max")] {
         if let Some(most) = node.proc_number(file) {

@@ -33,7 +33,7 @@ pub struct CursorError;
 
 /// Where reading a file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub enum Origin {
     /// With the first entry of this wall time, microseconds.
     Since(u64),
     /// Behind this entry, or where it would stand.
@@ -72,7 +72,8 @@ impl Cursor {
     /// Whether the other one is this entry or a copy of it.
     ///
     /// Two equal lines of one write(2) look the same in this; in one sequence their numbers tell them apart.
-    pub(super) fn is_copy_of(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_copy_of(&self, other: &Self) -> bool {
         (self.boot_id, self.monotonic, self.realtime, self.xor_hash)
             == (other.boot_id, other.monotonic, other.realtime, other.xor_hash)
     }
@@ -87,7 +88,8 @@ impl Cursor {
     }
 
     /// Which one comes first, as systemd orders the entries of several files.
-    pub(super) fn order(&self, other: &Self) -> Ordering {
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
         if self.seqnum_id == other.seqnum_id && self.seqnum != other.seqnum {
             return self.seqnum.cmp(&other.seqnum);
         }
@@ -135,7 +137,8 @@ impl FromStr for Cursor {
 
 impl Origin {
     /// Whether the entry lies behind the origin.
-    pub(super) fn admits(&self, entry: &Cursor) -> bool {
+    #[must_use]
+    pub fn admits(&self, entry: &Cursor) -> bool {
         match self {
             Self::Since(realtime) => entry.realtime >= *realtime,
             Self::Above(seqnum) => entry.seqnum > *seqnum,

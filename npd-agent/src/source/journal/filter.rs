@@ -20,7 +20,7 @@ pub struct JournalFilter {
 
 /// The compiled filter. A term is named by its place in `terms`.
 #[derive(Debug, Default)]
-pub(crate) struct Filter {
+pub struct Filter {
     terms: Vec<Vec<u8>>,
     /// All must hold.
     clauses: Vec<Vec<Alternative>>,
@@ -50,7 +50,7 @@ const USUAL_PRIORITY: u8 = 6;
 
 impl Filter {
     /// The fields that filters look at.
-    pub(crate) const FIELDS: [&str; 11] = [
+    pub const FIELDS: [&str; 11] = [
         "SYSLOG_IDENTIFIER",
         "_SYSTEMD_UNIT",
         "UNIT",
@@ -64,7 +64,9 @@ impl Filter {
         "PRIORITY",
     ];
 
-    pub(crate) fn new(filter: &JournalFilter) -> Self {
+    /// The filter, compiled.
+    #[must_use]
+    pub fn new(filter: &JournalFilter) -> Self {
         let mut compiled = Self::default();
         // The first clause leads; the fields are in the order of how rare their values are.
         compiled.clause(filter.identifiers.iter().map(|name| vec![format!("SYSLOG_IDENTIFIER={name}")]));
@@ -83,17 +85,19 @@ impl Filter {
     }
 
     /// All terms, as a journal file stores them.
-    pub(super) fn terms(&self) -> &[Vec<u8>] {
+    #[must_use]
+    pub fn terms(&self) -> &[Vec<u8>] {
         &self.terms
     }
 
     /// The terms of which every wanted entry has at least one; none where that cannot be told.
-    pub(super) fn leads(&self) -> &[usize] {
+    #[must_use]
+    pub fn leads(&self) -> &[usize] {
         &self.leads
     }
 
     /// Whether an entry is wanted. `has` tells whether it has a term.
-    pub(super) fn passes(&self, has: impl Fn(usize) -> bool) -> bool {
+    pub fn passes(&self, has: impl Fn(usize) -> bool) -> bool {
         self.clauses.iter().all(|clause| clause.iter().any(|alternative| alternative.iter().all(|term| has(*term))))
             && self.priorities.as_ref().is_none_or(|priorities| {
                 priorities.wanted.iter().any(|term| has(*term))
@@ -102,7 +106,7 @@ impl Filter {
     }
 
     /// Whether an entry is wanted that is no file's. `has` tells whether it has a pair `FIELD=value`.
-    pub(crate) fn wants(&self, has: impl Fn(&[u8]) -> bool) -> bool {
+    pub fn wants(&self, has: impl Fn(&[u8]) -> bool) -> bool {
         self.passes(|term| has(&self.terms[term]))
     }
 

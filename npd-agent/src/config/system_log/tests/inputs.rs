@@ -6,6 +6,7 @@ fn file(settings: &str) -> String {
     format!(r#"{{"plugin":"filelog","logPath":"/var/log/kern.log",{settings}}}"#)
 }
 
+#[cfg(feature = "journald")]
 fn journal(settings: &str) -> String {
     format!(r#"{{"plugin":"journald","pluginConfig":{{{settings}}}}}"#)
 }
@@ -29,6 +30,7 @@ fn a_log_file_is_read_as_node_problem_detector_has_it() {
     assert!(format.timestamp.is_none() && format.message.is_none());
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn the_journal_is_filtered_as_the_file_says() {
     let config =
@@ -47,6 +49,7 @@ fn the_journal_is_filtered_as_the_file_says() {
     assert_eq!(folder.as_deref(), Some(Path::new("/var/log/journal")));
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn an_input_that_could_not_be_read_is_an_error() {
     for (marked, error) in [
@@ -81,6 +84,7 @@ fn an_input_that_could_not_be_read_is_an_error() {
     }
 }
 
+#[cfg(feature = "journald")]
 #[test]
 fn what_an_input_does_not_use_is_a_warning() {
     for (marked, warning) in [

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::time::Timestamp;
 
 #[test]
 fn a_tail_can_be_given_to_another_thread() {

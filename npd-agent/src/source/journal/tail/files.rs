@@ -6,8 +6,8 @@ use std::{fs::Metadata, os::unix::fs::MetadataExt, path::PathBuf};
 
 use super::{
     cursor::{Cursor, Origin},
-    entry::Fields,
     file::FileError,
+    values::Fields,
 };
 
 /// A journal file that is open.

@@ -13,9 +13,9 @@ use self::{
 };
 use super::{
     cursor::{Cursor, Origin},
-    entry::Fields,
     files::{FileKey, JournalFile, Tail},
     filter::Filter,
+    values::Fields,
 };
 
 mod compression;

@@ -1,6 +1,6 @@
-//! What is told of an entry.
+//! The fields of an entry that are told.
 
-use crate::{source::journal::cursor::Cursor, time::Timestamp};
+use crate::source::journal::{Cursor, Entry};
 
 /// A longer message is cut.
 pub(super) const MAX_MESSAGE: usize = 2 << 20;
@@ -8,29 +8,6 @@ pub(super) const MAX_MESSAGE: usize = 2 << 20;
 const MAX_VALUE: usize = 256;
 /// A message that was very long once does not hold its memory for ever.
 const KEPT_BYTES: usize = 16 << 10;
-
-/// One entry that passed the filter.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// MESSAGE as it was written: any bytes, several lines perhaps, up to 2 MiB. Empty where there is none.
-    pub message: &'a [u8],
-    /// When journald took it (`__REALTIME_TIMESTAMP`).
-    pub at: Timestamp,
-    /// PRIORITY: 0 (emergency) to 7 (debug).
-    pub priority: Option<u8>,
-    /// SYSLOG_FACILITY.
-    pub facility: Option<u8>,
-    /// SYSLOG_IDENTIFIER.
-    pub identifier: Option<&'a str>,
-    /// _SYSTEMD_UNIT; of what systemd itself says about a unit, that unit.
-    pub unit: Option<&'a str>,
-    /// _TRANSPORT.
-    pub transport: Option<&'a str>,
-    /// _PID.
-    pub pid: Option<u32>,
-    /// Which entry it is; its Display is what [`super::Start::Cursor`] takes.
-    pub cursor: Cursor,
-}
 
 /// The fields of one entry after the other, in memory that is used again.
 #[derive(Debug, Default)]

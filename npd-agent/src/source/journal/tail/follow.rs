@@ -15,11 +15,11 @@
 use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, time::Duration};
 
 use super::{
-    ReadOutcome,
+    Entry, ReadOutcome,
     cursor::{Cursor, Origin},
-    entry::{Entry, Fields},
     file::FileError,
     files::{Changes, FileKey, Found, JournalFile, JournalFolders, Tail},
+    values::Fields,
 };
 use crate::time::Monotonic;
 

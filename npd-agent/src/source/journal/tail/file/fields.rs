@@ -8,7 +8,7 @@ use super::{
     objects::{Objects, Payload},
     unwanted::Unwanted,
 };
-use crate::source::journal::entry::{Field, Fields, MAX_MESSAGE};
+use crate::source::journal::tail::values::{Field, Fields, MAX_MESSAGE};
 
 const MESSAGE: &[u8] = b"MESSAGE=";
 

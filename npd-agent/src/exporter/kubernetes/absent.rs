@@ -1,0 +1,67 @@
+//! The Kubernetes exporter of a build without it: no flag makes one.
+
+use std::{convert::Infallible, future::Ready, time::Duration};
+
+use prometheus::Registry;
+
+use super::Exporter;
+use crate::{
+    feature::{Feature, NotBuilt},
+    problem::Status,
+    state::StateFile,
+    vitals::Part,
+};
+
+/// Never made.
+#[derive(Clone, Copy, Debug)]
+pub struct KubernetesOptions(Infallible);
+/// Never made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiServer(Infallible);
+/// Never made.
+pub struct KubernetesMetrics(Infallible);
+/// Never made.
+pub struct KubernetesExporter(Infallible);
+/// Never made.
+pub struct KubernetesTasks(Infallible);
+
+/// Never made.
+pub type OverrideError = Infallible;
+/// Never made.
+pub type ConnectError = Infallible;
+
+/// Never called.
+pub fn start(
+    options: KubernetesOptions,
+    _server: ApiServer,
+    _outbox: Option<StateFile>,
+    _metrics: KubernetesMetrics,
+    _part: Part,
+) -> Ready<Result<(KubernetesExporter, KubernetesTasks), ConnectError>> {
+    match options.0 {}
+}
+
+impl KubernetesMetrics {
+    /// Never called.
+    pub fn register(_registry: &Registry) -> prometheus::Result<Self> {
+        Err(prometheus::Error::Msg(NotBuilt(Feature::Kubernetes).to_string()))
+    }
+}
+
+impl Exporter for KubernetesExporter {
+    fn export(&mut self, _status: &Status) {
+        match self.0 {}
+    }
+}
+
+impl KubernetesTasks {
+    /// Never called.
+    pub fn broken(&mut self) -> Ready<()> {
+        match self.0 {}
+    }
+
+    /// Never called.
+    pub fn stop(self, _limit: Duration) -> Ready<()> {
+        match self.0 {}
+    }
+}

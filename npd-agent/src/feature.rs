@@ -1,0 +1,73 @@
+//! The parts that a build can have or lack: cargo's features.
+//!
+//! What a build lacks is still known by name: whoever asks for it is told which feature is missing. The sources differ
+//! only where a part begins; there `absent.rs` stands in for it.
+
+use std::fmt;
+
+/// A cargo feature of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// The eBPF probes.
+    Ebpf,
+    /// The Kubernetes exporter.
+    Kubernetes,
+    /// Custom plugin monitors.
+    CustomPlugin,
+    /// health-checker and its checks in the agent.
+    HealthChecks,
+    /// System stats monitors.
+    SystemStats,
+    /// The journal's reader.
+    Journald,
+}
+
+/// A part that is asked for and that this build lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this npd-agent was built without the feature `{0}`")]
+pub struct NotBuilt(pub Feature);
+
+// === impl Feature ===
+
+impl Feature {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Ebpf, Self::Kubernetes, Self::CustomPlugin, Self::HealthChecks, Self::SystemStats, Self::Journald];
+
+    /// Its name for cargo.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Kubernetes => "kubernetes",
+            Self::CustomPlugin => "custom-plugin",
+            Self::HealthChecks => "health-checks",
+            Self::SystemStats => "system-stats",
+            Self::Journald => "journald",
+        }
+    }
+
+    /// Whether this build has it.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Ebpf => cfg!(feature = "ebpf"),
+            Self::Kubernetes => cfg!(feature = "kubernetes"),
+            Self::CustomPlugin => cfg!(feature = "custom-plugin"),
+            Self::HealthChecks => cfg!(feature = "health-checks"),
+            Self::SystemStats => cfg!(feature = "system-stats"),
+            Self::Journald => cfg!(feature = "journald"),
+        }
+    }
+
+    /// An error when this build does not have it.
+    pub const fn require(self) -> Result<(), NotBuilt> {
+        if self.is_built() { Ok(()) } else { Err(NotBuilt(self)) }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,38 @@
+//! The checks of a build without them: there is none.
+
+#[path = "verdict.rs"]
+mod verdict;
+
+pub use self::verdict::Verdict;
+
+/// The checks by name.
+pub mod built_in {
+    use std::{convert::Infallible, time::Duration};
+
+    use super::Verdict;
+    use crate::feature::{Feature, NotBuilt};
+
+    /// Never made.
+    #[derive(Clone, Debug)]
+    pub struct BuiltIn(Infallible);
+
+    /// Why there is no such check.
+    #[derive(Debug, thiserror::Error)]
+    pub enum BuiltInError {
+        /// There is none at all.
+        #[error(transparent)]
+        Name(#[from] NotBuilt),
+    }
+
+    impl BuiltIn {
+        /// Says that this build has no checks.
+        pub fn parse(_name: &str, _args: &[String]) -> Result<Self, BuiltInError> {
+            Err(NotBuilt(Feature::HealthChecks).into())
+        }
+
+        /// Never called.
+        pub fn run(&self, _within: Duration) -> std::future::Ready<Verdict> {
+            match self.0 {}
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The custom plugin monitors of a build without them: there are none, because no config makes one.
+
+#![expect(clippy::needless_pass_by_value, reason = "the signatures are those of what it stands in for")]
+
+use std::{
+    future::{Ready, ready},
+    path::Path,
+    sync::Arc,
+};
+
+use prometheus::Registry;
+
+use crate::{config::CustomPluginConfig, detector::Detector, problem::Event, state::StateDir, vitals::Vitals};
+
+/// None.
+pub struct Plugins;
+
+impl Plugins {
+    /// None.
+    pub fn new(
+        _registry: &Registry,
+        _detector: Arc<Detector>,
+        _vitals: Vitals,
+        _state: Option<Arc<StateDir>>,
+        _allow_insecure: bool,
+    ) -> prometheus::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Never called.
+    pub fn add(&mut self, config: CustomPluginConfig) {
+        match config.never {}
+    }
+
+    /// Never called.
+    pub fn replace(&mut self, config: CustomPluginConfig) {
+        match config.never {}
+    }
+
+    /// No config file is one of these.
+    #[must_use]
+    pub fn report(&self, _path: &Path, _event: Event) -> bool {
+        false
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
+    /// There is nothing to end.
+    pub fn stop(&mut self) -> Ready<()> {
+        ready(())
+    }
+}

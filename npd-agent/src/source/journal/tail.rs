@@ -1,0 +1,111 @@
+//! The reader of the journal's files.
+
+use std::time::Duration;
+use std::{
+    io,
+    ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use self::{
+    folders::{Folders, Root},
+    follow::Follow,
+};
+use super::{
+    Entry, JournalFilter, JournalState, ReadOutcome, Start,
+    cursor::{self, Cursor, CursorError, Origin},
+    filter::{self, Filter},
+};
+use crate::time::Now;
+
+mod file;
+mod files;
+mod folders;
+mod follow;
+mod values;
+
+/// A journal that is being followed.
+#[derive(Debug)]
+pub struct JournalTail {
+    follow: Follow<Folders>,
+}
+
+/// Why the journal cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The place to begin is no cursor.
+    #[error("cannot go on at {cursor:?}")]
+    Cursor {
+        /// The text.
+        cursor: String,
+        /// What is wrong with it.
+        source: CursorError,
+    },
+    /// The system has no inotify left for us.
+    #[error("cannot watch the journal's folders")]
+    Watch {
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+// === impl JournalTail ===
+
+impl JournalTail {
+    /// Follows the folder `path` and its subfolders of machines, or the system's journal in /var/log and /run/log.
+    ///
+    /// A folder that does not exist is waited for. A namespace's folder is followed when it is given as `path`.
+    pub fn open(path: Option<PathBuf>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
+        let roots = path.map_or_else(Root::system, |path| vec![Root::new(path)]);
+        let origin = match start {
+            Start::Cursor(cursor) => match cursor.parse() {
+                Ok(cursor) => Origin::After(cursor),
+                Err(source) => return Err(JournalError::Cursor { cursor, source }),
+            },
+            // journald counts microseconds: the first one that is not earlier.
+            Start::Since(at) => Origin::Since(at.unix_nanos().max(0).cast_unsigned().div_ceil(1000)),
+        };
+        let filter = Arc::new(Filter::new(filter));
+        let folders = Folders::new(roots, filter).map_err(|source| JournalError::Watch { source })?;
+        Ok(Self { follow: Follow::new(folders, origin) })
+    }
+
+    /// Gives all entries that are there to `entry`, oldest first, until it breaks off.
+    ///
+    /// It may be called at any time; it is due when [`Self::as_fd`] is readable or [`Self::timeout`] has passed.
+    pub fn read(&mut self, entry: &mut dyn FnMut(&Entry<'_>) -> ControlFlow<()>) -> ReadOutcome {
+        self.follow.read(Now::read().mono, entry)
+    }
+
+    /// When to read although nothing happened; usually never.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.follow.timeout()
+    }
+
+    /// The cursor to go on behind: that of the last entry given, or the one begun with.
+    #[must_use]
+    pub fn position(&self) -> Option<Cursor> {
+        self.follow.position()
+    }
+
+    /// What is followed, as of the last [`Self::read`].
+    #[must_use]
+    pub fn state(&self) -> JournalState {
+        let (following, waiting_for) = self.follow.folders().places();
+        let (following, waiting_for) = (following.to_vec(), waiting_for.to_vec());
+        JournalState { following, waiting_for, files: self.follow.files() }
+    }
+}
+
+impl AsFd for JournalTail {
+    /// Readable when something may have come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.follow.folders().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;
