@@ -5,6 +5,7 @@
 
 pub mod adjtimex;
 pub mod agent;
+pub mod capabilities;
 pub mod cli;
 pub mod conditions;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod rules;
 pub mod server;
 pub mod source;
 pub mod state;
+pub mod systemd_notify;
 pub mod time;
 pub mod vitals;
 
