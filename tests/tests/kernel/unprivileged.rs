@@ -22,7 +22,12 @@ pub(crate) fn add(suite: &mut Suite) {
         });
     };
     test("any user loads the probe of printk, and sees no tracepoint that only tracefs describes", features);
-    test("any user is told of a hung task, through the probe", hung_task);
+    test("any user without /dev/kmsg is told of a hung task, in mode probe", || {
+        hung_task(Sandbox::without([Withheld::Kmsg]), "probe")
+    });
+    test("any user with /dev/kmsg, which only root can write, is told of it in mode doorbell", || {
+        hung_task(Sandbox::default(), "doorbell")
+    });
     test("plugins get none of them", plugin);
     test("where they are not allowed the program starts, and names what is missing", not_allowed);
 }
@@ -43,17 +48,15 @@ fn table(sandbox: Sandbox) -> Result<String> {
 fn features() -> Result<()> {
     let table = table(Sandbox::default().file_capabilities())?;
     ensure!(state(&table, "printk")? == "active", "{table}");
-    ensure!(state(&table, "hung-task")? == "forbidden", "{table}");
-    ensure!(table.contains("\nkernel log: probe"), "{table}");
+    ensure!(state(&table, "hung_task")? == "forbidden", "{table}");
     Ok(())
 }
 
-fn hung_task() -> Result<()> {
+fn hung_task(sandbox: Sandbox, mode: &str) -> Result<()> {
     need::hung_task_detector()?;
-    let sandbox = Sandbox::default().file_capabilities();
-    let agent = Setup::new()?.monitor(&kernel_monitor())?.sandbox(sandbox).start()?;
+    let agent = Setup::new()?.monitor(&kernel_monitor())?.sandbox(sandbox.file_capabilities()).start()?;
     let modes = agent.kernel_log_modes();
-    ensure!(modes.last().is_some_and(|mode| mode.starts_with("probe")), "the modes were {modes:?}");
+    ensure!(modes == [mode], "the modes were {modes:?}");
     let task = HungTask::start(10)?;
     let reports = agent.wait_for_reports("TaskHung", 1)?;
     ensure!(reports[0].text.contains(&format!("npd-hang:{} ", task.pid())), "reported is {:?}", reports[0].text);

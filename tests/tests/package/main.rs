@@ -15,7 +15,7 @@ use npd_tests::agent::metrics::Metrics;
 use npd_tests::fault::hung_task::HungTask;
 use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, machine};
+use npd_tests::{kmsg, machine, nonce};
 use serde_json::Value;
 
 mod host;
@@ -109,9 +109,9 @@ fn probes(host: &Host) -> Result<()> {
 }
 
 fn line(host: &Host) -> Result<()> {
-    let before = count(&host.metrics()?, "DockerHung");
-    kmsg::write_at(3, "task docker:7 blocked for more than 300 seconds.")?;
-    host.wait_for_metrics("the line", |metrics| (count(metrics, "DockerHung") > before).then_some(()))
+    let before = count(&host.metrics()?, "TaskHung");
+    kmsg::write_at(3, &format!("INFO: task {}:4194303 blocked for more than 120 seconds.", nonce()))?;
+    host.wait_for_metrics("the line", |metrics| (count(metrics, "TaskHung") > before).then_some(()))
 }
 
 fn hung_task(host: &Host) -> Result<()> {
