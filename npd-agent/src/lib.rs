@@ -5,6 +5,7 @@
 
 pub mod adjtimex;
 pub mod agent;
+pub mod capabilities;
 pub mod cli;
 pub mod conditions;
 pub mod config;
@@ -32,6 +33,7 @@ pub mod rules;
 pub mod server;
 pub mod source;
 pub mod state;
+pub mod systemd_notify;
 pub mod time;
 pub mod usage;
 pub mod vitals;

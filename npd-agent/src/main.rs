@@ -14,7 +14,7 @@ use axum::Router;
 use clap::Parser as _;
 use npd_agent::{
     agent::Agent,
-    chain,
+    capabilities, chain,
     cli::{self, Args, Command, LogFormat},
     config::{self, ConfigErrors, ConfigFile, Loaded},
     detector::Detector,
@@ -37,6 +37,7 @@ use npd_agent::{
     replay::{self, ReplayOptions},
     server::{self, Shown},
     state::{StateDir, StateFile},
+    systemd_notify::Systemd,
 };
 use prometheus::Registry;
 use tokio::{
@@ -68,8 +69,11 @@ fn main() -> ExitCode {
     }
     start_log(&args);
     match &args.command {
-        None => {}
-        Some(Command::Features) => return say(&features(&args)),
+        None => raise_capabilities(),
+        Some(Command::Features) => {
+            raise_capabilities();
+            return say(&features(&args));
+        }
         Some(Command::CheckConfig { files }) => return check_config(files),
         Some(Command::Replay(replay)) => return replay_log(replay),
     }
@@ -129,6 +133,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
             "No exporter is successfully setup: --prometheus-port is 0 and the Kubernetes exporter is off".into()
         );
     }
+    let systemd = systemd();
     let state = open_state(&args.state_dir);
     // In the order in which they are told: the longest way is begun first.
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
@@ -145,7 +150,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     exporters.push(Box::new(shown.recent.clone()));
     let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
     let vitals = shown.vitals.clone();
-    let mut agent = Agent::new(&registry, kernel, detector, state, vitals, args.allow_insecure_plugins)?;
+    let mut agent = Agent::new(&registry, kernel, detector, state, vitals.clone(), args.allow_insecure_plugins)?;
     let mut signals = Signals::listen()?;
     let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
@@ -161,6 +166,11 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     tokio::spawn(memory::give_back_after_start());
     let [metrics, health] = urls;
     tracing::info!(node, metrics, health, kubernetes = tasks.is_some(), "ready");
+    let stopping = CancellationToken::new();
+    if let Some(systemd) = systemd {
+        // Nobody waits for its end: systemd may not read.
+        tokio::spawn(systemd.tell(vitals, stopping.clone()));
+    }
 
     let failed = loop {
         tokio::select! {
@@ -174,6 +184,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
         }
     };
     let end = async {
+        stopping.cancel();
         // In the order of the flow: the sources with all that they have read, what is to be told, then the pages.
         agent.stop().await;
         if let Some(tasks) = tasks {
@@ -201,6 +212,22 @@ async fn broken(tasks: &mut Option<KubernetesTasks>) {
 struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+}
+
+/// What is permitted is enough. Who cannot have even that goes on, and hears later what it lacks.
+fn raise_capabilities() {
+    if let Err(error) = capabilities::raise() {
+        tracing::warn!(error = &error as &dyn Error, "the capabilities of the program's file cannot be used");
+    }
+}
+
+/// systemd, if it has started the agent and wants to be told.
+fn systemd() -> Option<Systemd> {
+    let systemd = Systemd::from_env();
+    systemd.unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn Error, "systemd is not told that the agent is ready");
+        None
+    })
 }
 
 /// The folder of the state. Without it the agent works all the same, and says so.

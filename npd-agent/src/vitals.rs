@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use crate::time::{Monotonic, Now};
 
 /// A step that takes longer does not end any more.
@@ -22,6 +24,8 @@ const STUCK: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     parts: Arc<Mutex<BTreeMap<String, Arc<Vital>>>>,
+    /// Marked when the readiness of a part is another.
+    changed: watch::Sender<()>,
 }
 
 /// One part; it is no longer one when this is dropped.
@@ -63,6 +67,7 @@ impl Vitals {
         let state = Mutex::new(State { way: "", waits_for: Some("it starts".to_owned()) });
         let vital = Arc::new(Vital { state, at_work_since: AtomicU64::new(0) });
         lock(&self.parts).insert(name.to_owned(), Arc::clone(&vital));
+        self.changed.send_replace(());
         Part { name: name.to_owned(), vital, vitals: self.clone() }
     }
 
@@ -74,6 +79,12 @@ impl Vitals {
             State { way, .. } => Readiness::Ready(way),
         };
         lock(&self.parts).iter().map(|(name, vital)| (name.clone(), readiness(vital))).collect()
+    }
+
+    /// Tells when a part comes, goes, or has another readiness.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The parts that are stuck, with how long they have been.
@@ -93,7 +104,9 @@ impl Vitals {
 impl Part {
     /// It can do its work.
     pub fn is_ready(&self) {
-        lock(&self.vital.state).waits_for = None;
+        if lock(&self.vital.state).waits_for.take().is_some() {
+            self.vitals.changed.send_replace(());
+        }
     }
 
     /// It cannot do its work.
@@ -101,12 +114,16 @@ impl Part {
         let mut state = lock(&self.vital.state);
         if state.waits_for.as_deref() != Some(why) {
             state.waits_for = Some(why.to_owned());
+            drop(state);
+            self.vitals.changed.send_replace(());
         }
     }
 
     /// Of several ways to do its work, the one that it takes.
     pub fn takes(&self, way: &'static str) {
-        lock(&self.vital.state).way = way;
+        if std::mem::replace(&mut lock(&self.vital.state).way, way) != way {
+            self.vitals.changed.send_replace(());
+        }
     }
 
     /// A sign of life: it begins a step.
@@ -131,6 +148,8 @@ impl Drop for Part {
         // A part of the same name may have taken its place.
         if parts.get(&self.name).is_some_and(|vital| Arc::ptr_eq(vital, &self.vital)) {
             parts.remove(&self.name);
+            drop(parts);
+            self.vitals.changed.send_replace(());
         }
     }
 }
@@ -170,5 +189,33 @@ mod tests {
         assert_eq!(vitals.readiness(), [("reader".to_owned(), Readiness::Ready("by hand"))]);
         drop(next);
         assert_eq!(vitals.readiness(), []);
+    }
+
+    #[test]
+    fn a_change_of_readiness_is_told_and_what_stays_is_not() {
+        let vitals = Vitals::default();
+        let mut changes = vitals.changes();
+        let mut told = || {
+            let told = changes.has_changed().unwrap();
+            changes.mark_unchanged();
+            told
+        };
+        assert!(!told());
+        let part = vitals.part("reader");
+        assert!(told(), "it has come");
+        let mut twice = |step: &dyn Fn(&Part), name: &str| {
+            step(&part);
+            assert!(told(), "it {name}");
+            step(&part);
+            assert!(!told(), "it {name} as before");
+        };
+        twice(&|part| part.waits_for("a file"), "waits");
+        twice(&|part| part.takes("by hand"), "takes a way");
+        twice(&Part::is_ready, "is ready");
+        part.works();
+        part.rests();
+        assert!(!told(), "a sign of life is no change");
+        drop(part);
+        assert!(told(), "it has gone");
     }
 }

@@ -35,6 +35,7 @@ pub struct Setup {
     folder: Arc<TempDir>,
     monitors: Vec<PathBuf>,
     arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     sandbox: Sandbox,
     working_folder: Option<PathBuf>,
     ports: Option<Ports>,
@@ -95,6 +96,7 @@ impl Setup {
             ),
             monitors: Vec::new(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             sandbox: Sandbox::default(),
             working_folder: None,
             ports: None,
@@ -147,6 +149,13 @@ impl Setup {
     #[must_use]
     pub fn working_folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.working_folder = Some(path.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -208,7 +217,7 @@ impl Setup {
         for monitor in &self.monitors {
             command.arg(format!("--config.system-log-monitor={}", monitor.display()));
         }
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 }

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod fault;
 pub mod journald_namespace;
 pub mod kmsg;
+pub mod machine;
 pub mod monitor;
 pub mod node;
 pub mod poll;

@@ -74,7 +74,8 @@ impl Args {
     }
 }
 
-fn mebibytes(path: &Path) -> Result<String> {
+/// The size of a file, for people.
+pub(crate) fn mebibytes(path: &Path) -> Result<String> {
     let bytes = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.len();
     Ok(format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
 }

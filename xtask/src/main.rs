@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod codegen;
+mod deb;
 mod run;
 mod setup;
 mod step;
@@ -43,6 +44,8 @@ enum Verb {
     Run(run::Args),
     /// For contributors and CI: formatting, lints, unit and property tests, then the real kernel
     Test(test::Args),
+    /// For packagers: makes the Debian package with the systemd unit
+    Deb,
     /// For contributors: writes what is generated from the code, such as the schema of the config files
     Codegen,
     /// For the doubtful: measures latency, cost and losses of the release build on this machine
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Build(args) => build::build(args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => return test::test(&args),
+        Verb::Deb => deb::deb(),
         Verb::Codegen => codegen::codegen(),
         Verb::Bench { sections } => bench::bench(&sections),
     };

@@ -19,7 +19,7 @@ use self::{
     messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse},
 };
 use super::{Verdict, socket};
-use crate::{chain, config::duration::GoDuration};
+use crate::{chain, config::duration::GoDuration, systemd_notify};
 
 mod grpc;
 mod messages;
@@ -88,6 +88,9 @@ pub async fn crictl(program: &OsStr, endpoint: &str, call: GoDuration, within: D
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);
+    for variable in systemd_notify::VARIABLES {
+        command.env_remove(variable);
+    }
     let name = program.to_string_lossy();
     match timeout(within, async { command.spawn()?.wait().await }).await {
         Ok(Ok(status)) if status.success() => Verdict::Healthy,

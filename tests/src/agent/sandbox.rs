@@ -10,7 +10,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// Nobody, with nothing but what the program's file gives.
+const UNPRIVILEGED: [&str; 5] = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--"];
+
+/// What the file of the non-root image gives: permitted, and in effect once the program asks for it.
+const FILE_CAPABILITIES: &str = "cap_bpf,cap_perfmon,cap_syslog=p";
 
 /// Nobody, with CAP_BPF, CAP_PERFMON and CAP_SYSLOG.
 const LEAST_PRIVILEGE: [&str; 8] = [
@@ -29,6 +35,7 @@ const LEAST_PRIVILEGE: [&str; 8] = [
 pub struct Sandbox {
     without: Vec<Withheld>,
     least: bool,
+    by_file: bool,
     beside: Option<u32>,
     is_first: bool,
     pod: Option<Pod>,
@@ -77,6 +84,13 @@ impl Sandbox {
         Self { least: true, ..Self::default() }
     }
 
+    /// An agent that is not root and has what the capabilities of its file give it. Needs `setcap`.
+    #[must_use]
+    pub fn file_capabilities(mut self) -> Self {
+        self.by_file = true;
+        self
+    }
+
     /// Puts the agent among the mounts of another process.
     #[must_use]
     pub fn beside(mut self, process: u32) -> Self {
@@ -123,7 +137,7 @@ impl Sandbox {
             words.extend(["setpriv".to_owned(), "--bounding-set".to_owned(), capabilities.join(","), "--".to_owned()]);
         }
         let mut program = program.to_owned();
-        if self.least {
+        if self.least || self.by_file {
             // The build's folders may be closed to anyone but root.
             let copy = folder.join("npd-agent");
             fs::copy(&program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
@@ -131,8 +145,14 @@ impl Sandbox {
                 fs::set_permissions(path, Permissions::from_mode(0o755))
                     .with_context(|| format!("cannot open {} to all", path.display()))?;
             }
+            if self.by_file {
+                let given = Command::new("setcap").arg(FILE_CAPABILITIES).arg(&copy).status();
+                ensure!(given.context("cannot start setcap")?.success(), "setcap has failed");
+                words.extend(UNPRIVILEGED.map(ToOwned::to_owned));
+            } else {
+                words.extend(LEAST_PRIVILEGE.map(ToOwned::to_owned));
+            }
             program = copy;
-            words.extend(LEAST_PRIVILEGE.map(ToOwned::to_owned));
         }
         words.push(program.to_str().with_context(|| format!("{} is no UTF-8", program.display()))?.to_owned());
         let mut command = Command::new(&words[0]);

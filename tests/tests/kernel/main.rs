@@ -4,15 +4,14 @@
 //! one kernel log and one set of sysctls with the whole machine, so they run one by one, and a lock keeps a second
 //! run out. Messages of others do no harm: each test knows its own by a word, a device or a process id.
 
-use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use npd_tests::agent::problem::Problem;
 use npd_tests::fault::tracefs::Tracefs;
+use npd_tests::machine;
 use npd_tests::monitor::Monitor;
-use npd_tests::poll;
 use npd_tests::suite::{Suite, need};
 
 mod conditions;
@@ -27,6 +26,7 @@ mod lookback;
 mod recovery;
 mod restart;
 mod storage;
+mod unprivileged;
 mod victims;
 
 fn main() -> Result<ExitCode> {
@@ -41,27 +41,16 @@ fn main() -> Result<ExitCode> {
     flood::add(&mut suite);
     healing::add(&mut suite);
     degrees::add(&mut suite);
+    unprivileged::add(&mut suite);
     recovery::add(&mut suite);
     restart::add(&mut suite);
     lifecycle::add(&mut suite);
 
     // Without the rights every test says itself that it is skipped.
     let rights = need::root().is_ok();
-    let _alone = if rights { Some(lock()?) } else { None };
+    let _alone = if rights { Some(machine::lock()?) } else { None };
     let _tracefs = if rights { Some(Tracefs::mounted()?) } else { None };
     Ok(suite.run())
-}
-
-/// Waits until no other run of these tests is on this machine.
-fn lock() -> Result<File> {
-    let path = std::env::temp_dir().join("npd-kernel-tests.lock");
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    poll::wait_for("another run of these tests to end", Duration::from_mins(10), || match file.try_lock() {
-        Ok(()) => Ok(Some(())),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
-    })?;
-    Ok(file)
 }
 
 /// The kinds of reading the kernel log that every claim about plain lines must hold for.

@@ -38,6 +38,7 @@ use super::{
     orphans::Children,
     trust::{self, Insecure},
 };
+use crate::systemd_notify;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
@@ -55,16 +56,7 @@ const KEEP: usize = 4096;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is between systemd and npd, and npd's own, is not the program's.
-const PRIVATE: [&str; 8] = [
-    "INVOCATION_ID",
-    "LISTEN_FDNAMES",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "NOTIFY_SOCKET",
-    "RUST_LOG",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-];
+const PRIVATE: [&str; 5] = ["INVOCATION_ID", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "RUST_LOG"];
 
 /// A program as a [`Check`].
 pub struct Program {
@@ -264,7 +256,7 @@ impl ProgramOptions {
             command.current_dir("/");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in PRIVATE {
+        for name in PRIVATE.into_iter().chain(systemd_notify::VARIABLES) {
             command.env_remove(name);
         }
         if env::var_os("PATH").is_none_or(|path| path == OsStr::new("")) {

@@ -1,0 +1,166 @@
+//! `cargo xtask deb`: the Debian package, made by cargo-deb from what `npd-agent/Cargo.toml` says, in `target/deb`.
+//!
+//! cargo-deb is compiled when it is not there: only whoever makes packages needs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::build;
+use crate::step::{self, Step, note};
+use crate::workspace::{cargo, program, root, scratch_dir, target_dir};
+
+/// The cargo-deb that is compiled.
+const CARGO_DEB: &str = "3.8.0";
+/// Where cargo-deb finds what is not packed as it is in the repository; `npd-agent/Cargo.toml` names it, so it cannot move.
+const FILES: &str = "target/deb/files";
+/// Where configs say that plugins are, and where the package has them.
+const PLUGINS: [(&str, &str); 2] =
+    [("./config/plugin/", "/usr/lib/npd/plugin/"), ("/home/kubernetes/bin/", "/usr/lib/npd/")];
+
+/// The verb.
+pub(crate) fn deb() -> Result<()> {
+    crate::setup::setup()?;
+    let package = make()?;
+    println!("{}  {}", package.display(), build::mebibytes(&package)?);
+    Ok(())
+}
+
+/// Makes the package and gives its path.
+pub(crate) fn make() -> Result<PathBuf> {
+    let programs = build::Args::SHIPPED.build()?;
+    let cargo_deb = cargo_deb()?;
+    stage(&programs, &target_dir().join("dist/man"))?;
+    let packages = target_dir().join("deb");
+    for old in packages_in(&packages)? {
+        fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+    }
+    let step = Step::loud("pack the Debian package");
+    let mut command = Command::new(cargo_deb);
+    command.current_dir(root()).args(["--package", "npd-agent", "--no-build", "--no-strip"]);
+    // It would warn of each path that is below target/ and is none of cargo's.
+    command.args(["--quiet", "--output"]);
+    step.run(command.arg(&packages))?;
+    step.done();
+    match &packages_in(&packages)?[..] {
+        [package] => Ok(package.clone()),
+        other => bail!("cargo-deb has made {} packages, not one", other.len()),
+    }
+}
+
+/// A cargo-deb of the right version, compiled if need be.
+fn cargo_deb() -> Result<PathBuf> {
+    let own = scratch_dir().join("cargo-deb");
+    let places = [Some(own.join("bin/cargo-deb")), program("cargo-deb")];
+    if let Some(found) = places.into_iter().flatten().find(|path| is_right(path)) {
+        note(&format!("cargo-deb: {}", found.display()));
+        return Ok(found);
+    }
+    let mut install = cargo();
+    install
+        // Not in the workspace, whose settings are for npd.
+        .current_dir("/")
+        .args(["install", "cargo-deb", "--version", CARGO_DEB, "--locked", "--force", "--root"])
+        .arg(&own)
+        // It packs some megabytes; optimising it would only make a fresh machine wait.
+        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")]);
+    step::quiet("compiling cargo-deb, about a minute", &mut install)?;
+    Ok(own.join("bin/cargo-deb"))
+}
+
+fn is_right(cargo_deb: &Path) -> bool {
+    let output = Command::new(cargo_deb).arg("--version").output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim().ends_with(CARGO_DEB))
+}
+
+/// Lays out what is not packed as it is in the repository.
+fn stage(programs: &Path, manual: &Path) -> Result<()> {
+    let files = root().join(FILES);
+    if files.exists() {
+        fs::remove_dir_all(&files).with_context(|| format!("cannot remove {}", files.display()))?;
+    }
+    let place = |file: &Path, folder: &str| {
+        let folder = files.join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        anyhow::Ok(folder.join(file.file_name().context("a file without a name")?))
+    };
+    let copy = |file: &Path, folder: &str| {
+        let to = place(file, folder)?;
+        fs::copy(file, &to).with_context(|| format!("cannot copy {} to {}", file.display(), to.display()))
+    };
+    copy(&programs.join("npd-agent"), "bin")?;
+    for plugin in ["health-checker", "log-counter"] {
+        copy(&programs.join(plugin), "plugins")?;
+    }
+    for page in files_with(&root().join("docs"), "md")? {
+        copy(&page, "share/doc/npd")?;
+    }
+    for page in files_with(manual, "1")?.iter().filter(|page| is_page_of_the_agent(page)) {
+        copy(page, "share/man/man1")?;
+    }
+    for config in files_with(&root().join("config"), "json")? {
+        let text = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+        let to = place(&config, "config")?;
+        fs::write(&to, for_package(&text)).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// The plugins are none of the commands that people call.
+fn is_page_of_the_agent(page: &Path) -> bool {
+    page.file_name().is_some_and(|name| name.to_string_lossy().starts_with("npd-agent"))
+}
+
+/// A shipped config with the plugins where the package has them.
+fn for_package(config: &str) -> String {
+    let replaced = |text: String, (from, to): (&str, &str)| text.replace(&format!("\"{from}"), &format!("\"{to}"));
+    PLUGINS.into_iter().fold(config.to_owned(), replaced)
+}
+
+fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    files_with(folder, "deb")
+}
+
+/// The files of a folder that have this extension; none when there is no such folder.
+fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let listed = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in listed {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.is_file() && path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_config_of_the_package_names_a_place_that_only_an_image_has() {
+        let configs = files_with(&root().join("config"), "json").unwrap();
+        assert!(configs.len() > 15, "{configs:?}");
+        for config in configs {
+            let text = for_package(&fs::read_to_string(&config).unwrap());
+            let path = text.split('"').find(|word| {
+                word.starts_with("./") || word.starts_with("/config/") || word.starts_with("/home/kubernetes")
+            });
+            assert_eq!(path, None, "{}", config.display());
+        }
+    }
+
+    #[test]
+    fn plugins_are_looked_for_where_the_package_has_them() {
+        let config = r#"{"path": "./config/plugin/a.sh"}, {"path": "/home/kubernetes/bin/health-checker"}"#;
+        let packed = r#"{"path": "/usr/lib/npd/plugin/a.sh"}, {"path": "/usr/lib/npd/health-checker"}"#;
+        assert_eq!(for_package(config), packed);
+    }
+}
