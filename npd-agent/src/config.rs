@@ -73,7 +73,8 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
     load_files(&paths.iter().map(ConfigFile::system_log).collect::<Vec<_>>())
 }
 
-/// Loads files of any monitors. A file that is given twice to one of them is loaded once.
+/// Loads files of any monitors. A file that is given twice to one of them is loaded once, and a log monitor that is given as a
+/// custom plugin monitor is taken as what it is: node-problem-detector's own files for counting lines run a program.
 ///
 /// # Errors
 ///
@@ -86,10 +87,8 @@ pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
             loaded.warnings.push(Warning { file: file.path.clone(), place: None, notice: Notice::FileTwice });
             continue;
         }
-        let text = read_text(&file.path).map_err(|found| found.errors);
-        match text.and_then(|text| loaded.add(file, &text)) {
-            Ok(()) => {}
-            Err(found) => errors.extend(found),
+        if let Err(found) = loaded.read(file, files) {
+            errors.extend(found);
         }
     }
     for (i, config) in loaded.system_stats.iter().enumerate() {
@@ -148,6 +147,20 @@ impl ConfigFile {
 // === impl Loaded ===
 
 impl Loaded {
+    /// Reads a file and adds what it says; `all` are given.
+    fn read(&mut self, file: &ConfigFile, all: &[ConfigFile]) -> Result<(), Vec<ConfigError>> {
+        let text = read_text(&file.path).map_err(|found| found.errors)?;
+        let monitor = file.monitor.or_log_monitor(&text);
+        if monitor == file.monitor {
+            return self.add(file, &text);
+        }
+        let file = ConfigFile { monitor, ..file.clone() };
+        let twice = all.contains(&file);
+        let notice = if twice { Notice::FileTwice } else { Notice::LogMonitor };
+        self.warnings.push(Warning { file: file.path.clone(), place: None, notice });
+        if twice { Ok(()) } else { self.add(&file, &text) }
+    }
+
     /// Adds what the text of a file says.
     fn add(&mut self, file: &ConfigFile, text: &[u8]) -> Result<(), Vec<ConfigError>> {
         let path = &*file.path;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{json, read_text};
+use super::{LogInput, json, read_text};
 use crate::feature::{Feature, NotBuilt};
 
 /// What a config file is for.
@@ -69,6 +69,13 @@ fn plugin<'d>(document: &'d json::Document<'_>) -> Option<(json::Value<'d>, &'d 
 // === impl MonitorKind ===
 
 impl MonitorKind {
+    /// This monitor, or for a custom plugin monitor whose file is one of a log that one.
+    pub(super) fn or_log_monitor(self, text: &[u8]) -> Self {
+        let is_log = |name: &str| LogInput::NAMES.contains(&name);
+        let names_log = || json::parse(text).is_ok_and(|file| plugin(&file).is_some_and(|(_, name)| is_log(name)));
+        if self == Self::CustomPlugin && names_log() { Self::SystemLog } else { self }
+    }
+
     /// What this build lacks for such a file, and what in the file asks for it. Nothing else is said of the file then.
     pub(super) fn require<'d>(self, document: &'d json::Document<'_>) -> Result<(), (json::Value<'d>, NotBuilt)> {
         let (at, name) = plugin(document).unwrap_or((document.root(), ""));

@@ -257,6 +257,9 @@ pub enum Notice {
     /// One path given twice.
     #[error("is given more than once and loaded once")]
     FileTwice,
+    /// A log monitor among the custom plugin monitors.
+    #[error("is a log monitor and is used as one; --config.system-log-monitor is its flag")]
+    LogMonitor,
     /// A key nobody reads.
     #[error("unknown key {} is ignored{}", Quoted(.key), Suggestion(*.nearest, .known))]
     UnknownKey {

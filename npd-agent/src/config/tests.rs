@@ -63,6 +63,24 @@ fn files_are_loaded_in_their_order() {
 }
 
 #[test]
+fn a_log_monitor_among_the_plugins_is_a_log_monitor() {
+    let files = Files::new();
+    let counter = files.add("counter", MINIMAL);
+    let warnings = |given: &[ConfigFile]| {
+        let loaded = load_files(given).unwrap();
+        assert_eq!(loaded.system_logs.iter().map(|log| &log.path).collect::<Vec<_>>(), [&counter]);
+        loaded.warnings.iter().map(|warning| files.strip(warning)).collect::<Vec<_>>()
+    };
+    let plugin = ConfigFile::custom_plugin(&counter);
+    assert_eq!(
+        warnings(std::slice::from_ref(&plugin)),
+        ["counter: is a log monitor and is used as one; --config.system-log-monitor is its flag"]
+    );
+    let twice = ["counter: is given more than once and loaded once"];
+    assert_eq!(warnings(&[ConfigFile::system_log(&counter), plugin]), twice);
+}
+
+#[test]
 fn a_path_given_twice_is_loaded_once_with_a_warning() {
     let files = Files::new();
     let (a, b) = (files.add("a", MINIMAL), files.add("b", MINIMAL));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::{shipped_config, shipped_manifest};
+use npd_tests::binary::shipped_manifest;
 use npd_tests::deploy::{self, Release};
 use npd_tests::suite::{Suite, need};
 use serde::Deserialize;
@@ -18,10 +18,6 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.test("chart: a mistaken value is refused, and named", refused);
     suite.test("chart: an upgrade from deliveryhero's chart changes nothing that cannot be changed", upgrade);
     suite.test("chart: arguments are split as a shell would, and only then read by one", split);
-    suite.test(
-        "chart: node-problem-detector's counters, which are plugins there, are the log monitors they are here",
-        counters,
-    );
     suite.test("chart: a mount of the user at the same path wins", mounts);
     suite.test("chart: probes follow the address and the port that extraArgs give", probes);
     suite.test("chart: alerts are the shipped ones, but for those that are switched off", alerts);
@@ -146,28 +142,6 @@ fn split() -> Result<()> {
         ensure!(program[0] == "/bin/sh" && args.is_empty(), "{extra}: {program} {args:?}");
         let given: Vec<String> = serde_saphyr::from_str(extra)?;
         ensure!(line.starts_with("exec /node-problem-detector --") && line.ends_with(&given[0]), "{extra}: {line}");
-    }
-    Ok(())
-}
-
-fn counters() -> Result<()> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(shipped_config(""))? {
-        let name = entry?.file_name().into_string().ok().context("a name is no UTF-8")?;
-        if name.ends_with("-counter.json") {
-            names.push(format!("/config/{name}"));
-        }
-    }
-    ensure!(names.len() == 3, "{names:?}");
-    for name in &names {
-        let release =
-            Release::default().set(&format!("settings.custom_plugin_monitors={{{name},/custom-config/x.json}}"));
-        let objects = release.render()?;
-        let set = objects.iter().find(|object| object["kind"] == "DaemonSet").context("no DaemonSet")?;
-        let args = set["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("no arguments")?;
-        let logs =
-            format!("--config.system-log-monitor=/config/kernel-monitor.json,/config/docker-monitor.json,{name}");
-        ensure!(args[0] == logs && args[1] == "--config.custom-plugin-monitor=/custom-config/x.json", "{args:?}");
     }
     Ok(())
 }

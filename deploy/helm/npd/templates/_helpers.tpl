@@ -98,25 +98,12 @@ none; "true" when a shell has to read it.
 
 {{/*
 The arguments but extraArgs, as a YAML list. A list of files may be empty; the agent wants none of its kind then.
-
-The counters that node-problem-detector ships are plugins there and log monitors with a threshold here. Values name them
-by the same paths.
 */}}
 {{- define "npd.args" -}}
-{{- $counters := list "/config/docker-monitor-counter.json" "/config/kernel-monitor-counter.json" "/config/systemd-monitor-counter.json" -}}
-{{- $logs := default list .Values.settings.log_monitors -}}
-{{- $plugins := list -}}
-{{- range .Values.settings.custom_plugin_monitors -}}
-{{- if has . $counters -}}
-{{- $logs = append $logs . -}}
-{{- else -}}
-{{- $plugins = append $plugins . -}}
-{{- end -}}
-{{- end -}}
-{{- with $logs }}
+{{- with .Values.settings.log_monitors }}
 - {{ printf "--config.system-log-monitor=%s" (join "," .) | quote }}
 {{- end }}
-{{- with $plugins }}
+{{- with .Values.settings.custom_plugin_monitors }}
 - {{ printf "--config.custom-plugin-monitor=%s" (join "," .) | quote }}
 {{- end }}
 - {{ printf "--prometheus-address=%s" .Values.settings.prometheus_address | quote }}
