@@ -46,15 +46,20 @@ fn run() -> anyhow::Result<()> {
         Toolchain::find(&Places::from_env(), &out_dir).with_context(|| format!("{MISSING}{WITHOUT_PROBES}"))?;
     let arch = var("CARGO_CFG_TARGET_ARCH")?.into_string().unwrap_or_default();
 
+    // The probes' BTF names source files: not where they were on this machine.
+    let root =
+        PathBuf::from(var("CARGO_MANIFEST_DIR")?).join("..").canonicalize().context("the workspace has no path")?;
+    let mut flags = format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf");
+    for (folder, name) in [(cargo_home(), "/cargo"), (Some(root), "/npd")] {
+        flags.extend(folder.map(|folder| format!("\x1f--remap-path-prefix={}={name}", folder.display())));
+    }
+
     let mut command = cargo_build(&toolchain)?;
     command
         .args(["--package", "npd-ebpf", "--target", TARGET, "--profile", "bpf", "--target-dir"])
         .arg(&target_dir)
         // BTF is made from the debug information. `bpf_target_arch` is the machine whose kernel runs the probes.
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf"),
-        );
+        .env("CARGO_ENCODED_RUSTFLAGS", flags);
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {
         bail!("the eBPF probes do not build with {toolchain}: the compiler's words are above");
@@ -146,6 +151,11 @@ fn without_dwarf(object: &[u8]) -> Option<Vec<u8>> {
 /// CACHEDIR.TAG; where that is not found, each build keeps its own.
 fn shared_target_dir(out_dir: &Path) -> &Path {
     out_dir.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file()).unwrap_or(out_dir)
+}
+
+/// Where cargo keeps the sources of the libraries.
+fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
 }
 
 fn var(name: &str) -> anyhow::Result<OsString> {

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod apiserver;
 pub mod binary;
+pub mod container;
 pub mod deploy;
 pub mod documents;
 pub mod fault;

@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result};
 
 use crate::setup;
 use crate::step::Step;
-use crate::workspace::{cargo, host_triple, target_dir};
+use crate::workspace::{cargo, cargo_home, host_triple, root, target_dir};
+
+/// The programs that are built, in the order of their weight.
+pub(crate) const PROGRAMS: [&str; 3] = ["npd-agent", "health-checker", "log-counter"];
 
 /// Which build.
 #[derive(Clone, Copy, Default, clap::Args)]
@@ -26,11 +29,8 @@ pub(crate) struct Args {
 pub(crate) fn build(args: Args) -> Result<()> {
     setup::setup()?;
     let dir = args.build()?;
-    for name in ["npd-agent", "health-checker", "log-counter"] {
-        let path = dir.join(name);
-        if path.is_file() {
-            println!("{}  {}", path.display(), mebibytes(&path)?);
-        }
+    for name in PROGRAMS {
+        println!("{}", described(&dir.join(name))?);
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ impl Args {
             // With an explicit target the flag does not reach build scripts and procedural macros, which must stay dynamic.
             let triple = host_triple();
             let name = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
-            command.args(["--target", &triple]).env(name, "-Ctarget-feature=+crt-static");
+            command.args(["--target", &triple]).env(name, static_flags()?);
             dir.push(triple);
         }
         if self.release {
@@ -74,8 +74,22 @@ impl Args {
     }
 }
 
-/// The size of a file, for people.
-pub(crate) fn mebibytes(path: &Path) -> Result<String> {
+/// The compiler's flags for a static program. Panics say in which file; where that file was on this machine is nobody's business,
+/// and the same source has to give the same bytes elsewhere.
+fn static_flags() -> Result<OsString> {
+    let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+    // The last that fits counts, and the target directory is mostly in the root.
+    for (folder, name) in [(cargo_home()?, "/cargo"), (root().to_owned(), "/npd"), (target_dir(), "/npd/target")] {
+        flags.push(" --remap-path-prefix=");
+        flags.push(folder);
+        flags.push("=");
+        flags.push(name);
+    }
+    Ok(flags)
+}
+
+/// A program's path and size.
+pub(crate) fn described(path: &Path) -> Result<String> {
     let bytes = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.len();
-    Ok(format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
+    Ok(format!("{}  {:.1} MiB", path.display(), bytes as f64 / f64::from(1 << 20)))
 }

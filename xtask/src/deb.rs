@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::build;
+use crate::dist;
 use crate::step::{self, Step, note};
 use crate::workspace::{cargo, program, root, scratch_dir, target_dir};
 
@@ -23,16 +24,15 @@ const PLUGINS: [(&str, &str); 2] =
 /// The verb.
 pub(crate) fn deb() -> Result<()> {
     crate::setup::setup()?;
-    let package = make()?;
-    println!("{}  {}", package.display(), build::mebibytes(&package)?);
+    let package = make(&dist::make()?)?;
+    println!("{}", build::described(&package)?);
     Ok(())
 }
 
-/// Makes the package and gives its path.
-pub(crate) fn make() -> Result<PathBuf> {
-    let programs = build::Args::SHIPPED.build()?;
+/// Makes the package of what is in `dist`, and gives its path.
+pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
     let cargo_deb = cargo_deb()?;
-    stage(&programs, &target_dir().join("dist/man"))?;
+    stage(dist)?;
     let packages = target_dir().join("deb");
     for old in packages_in(&packages)? {
         fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
@@ -76,7 +76,7 @@ fn is_right(cargo_deb: &Path) -> bool {
 }
 
 /// Lays out what is not packed as it is in the repository.
-fn stage(programs: &Path, manual: &Path) -> Result<()> {
+fn stage(dist: &Path) -> Result<()> {
     let files = root().join(FILES);
     if files.exists() {
         fs::remove_dir_all(&files).with_context(|| format!("cannot remove {}", files.display()))?;
@@ -90,14 +90,14 @@ fn stage(programs: &Path, manual: &Path) -> Result<()> {
         let to = place(file, folder)?;
         fs::copy(file, &to).with_context(|| format!("cannot copy {} to {}", file.display(), to.display()))
     };
-    copy(&programs.join("npd-agent"), "bin")?;
+    copy(&dist.join("npd-agent"), "bin")?;
     for plugin in ["health-checker", "log-counter"] {
-        copy(&programs.join(plugin), "plugins")?;
+        copy(&dist.join(plugin), "plugins")?;
     }
     for page in files_with(&root().join("docs"), "md")? {
         copy(&page, "share/doc/npd")?;
     }
-    for page in files_with(manual, "1")?.iter().filter(|page| is_page_of_the_agent(page)) {
+    for page in files_with(&dist.join("man"), "1")?.iter().filter(|page| is_page_of_the_agent(page)) {
         copy(page, "share/man/man1")?;
     }
     for config in files_with(&root().join("config"), "json")? {

@@ -7,6 +7,8 @@ mod bench;
 mod build;
 mod codegen;
 mod deb;
+mod dist;
+mod image;
 mod run;
 mod setup;
 mod step;
@@ -40,6 +42,10 @@ enum Verb {
     Setup,
     /// For packagers: builds the agent with its probes, and says where it is and how large
     Build(build::Args),
+    /// For packagers: the static release programs with manual pages, completions, checksums and a bill of materials
+    Dist(dist::Args),
+    /// For packagers: container images as OCI layouts, without a container engine
+    Image(image::Args),
     /// For the curious: runs the agent as root on this machine, without a cluster
     Run(run::Args),
     /// For contributors and CI: formatting, lints, unit and property tests, then the real kernel
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Setup => setup::setup(),
         Verb::Build(args) => build::build(args),
+        Verb::Dist(args) => dist::dist(&args),
+        Verb::Image(args) => image::image(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => return test::test(&args),
         Verb::Deb => deb::deb(),

@@ -8,7 +8,6 @@ mod debian;
 mod distribution;
 mod kubernetes;
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::step::{self, note};
 use crate::toolchain::{Compiler, Places, Toolchain};
-use crate::workspace::{cargo, program, scratch_dir, unpacked_dir, unpacked_programs};
+use crate::workspace::{cargo, cargo_home, program, scratch_dir, unpacked_dir, unpacked_programs};
 use distribution::Distribution;
 
 /// Programs that tests call, by name or path, and the Debian package of each. A test whose program is missing says so and is skipped.
@@ -38,6 +37,21 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
 ];
 
+/// The same for the tests of what is shipped, and what makes the images.
+const DEPLOY_PROGRAMS: &[(&str, &str)] = &[
+    ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
+    ("buildah", "buildah"),
+    ("fakeroot", "fakeroot"),
+    ("fish", "fish"),
+    ("getcap", "libcap2-bin"),
+    ("mandoc", "mandoc"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("runc", "runc"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("zsh", "zsh"),
+];
+
 /// Of these packages only the program is wanted: installed, they would start a server. So they are unpacked beside the build.
 const UNPACKED_PROGRAMS: &[(&str, &str)] = &[("promtool", "prometheus")];
 
@@ -51,7 +65,7 @@ pub(crate) fn setup() -> Result<()> {
         None => install_toolchain(on_debian, &distribution)?,
     };
     note(&format!("BPF tool chain: {toolchain}"));
-    install_test_programs(on_debian);
+    install_programs(on_debian, TEST_PROGRAMS);
     unpack_test_programs(on_debian);
     kubernetes::unpack_programs();
     if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
@@ -62,6 +76,11 @@ pub(crate) fn setup() -> Result<()> {
     }
     note(&format!("ready, in {}", step::seconds(begun.elapsed())));
     Ok(())
+}
+
+/// What only the tests of what is shipped need.
+pub(crate) fn for_deploy() {
+    install_programs(debian::may_install(&Distribution::read()), DEPLOY_PROGRAMS);
 }
 
 fn find() -> Option<Toolchain> {
@@ -104,17 +123,9 @@ fn linker_root(cargo_home: &Path) -> PathBuf {
     if cargo_home.join("bin/bpf-linker").exists() { cargo_home.join("npd") } else { cargo_home.to_owned() }
 }
 
-fn cargo_home() -> Result<PathBuf> {
-    match (env::var_os("CARGO_HOME"), env::var_os("HOME")) {
-        (Some(home), _) => Ok(home.into()),
-        (None, Some(home)) => Ok(Path::new(&home).join(".cargo")),
-        (None, None) => bail!("neither CARGO_HOME nor HOME is set: there is no place for bpf-linker"),
-    }
-}
-
 /// Missing test programs are no reason to fail: the build does not need them.
-fn install_test_programs(on_debian: bool) {
-    let missing = missing_packages(|name| program(name).is_some());
+fn install_programs(on_debian: bool, programs: &[(&str, &'static str)]) {
+    let missing = missing_packages(programs, |name| program(name).is_some());
     if missing.is_empty() {
         return;
     }
@@ -139,9 +150,9 @@ fn unpack_test_programs(on_debian: bool) {
 }
 
 /// The packages of the test programs that are not there, each once.
-fn missing_packages(there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+fn missing_packages(programs: &[(&str, &'static str)], there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> =
-        TEST_PROGRAMS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
+        programs.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
     packages.sort_unstable();
     packages.dedup();
     packages
@@ -153,11 +164,11 @@ mod tests {
 
     #[test]
     fn nothing_is_missing_where_every_program_is_there() {
-        assert_eq!(missing_packages(|_| true), [""; 0]);
+        assert_eq!(missing_packages(TEST_PROGRAMS, |_| true), [""; 0]);
     }
 
     #[test]
     fn a_package_of_two_missing_programs_is_installed_once() {
-        assert_eq!(missing_packages(|name| !matches!(name, "mkfs.ext4" | "debugfs")), ["e2fsprogs"]);
+        assert_eq!(missing_packages(TEST_PROGRAMS, |name| !matches!(name, "mkfs.ext4" | "debugfs")), ["e2fsprogs"]);
     }
 }

@@ -3,6 +3,7 @@
 //! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
 //! the sum of all test programs' own closing lines and is what CI reads.
 
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -10,6 +11,9 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::build;
+use crate::deb;
+use crate::dist;
+use crate::image;
 use crate::setup;
 use crate::step::{self, Step};
 use crate::toolchain::{Compiler, Places, TARGET, Toolchain};
@@ -19,9 +23,12 @@ use crate::workspace::{cargo, host_triple, is_root, program, scratch_dir, search
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Only these steps; all of them when none is named
+    /// Only these steps; when none is named, all but the last
     #[arg(value_enum)]
     steps: Vec<Stage>,
+    /// The last step too: what is shipped is built, compared and run
+    #[arg(long)]
+    deploy: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,6 +41,8 @@ enum Stage {
     Unit,
     /// The built agent against this machine's kernel, as root
     Kernel,
+    /// What is shipped: built twice, in images and a package, and run in containers and under systemd, as root
+    Deploy,
 }
 
 /// The features of npd-agent that its default has, each with the one that implies it.
@@ -58,7 +67,7 @@ struct Tally {
 pub(crate) fn test(args: &Args) -> ExitCode {
     let begun = Instant::now();
     let mut tally = Tally::default();
-    let outcome = run(&args.steps, &mut tally);
+    let outcome = run(args, &mut tally);
     println!("\nall in {}", step::seconds(begun.elapsed()));
     if outcome.is_err() && tally.failed == 0 {
         // A step without tests failed, or a test program did not reach its closing line.
@@ -75,14 +84,22 @@ pub(crate) fn test(args: &Args) -> ExitCode {
     code
 }
 
-fn run(stages: &[Stage], tally: &mut Tally) -> Result<()> {
+fn run(args: &Args, tally: &mut Tally) -> Result<()> {
     setup::setup()?;
     for stage in Stage::value_variants() {
-        if stages.is_empty() || stages.contains(stage) {
+        if args.wants(*stage) {
             stage.run(tally)?;
         }
     }
     Ok(())
+}
+
+// === impl Args ===
+
+impl Args {
+    fn wants(&self, stage: Stage) -> bool {
+        self.steps.contains(&stage) || if stage == Stage::Deploy { self.deploy } else { self.steps.is_empty() }
+    }
 }
 
 // === impl Stage ===
@@ -117,18 +134,40 @@ impl Stage {
                 let (name, agent) = build::Args::default().build_for_tests()?;
                 let step = Step::loud("the agent against the real kernel");
                 let mut command = cargo();
-                command.args(["test", "--package", "npd-tests", "--no-fail-fast"]).env(name, &agent);
-                if !is_root() && program("sudo").is_some() {
-                    // Compiled as the user, run as root.
-                    let runner = format!("CARGO_TARGET_{}_RUNNER", host_triple().to_uppercase().replace('-', "_"));
-                    let path = search_path();
-                    command.env(runner, format!("sudo env {name}={} PATH={}", agent.display(), path.display()));
-                }
+                command.args(["test", "--package", "npd-tests", "--no-fail-fast"]);
+                as_root(&mut command, &[(name, agent)]);
+                step.watch(&mut command, |line| tally.count(line))?;
+                step.done();
+            }
+            Self::Deploy => {
+                setup::for_deploy();
+                let dist = dist::make()?;
+                dist::check(&dist)?;
+                let (images, package) = (image::make_all()?, deb::make(&dist)?);
+                let step = Step::loud("what is shipped, as it is run");
+                let mut command = cargo();
+                command.args(["test", "--package", "npd-tests", "--no-fail-fast", "--features", "deploy"]);
+                command.args(["--test", "image", "--test", "package"]);
+                let agent = dist.join("npd-agent");
+                let places =
+                    [("NPD_AGENT_BIN", agent), ("NPD_DEB", package), ("NPD_DIST_DIR", dist), ("NPD_IMAGE_DIR", images)];
+                as_root(&mut command, &places.map(|(name, path)| (name, path.into_os_string())));
                 step.watch(&mut command, |line| tally.count(line))?;
                 step.done();
             }
         }
         Ok(())
+    }
+}
+
+/// Has a test program that is compiled as the user run as root, with these variables.
+fn as_root(command: &mut Command, variables: &[(&str, OsString)]) {
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    if !is_root() && program("sudo").is_some() {
+        let runner = format!("CARGO_TARGET_{}_RUNNER", host_triple().to_uppercase().replace('-', "_"));
+        let named =
+            variables.iter().fold(String::new(), |text, (name, value)| text + &format!("{name}={} ", value.display()));
+        command.env(runner, format!("sudo env {named}PATH={}", search_path().display()));
     }
 }
 
@@ -211,6 +250,18 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shipped_is_only_tested_when_that_is_asked_for() {
+        let wanted = |steps: &[Stage], deploy| {
+            let args = Args { steps: steps.to_vec(), deploy };
+            Stage::value_variants().iter().filter(|stage| args.wants(**stage)).count()
+        };
+        assert_eq!(wanted(&[], false), 4);
+        assert_eq!(wanted(&[], true), 5);
+        assert_eq!(wanted(&[Stage::Deploy], false), 1);
+        assert_eq!(wanted(&[Stage::Lint], true), 2);
+    }
 
     fn tally(lines: &[&str]) -> Tally {
         let mut tally = Tally::default();

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// The target triple of the host, whose gnu flavour is the only one that is built.
 pub(crate) fn host_triple() -> String {
@@ -23,6 +23,35 @@ pub(crate) fn root() -> &'static Path {
 /// Cargo's target directory.
 pub(crate) fn target_dir() -> PathBuf {
     root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Cargo's home, where its programs and the sources of the libraries are.
+pub(crate) fn cargo_home() -> Result<PathBuf> {
+    match (env::var_os("CARGO_HOME"), env::var_os("HOME")) {
+        (Some(home), _) => Ok(home.into()),
+        (None, Some(home)) => Ok(Path::new(&home).join(".cargo")),
+        (None, None) => bail!("neither CARGO_HOME nor HOME is set: there is no place for cargo's programs"),
+    }
+}
+
+/// The time that is written into what is shipped, in seconds since 1970: `$SOURCE_DATE_EPOCH`, or that of the last commit. So the same
+/// source gives the same bytes.
+pub(crate) fn source_date() -> Result<u64> {
+    if let Some(given) = env::var_os("SOURCE_DATE_EPOCH") {
+        let seconds = given.to_str().and_then(|text| text.parse().ok());
+        return seconds.with_context(|| format!("SOURCE_DATE_EPOCH is no number of seconds: {}", given.display()));
+    }
+    let mut git = Command::new("git");
+    let shown = git.current_dir(root()).args(["log", "-1", "--format=%ct"]).output();
+    let seconds = shown.ok().and_then(|shown| String::from_utf8(shown.stdout).ok()?.trim().parse().ok());
+    seconds.context("the last commit's time cannot be asked of git: set SOURCE_DATE_EPOCH")
+}
+
+/// The commit that is checked out, when git can tell.
+pub(crate) fn commit() -> Option<String> {
+    let shown = Command::new("git").current_dir(root()).args(["rev-parse", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(shown.stdout).ok()?.trim().to_owned();
+    (!commit.is_empty()).then_some(commit)
 }
 
 /// A directory for xtask's own logs and scratch files.

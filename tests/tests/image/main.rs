@@ -1,0 +1,76 @@
+//! What is shipped, as users get it: the files of `cargo xtask dist`, the images, and pods made of them that see real problems.
+//!
+//! `cargo xtask test --deploy` builds all of it and says where it is in `NPD_DIST_DIR` and `NPD_IMAGE_DIR`.
+
+use std::env;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use npd_tests::poll;
+use npd_tests::suite::{Suite, need};
+
+mod dist;
+mod layouts;
+mod pods;
+
+fn main() -> Result<ExitCode> {
+    let mut suite = Suite::default();
+    dist::add(&mut suite);
+    layouts::add(&mut suite);
+    pods::add(&mut suite);
+    // Hung tasks and the kernel log belong to the whole machine.
+    let _alone = if need::root().is_ok() { Some(lock()?) } else { None };
+    Ok(suite.run())
+}
+
+/// Waits until no other run of tests that make kernel problems is on this machine.
+fn lock() -> Result<File> {
+    let path = env::temp_dir().join("npd-kernel-tests.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    poll::wait_for("another run of these tests to end", Duration::from_mins(10), || match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
+    })?;
+    Ok(file)
+}
+
+/// A folder that the stage has named.
+fn folder(variable: &str) -> Result<PathBuf> {
+    let named = env::var_os(variable);
+    let path =
+        PathBuf::from(named.with_context(|| format!("${variable} is not set: run `cargo xtask test --deploy`"))?);
+    path.canonicalize().with_context(|| format!("${variable} is {}", path.display()))
+}
+
+/// What a program prints, which has to succeed.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}\n{said}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(said)
+}
+
+/// All files of a folder with this ending, which has to have some.
+fn files(folder: &std::path::Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|path| path.ends_with(ending)) {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        bail!("no file with {ending} in {}", folder.display());
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,131 @@
+//! The bill of materials of each program, as CycloneDX: the libraries that are linked into it, with versions, licences and checksums.
+//!
+//! cargo-cyclonedx makes it. It also lists procedural macros and what these are made of, which run in the compiler and are in no program:
+//! `cargo tree` knows what is. cargo-auditable would put the list into the programs themselves; as files they are read by more scanners.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::source;
+use crate::build::PROGRAMS;
+use crate::step::quiet;
+use crate::workspace::{cargo, host_triple, scratch_dir, search_path, source_date};
+
+const VERSION: &str = "0.5.9";
+/// Where the source is said to be.
+const ROOT: &str = "/npd";
+
+/// Writes `NAME.cdx.json` for each program.
+pub(super) fn write(dist: &Path) -> Result<()> {
+    let tool = install()?;
+    // It writes its files beside the manifests.
+    let copy = scratch_dir().join("bill");
+    source::remove(&copy)?;
+    source::copy(&copy)?;
+    let mut command = cargo();
+    command
+        .current_dir(&copy)
+        .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--describe", "binaries", "--no-build-deps"])
+        .args(["--target", &host_triple(), "--manifest-path", "npd-agent/Cargo.toml"])
+        .env("SOURCE_DATE_EPOCH", source_date()?.to_string())
+        .env("PATH", format!("{}:{}", tool.display(), search_path().display()));
+    quiet("writing the bills of materials", &mut command)?;
+    let linked = linked()?;
+    for name in PROGRAMS {
+        let path = copy.join(format!("npd-agent/{name}_bin.cdx.json"));
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let here = copy.to_str().context("the path of the build is not UTF-8")?;
+        let mut bill: Value =
+            serde_json::from_str(&text.replace(here, ROOT)).context("a bill of materials is no JSON")?;
+        keep(&mut bill, &linked);
+        let to = dist.join(format!("{name}.cdx.json"));
+        let text = serde_json::to_string_pretty(&bill).context("cannot write JSON")? + "\n";
+        fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    source::remove(&copy)
+}
+
+/// Where the tool is, compiled if it is not there yet.
+fn install() -> Result<std::path::PathBuf> {
+    let root = scratch_dir().join(format!("cargo-cyclonedx-{VERSION}"));
+    let programs = root.join("bin");
+    if !programs.join("cargo-cyclonedx").is_file() {
+        let mut install = cargo();
+        install
+            // Not in the workspace, whose settings are for npd.
+            .current_dir("/")
+            .args(["install", "cargo-cyclonedx", "--version", VERSION, "--locked", "--root"])
+            .arg(&root)
+            .envs([("CARGO_PROFILE_RELEASE_LTO", "false"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")]);
+        quiet(&format!("compiling cargo-cyclonedx {VERSION}"), &mut install)?;
+    }
+    Ok(programs)
+}
+
+/// Name and version of all that is linked.
+fn linked() -> Result<BTreeSet<(String, String)>> {
+    let mut tree = cargo();
+    tree.args(["tree", "--locked", "--package", "npd-agent", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
+    tree.args(["--format", "{p}", "--target", &host_triple()]);
+    let output = tree.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = String::from_utf8(output.stdout).context("cargo tree's output is not UTF-8")?;
+    Ok(text.lines().filter_map(package).collect())
+}
+
+/// `aya v0.14.0 (*)`.
+fn package(line: &str) -> Option<(String, String)> {
+    let mut words = line.split(' ');
+    Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
+}
+
+/// Leaves only what is linked among the components and their dependencies.
+fn keep(bill: &mut Value, linked: &BTreeSet<(String, String)>) {
+    let mut gone = BTreeSet::new();
+    if let Some(components) = bill["components"].as_array_mut() {
+        components.retain(|component| {
+            let text = |key: &str| component[key].as_str().unwrap_or_default().to_owned();
+            let kept = linked.contains(&(text("name"), text("version")));
+            if !kept {
+                gone.insert(text("bom-ref"));
+            }
+            kept
+        });
+    }
+    let is_kept = |reference: &Value| reference.as_str().is_none_or(|reference| !gone.contains(reference));
+    if let Some(dependencies) = bill["dependencies"].as_array_mut() {
+        dependencies.retain(|dependency| is_kept(&dependency["ref"]));
+        for dependency in dependencies {
+            if let Some(on) = dependency["dependsOn"].as_array_mut() {
+                on.retain(is_kept);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_linked_goes_with_all_that_leads_to_it() {
+        let mut bill = json!({
+            "components": [
+                { "name": "aya", "version": "0.14.0", "bom-ref": "a" },
+                { "name": "serde_derive", "version": "1.0.0", "bom-ref": "d" },
+            ],
+            "dependencies": [{ "ref": "a", "dependsOn": ["d"] }, { "ref": "d" }],
+        });
+        keep(&mut bill, &["aya v0.14.0 (*)"].iter().filter_map(|line| package(line)).collect());
+        assert_eq!(bill["components"].as_array().map(Vec::len), Some(1));
+        assert_eq!(bill["dependencies"], json!([{ "ref": "a", "dependsOn": [] }]));
+    }
+}

@@ -1,0 +1,61 @@
+//! The second build of `cargo xtask dist --check`: from a copy of the source at another path, with another target directory and another
+//! home of cargo. What differs then has taken something of the machine into the program.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::source;
+use crate::build::PROGRAMS;
+use crate::step::Step;
+use crate::workspace::{cargo, cargo_home, host_triple, target_dir};
+
+/// Builds again and fails when a program is not the same.
+pub(crate) fn check(dist: &Path) -> Result<()> {
+    let step = Step::loud("build again elsewhere and compare");
+    let elsewhere = target_dir().join("again/elsewhere");
+    source::remove(&elsewhere)?;
+    let source = elsewhere.join("source");
+    source::copy(&source)?;
+    let home = elsewhere.join("home");
+    link_home(&home)?;
+
+    let mut command = cargo();
+    command.current_dir(&source).args(["run", "--quiet", "--package", "xtask", "--", "build", "--release", "--static"]);
+    command.env("CARGO_HOME", &home).env("CARGO_INCREMENTAL", "0").env_remove("CARGO_TARGET_DIR");
+    step.run(&mut command)?;
+    let built = source.join("target").join(host_triple()).join("release");
+    for name in PROGRAMS {
+        let [first, second] = [dist.join(name), built.join(name)]
+            .map(|path| fs::read(&path).with_context(|| format!("cannot read {}", path.display())));
+        let (first, second) = (first?, second?);
+        if first != second {
+            let at = first.iter().zip(&second).position(|(one, other)| one != other);
+            bail!(
+                "{name} is not reproducible: {} and {} bytes, different from byte {} on; the second build is in {}",
+                first.len(),
+                second.len(),
+                at.unwrap_or(first.len().min(second.len())),
+                built.display()
+            );
+        }
+        println!("{name}: the same {} bytes", first.len());
+    }
+    source::remove(&elsewhere)?;
+    step.done();
+    Ok(())
+}
+
+/// Another home of cargo with the same contents: nothing is fetched twice.
+fn link_home(to: &Path) -> Result<()> {
+    let home = cargo_home()?;
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(&home).with_context(|| format!("cannot read {}", home.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", home.display()))?;
+        let link = to.join(entry.file_name());
+        symlink(entry.path(), &link).with_context(|| format!("cannot make {}", link.display()))?;
+    }
+    Ok(())
+}

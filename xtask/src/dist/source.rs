@@ -1,0 +1,40 @@
+//! Copies of the source, for what must not see or touch the workspace itself.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::root;
+
+/// What git knows of the source, and what is not ignored.
+pub(super) fn copy(to: &Path) -> Result<()> {
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = git.output().context("cannot start git")?;
+    if !listed.status.success() {
+        bail!("git cannot list the source: {}", String::from_utf8_lossy(&listed.stderr).trim());
+    }
+    for name in String::from_utf8(listed.stdout).context("a file name is not UTF-8")?.split_terminator('\0') {
+        let (from, to) = (root().join(name), to.join(name));
+        if !from.is_file() {
+            // Deleted, and git has not been told yet.
+            continue;
+        }
+        let copied = fs::create_dir_all(to.parent().unwrap_or(&to)).and_then(|()| fs::copy(&from, &to));
+        copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes a folder, which need not be there.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,189 @@
+//! `cargo xtask image`: container images as OCI layouts in `target/image`, without a container engine.
+//!
+//! Each is two layers, what it stands on and npd itself, and the upper one is the same in both flavours. The same source gives the same
+//! bytes, as long as Debian's packages stay the same.
+
+mod base;
+mod layer;
+mod layout;
+mod root;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::build::PROGRAMS;
+use crate::dist;
+use crate::setup;
+use crate::step::Step;
+use crate::workspace::{source_date, target_dir};
+use layout::Layout;
+
+/// Which images.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// Only this flavour; both when none is named
+    #[arg(long, value_enum)]
+    flavour: Option<Flavour>,
+    /// The processor it is for; this machine's when none is named
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// The folder of the static programs for that processor; `target/dist` for this machine's, made if need be
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+}
+
+/// What an image stands on.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flavour {
+    /// Nothing: no shell, so no plugins that are scripts
+    Static,
+    /// A small Debian with a shell
+    Slim,
+}
+
+/// A processor, in the words of OCI and of Debian.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Arch {
+    /// x86-64
+    Amd64,
+    /// AArch64
+    Arm64,
+}
+
+/// The verb.
+pub(crate) fn image(args: &Args) -> Result<()> {
+    setup::setup()?;
+    let arch = match args.arch {
+        Some(arch) => arch,
+        None => Arch::of_host()?,
+    };
+    let programs = programs(args.programs.as_deref(), arch)?;
+    for flavour in [Flavour::Static, Flavour::Slim] {
+        if args.flavour.is_none_or(|only| only == flavour) {
+            make(flavour, arch, &programs)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes both images for this machine's processor, with what `dist` has made, and gives their folder.
+pub(crate) fn make_all() -> Result<PathBuf> {
+    image(&Args { flavour: None, arch: None, programs: None })?;
+    Ok(target_dir().join("image"))
+}
+
+/// Writes one image.
+fn make(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
+    let name = flavour.name();
+    let title = format!("the image `{name}` for {}", arch.name());
+    let step = Step::loud(&title);
+    let date = source_date()?;
+    let below = match flavour {
+        Flavour::Static => root::empty(),
+        Flavour::Slim => base::debian(arch, date)?,
+    };
+    let layers = [("root", below), ("npd", root::npd(programs)?)];
+    let mut layout = Layout::new(target_dir().join("image").join(name), date)?;
+    let mut sizes = [0, 0];
+    for (title, layer) in layers {
+        let packed = layer.pack(date)?;
+        println!("layer {title}: {} packed, {} unpacked", kilobytes(packed.compressed.len()), kilobytes(packed.size));
+        sizes[0] += packed.compressed.len();
+        sizes[1] += packed.size;
+        layout.add_layer(&packed)?;
+    }
+    let path = layout.finish(flavour, arch)?;
+    println!("{}: {} packed, {} unpacked", path.display(), kilobytes(sizes[0]), kilobytes(sizes[1]));
+    step.done();
+    Ok(())
+}
+
+/// Where the programs for that processor are.
+fn programs(given: Option<&Path>, arch: Arch) -> Result<PathBuf> {
+    let folder = match given {
+        Some(folder) => folder.to_owned(),
+        None if Arch::of_host().is_ok_and(|host| host == arch) => {
+            let dist = target_dir().join("dist");
+            if dist.join("SHA256SUMS").is_file() { dist } else { dist::make()? }
+        }
+        None => bail!(
+            "this machine builds no programs for {}: build them on one that does (`cargo xtask dist`), and say with --programs where \
+             they are",
+            arch.name()
+        ),
+    };
+    for name in PROGRAMS {
+        arch.check(&folder.join(name))?;
+    }
+    Ok(folder)
+}
+
+fn kilobytes(bytes: usize) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+// === impl Flavour ===
+
+impl Flavour {
+    /// Its name, which is also its folder's.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Slim => "slim",
+        }
+    }
+}
+
+// === impl Arch ===
+
+impl Arch {
+    /// This machine's.
+    pub(crate) fn of_host() -> Result<Self> {
+        match env::consts::ARCH {
+            "x86_64" => Ok(Self::Amd64),
+            "aarch64" => Ok(Self::Arm64),
+            other => bail!("there are images for amd64 and arm64, and this machine is {other}: say which with --arch"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// Whether a program is an ELF file for it.
+    fn check(self, program: &Path) -> Result<()> {
+        let machine: u16 = match self {
+            Self::Amd64 => 62,
+            Self::Arm64 => 183,
+        };
+        let bytes = fs::read(program).with_context(|| format!("cannot read the program {}", program.display()))?;
+        if bytes.starts_with(b"\x7fELF") && bytes.get(18..20) == Some(&machine.to_le_bytes()) {
+            return Ok(());
+        }
+        bail!("{} is not a program for {}", program.display(), self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_for_another_processor_is_refused() {
+        let me = env::current_exe().unwrap();
+        let (own, other) = match Arch::of_host().unwrap() {
+            Arch::Amd64 => (Arch::Amd64, Arch::Arm64),
+            Arch::Arm64 => (Arch::Arm64, Arch::Amd64),
+        };
+        own.check(&me).unwrap();
+        let error = other.check(&me).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("is not a program for {}", other.name())), "{error}");
+    }
+}
