@@ -8,18 +8,18 @@ use std::fmt;
 /// A cargo feature of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// The eBPF probes.
-    Ebpf,
-    /// The Kubernetes exporter.
-    Kubernetes,
     /// Custom plugin monitors.
     CustomPlugin,
+    /// The eBPF probes.
+    Ebpf,
     /// health-checker and its checks in the agent.
     HealthChecks,
-    /// System stats monitors.
-    SystemStats,
     /// The journal's reader.
     Journald,
+    /// The Kubernetes exporter.
+    Kubernetes,
+    /// System stats monitors.
+    SystemStats,
 }
 
 /// A part that is asked for and that this build lacks.
@@ -32,18 +32,18 @@ pub struct NotBuilt(pub Feature);
 impl Feature {
     /// All of them.
     pub const ALL: [Self; 6] =
-        [Self::Ebpf, Self::Kubernetes, Self::CustomPlugin, Self::HealthChecks, Self::SystemStats, Self::Journald];
+        [Self::CustomPlugin, Self::Ebpf, Self::HealthChecks, Self::Journald, Self::Kubernetes, Self::SystemStats];
 
     /// Its name for cargo.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Ebpf => "ebpf",
-            Self::Kubernetes => "kubernetes",
             Self::CustomPlugin => "custom-plugin",
+            Self::Ebpf => "ebpf",
             Self::HealthChecks => "health-checks",
-            Self::SystemStats => "system-stats",
             Self::Journald => "journald",
+            Self::Kubernetes => "kubernetes",
+            Self::SystemStats => "system-stats",
         }
     }
 
@@ -51,12 +51,12 @@ impl Feature {
     #[must_use]
     pub const fn is_built(self) -> bool {
         match self {
-            Self::Ebpf => cfg!(feature = "ebpf"),
-            Self::Kubernetes => cfg!(feature = "kubernetes"),
             Self::CustomPlugin => cfg!(feature = "custom-plugin"),
+            Self::Ebpf => cfg!(feature = "ebpf"),
             Self::HealthChecks => cfg!(feature = "health-checks"),
-            Self::SystemStats => cfg!(feature = "system-stats"),
             Self::Journald => cfg!(feature = "journald"),
+            Self::Kubernetes => cfg!(feature = "kubernetes"),
+            Self::SystemStats => cfg!(feature = "system-stats"),
         }
     }
 

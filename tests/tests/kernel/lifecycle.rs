@@ -106,7 +106,7 @@ fn features() -> Result<()> {
         let row = row.with_context(|| format!("no row for {tracepoint} in\n{text}"))?;
         ensure!(row.contains("active") || row.contains("unsupported"), "{row}");
     }
-    let built = "built with: ebpf, kubernetes, custom-plugin, health-checks, system-stats, journald\n";
+    let built = "built with: custom-plugin, ebpf, health-checks, journald, kubernetes, system-stats\n";
     ensure!(text.ends_with(built), "no {built:?} at the end of\n{text}");
     ensure!(
         text.contains("block:block_rq_error") || text.contains("block:block_rq_complete"),

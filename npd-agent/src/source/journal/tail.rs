@@ -1,12 +1,12 @@
 //! The reader of the journal's files.
 
-use std::time::Duration;
 use std::{
     io,
     ops::ControlFlow,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use self::{
