@@ -3,17 +3,16 @@
 //! `cargo xtask test --deploy` builds all of it and says where it is in `NPD_DIST_DIR` and `NPD_IMAGE_DIR`.
 
 use std::env;
-use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use npd_tests::poll;
+use npd_tests::machine;
 use npd_tests::suite::{Suite, need};
 
 mod dist;
 mod layouts;
+mod manifests;
 mod pods;
 
 fn main() -> Result<ExitCode> {
@@ -21,21 +20,10 @@ fn main() -> Result<ExitCode> {
     dist::add(&mut suite);
     layouts::add(&mut suite);
     pods::add(&mut suite);
+    manifests::add(&mut suite);
     // Hung tasks and the kernel log belong to the whole machine.
-    let _alone = if need::root().is_ok() { Some(lock()?) } else { None };
+    let _alone = if need::root().is_ok() { Some(machine::lock()?) } else { None };
     Ok(suite.run())
-}
-
-/// Waits until no other run of tests that make kernel problems is on this machine.
-fn lock() -> Result<File> {
-    let path = env::temp_dir().join("npd-kernel-tests.lock");
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    poll::wait_for("another run of these tests to end", Duration::from_mins(10), || match file.try_lock() {
-        Ok(()) => Ok(Some(())),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
-    })?;
-    Ok(file)
 }
 
 /// A folder that the stage has named.

@@ -11,7 +11,7 @@ use npd_tests::container::{Container, Image, Pod};
 use npd_tests::fault::hung_task::{COMM, HungTask};
 use npd_tests::fault::tracefs::Tracefs;
 use npd_tests::poll::SOON;
-use npd_tests::suite::{Suite, need, skip};
+use npd_tests::suite::{Suite, need};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,8 +19,6 @@ use super::layouts::{FLAVOURS, image};
 
 const NODE: &str = "node-1";
 const TOKEN: &str = "a-token";
-/// Whether the agent makes effective what its file permits it.
-const RAISES_CAPABILITIES: bool = false;
 const METRICS: u16 = 20257;
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -47,13 +45,13 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 /// A node's folders, and the API server that its pods see.
-struct World {
+pub(crate) struct World {
     folder: TempDir,
     server: ApiServer,
 }
 
 impl World {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let server = ApiServer::builder().node(NODE).token(TOKEN).tls().start()?;
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let secrets = folder.path().join("secrets");
@@ -68,31 +66,35 @@ impl World {
     }
 
     /// A pod on this node.
-    fn pod(&self, object: &Value) -> Result<Pod> {
+    pub(crate) fn pod(&self, object: &Value) -> Result<Pod> {
         let url = self.server.url();
         let (_, address) = url.split_once("//").context("no address")?;
         let address: SocketAddr = address.parse().context("no address")?;
+        Ok(self.pod_without_rights(object)?.api_server(address, self.folder.path().join("secrets")))
+    }
+
+    /// A pod on this node that neither has a token nor knows where the API server is.
+    pub(crate) fn pod_without_rights(&self, object: &Value) -> Result<Pod> {
         Ok(Pod::of(object)?
             .node(NODE)
-            .api_server(address, self.folder.path().join("secrets"))
             .host_path("/var/log", self.path("log"))
             .host_path("/var/lib/npd", self.path("state"))
             .host_path("/etc/localtime", self.path("localtime")))
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
     /// Puts the API server into the container's network, where it is found by the same address.
-    fn connect(&self, container: &Container) -> Result<()> {
+    pub(crate) fn connect(&self, container: &Container) -> Result<()> {
         self.server.stop();
         container.in_network(|| self.server.restart())
     }
 }
 
 /// Makes a task hang and waits until the container has reported that one, in its log and its metrics.
-fn sees_a_hung_task(container: &Container) -> Result<HungTask> {
+pub(crate) fn sees_a_hung_task(container: &Container) -> Result<HungTask> {
     container.log.wait("ready", SOON, |line| line.raw.contains("ready").then_some(()))?;
     let task = HungTask::start(10)?;
     let name = format!("{COMM}:{}", task.pid());
@@ -213,7 +215,7 @@ fn charts() -> Result<()> {
 }
 
 /// Sees a hung task, and the cluster has an Event of it and the monitors' conditions.
-fn tells_the_cluster(world: &World, container: Container) -> Result<()> {
+pub(crate) fn tells_the_cluster(world: &World, container: Container) -> Result<()> {
     let task = sees_a_hung_task(&container)?;
     let name = format!("{COMM}:{}", task.pid());
     let told = world.server.wait_for_event("the hung task", Duration::from_secs(30), |event| {
@@ -259,9 +261,6 @@ fn least_privileges(image: &Image) -> Result<()> {
 
 fn not_root(image: &Image) -> Result<()> {
     need::probes()?;
-    if !RAISES_CAPABILITIES {
-        return Err(skip("needs an agent that raises the capabilities of its file"));
-    }
     let _tracefs = Tracefs::mounted()?;
     let world = World::new()?;
     let context = json!({
