@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::build::PROGRAMS;
 use crate::dist;
 use crate::setup;
-use crate::step::Step;
+use crate::step::{Step, note};
 use crate::workspace::{source_date, target_dir};
 use layout::Layout;
 
@@ -108,7 +108,12 @@ fn programs(given: Option<&Path>, arch: Arch) -> Result<PathBuf> {
         Some(folder) => folder.to_owned(),
         None if Arch::of_host().is_ok_and(|host| host == arch) => {
             let dist = target_dir().join("dist");
-            if dist.join("SHA256SUMS").is_file() { dist } else { dist::make()? }
+            if dist.join("SHA256SUMS").is_file() {
+                note(&format!("programs: {}, as `cargo xtask dist` has left them", dist.display()));
+                dist
+            } else {
+                dist::make()?
+            }
         }
         None => bail!(
             "this machine builds no programs for {}: build them on one that does (`cargo xtask dist`), and say with --programs where \

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use npd_tests::binary;
 use npd_tests::container::Image;
 use npd_tests::suite::{Suite, need};
 use serde_json::Value;
@@ -24,6 +26,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     suite.test("image slim: scripts find a shell and what they call, and scanners find the packages", debian);
     suite.test("image static: it is npd and nothing else", nothing_else);
+    suite.test("Dockerfile: its target static has the same programs, monitors and entrypoint", dockerfile);
 }
 
 /// An image, unpacked.
@@ -72,7 +75,7 @@ fn paths(flavour: &str) -> Result<()> {
         let metadata = fs::metadata(&path)?;
         ensure!(metadata.permissions().mode() & 0o7777 == 0o755 && metadata.uid() == 0, "{}", path.display());
     }
-    let shipped = npd_tests::binary::shipped_config("");
+    let shipped = binary::shipped_config("");
     for entry in fs::read_dir(&shipped)?.chain(fs::read_dir(shipped.join("plugin"))?) {
         let path = entry?.path();
         let inside = image.root().join("config").join(path.strip_prefix(&shipped)?);
@@ -142,5 +145,45 @@ fn nothing_else() -> Result<()> {
         "node-problem-detector",
     ];
     ensure!(listed == expected, "{listed:?}");
+    Ok(())
+}
+
+fn dockerfile() -> Result<()> {
+    let ours = image("static")?;
+    need::tool("buildah")?;
+    let scratch = tempfile::tempdir()?;
+    let folder = |name: &str| -> Result<PathBuf> {
+        let path = scratch.path().join(name);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    };
+    let context = folder("context")?;
+    let dist = folder("context/target/dist")?;
+    for program in ["npd-agent", "health-checker", "log-counter"] {
+        fs::copy(super::folder("NPD_DIST_DIR")?.join(program), dist.join(program))?;
+    }
+    output(Command::new("cp").arg("--recursive").arg(binary::shipped_config("")).arg(context.join("config")))?;
+    let buildah = |words: &[&str]| {
+        let mut command = Command::new("buildah");
+        command.current_dir(&context).args(["--storage-driver", "vfs", "--root"]).arg(scratch.path().join("storage"));
+        output(command.arg("--runroot").arg(scratch.path().join("run")).args(words))
+    };
+    let file = binary::shipped_manifest("Dockerfile");
+    let file = file.to_str().context("a path that is no UTF-8")?;
+    buildah(&["build", "--isolation", "chroot", "--target", "static", "--tag", "npd:test", "--file", file, "."])?;
+    let layout = scratch.path().join("layout");
+    buildah(&["push", "--quiet", "npd:test", &format!("oci:{}:test", layout.display())])?;
+    let theirs = Image::unpack(&layout)?;
+    for path in ["node-problem-detector", "home", "config"] {
+        output(
+            Command::new("diff")
+                .args(["--recursive", "--brief"])
+                .arg(ours.root().join(path))
+                .arg(theirs.root().join(path)),
+        )?;
+    }
+    for key in ["Entrypoint", "User"] {
+        ensure!(ours.config()[key] == theirs.config()[key], "{key} is {}", theirs.config()[key]);
+    }
     Ok(())
 }
