@@ -150,6 +150,22 @@ impl<'a> KmsgRecord<'a> {
     }
 }
 
+/// The text with its newlines as /dev/kmsg shows them, `\x0a`.
+///
+/// A rule that wants the start of a line wants the start of what the kernel says. Some names that others choose, of processes and in
+/// mount options, are printed with their newlines: what stands behind one is nobody's word.
+pub(crate) fn one_line(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr(b'\n', text) else { return Cow::Borrowed(text) };
+    let mut line = text[..first].to_vec();
+    for byte in &text[first..] {
+        match byte {
+            b'\n' => line.extend_from_slice(br"\x0a"),
+            other => line.push(*other),
+        }
+    }
+    Cow::Owned(line)
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -277,6 +293,12 @@ mod tests {
         {
             assert_eq!(KmsgRecord::parse(bytes), None, "{}", String::from_utf8_lossy(bytes));
         }
+    }
+
+    #[test]
+    fn what_stands_behind_a_newline_is_no_line() {
+        assert!(matches!(one_line(b"a: b"), Cow::Borrowed(b"a: b")));
+        assert_eq!(&*one_line(b"\nOops [#1][42]: segfault\n\n"), br"\x0aOops [#1][42]: segfault\x0a\x0a");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     host::{Host, Proc},
     hung::{Episode, HungTasks, TaskState},
     hung_memory::HungMemory,
+    kmsg,
     merge::{Line, Output},
     metrics::KernelMetrics,
     oom_kill::OomKill,
@@ -90,7 +91,7 @@ impl Router {
         self.now = Now::read();
         while let Some(event) = self.twins.expired(self.now.mono) {
             let record = Record {
-                text: event.text.as_bytes(),
+                text: &kmsg::one_line(event.text.as_bytes()),
                 at: self.now.wall_of(event.time),
                 priority: None,
                 fields: &event.fields,
@@ -207,6 +208,7 @@ impl Output for Router {
             self.nonce = None;
             return;
         }
+        let text = &*kmsg::one_line(text);
         let none = Fields::default();
         let details = line.kmsg.as_ref().map(|details| &details.fields);
         let record = Record {

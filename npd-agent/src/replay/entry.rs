@@ -5,7 +5,12 @@ use std::io::{self, BufRead, Read as _};
 use jiff::civil::DateTime;
 
 use self::exported::Exported;
-use crate::{kernel::kmsg::KmsgRecord, problem::Fields, source::journal::Filter, time::Timestamp};
+use crate::{
+    kernel::kmsg::{self, KmsgRecord},
+    problem::Fields,
+    source::journal::Filter,
+    time::Timestamp,
+};
 
 mod exported;
 
@@ -122,7 +127,7 @@ impl<R: BufRead> Entries<R> {
         };
         self.fields = record.fields();
         self.text.clear();
-        self.text.extend_from_slice(&record.text());
+        self.text.extend_from_slice(&kmsg::one_line(record.text().trim_ascii()));
         let at = Timestamp::from_unix_nanos(record.time.nanos().cast_signed());
         Ok(Some(Entry { at: Some(at), fields: Some(&self.fields), ..Entry::new(number, &self.text) }))
     }

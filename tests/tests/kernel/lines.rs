@@ -27,6 +27,7 @@ pub(crate) fn add(suite: &mut Suite) {
         test("the pattern must reach the end of the line", anchored_at_the_end);
         test("a line without a newline is reported once, when the next one has ended it", unended);
         test("a control character arrives as it was written", unescaped);
+        test("what stands behind a newline of a record is not the start of a line", one_line);
         test("two monitors on one kernel log both see every line", two_monitors);
         test("the dictionary of a driver's record is not in its text", without_dictionary);
     }
@@ -171,6 +172,23 @@ fn unescaped(source: &'static str) -> Result<()> {
     let reported = agent.reported("Line");
     expect_count("the line", &reported, 1)?;
     ensure!(reported[0].text == text, "reported as {:?}", reported[0].text);
+    Ok(())
+}
+
+/// As a process does that has a newline in its name, and crashes.
+fn one_line(source: &'static str) -> Result<()> {
+    let word = nonce();
+    let monitor = Monitor::kernel("line-monitor")
+        .rule("Forged", &format!("(?m)^npd-line {word}.*"))
+        .rule("Line", &format!("(?m)^npd-name {word}.*"));
+    let agent = start(source, &monitor)?;
+    kmsg::write(&format!("npd-name {word}\nnpd-line {word}"))?;
+    agent.fence()?;
+    expect_count("the record", &agent.reported("Line"), 1)?;
+    let text = agent.reported("Line").swap_remove(0).text;
+    ensure!(text == format!("npd-name {word}\\x0anpd-line {word}"), "reported as {text:?}");
+    expect_count("what is behind the newline", &agent.reported("Forged"), 0)?;
+    agent.stop()?;
     Ok(())
 }
 
