@@ -32,8 +32,10 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("nsenter", "util-linux"),
+    ("setcap", "libcap2-bin"),
     ("setpriv", "util-linux"),
     ("shellcheck", "shellcheck"),
+    ("systemd-analyze", "systemd"),
     ("unshare", "util-linux"),
 ];
 

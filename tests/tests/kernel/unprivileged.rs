@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::agent::Setup;
+use npd_tests::agent::problem::Problem;
 use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::fault::hung_task::HungTask;
+use npd_tests::poll::SOON;
 use npd_tests::suite::{Suite, need};
 use serde_json::json;
 
@@ -58,9 +60,8 @@ fn hung_task(sandbox: Sandbox, mode: &str) -> Result<()> {
     let modes = agent.kernel_log_modes();
     ensure!(modes == [mode], "the modes were {modes:?}");
     let task = HungTask::start(10)?;
-    let reports = agent.wait_for_reports("TaskHung", 1)?;
-    ensure!(reports[0].text.contains(&format!("npd-hang:{} ", task.pid())), "reported is {:?}", reports[0].text);
-    Ok(())
+    let line = format!("INFO: task npd-hang:{} blocked for more than 2 seconds.", task.pid());
+    agent.log.wait(&line, SOON, |found| Problem::from_line(found).filter(|problem| problem.text == line).map(drop))
 }
 
 fn plugin() -> Result<()> {
