@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::build;
 use crate::dist;
 use crate::step::{self, Step, note};
-use crate::workspace::{cargo, program, root, scratch_dir, target_dir};
+use crate::workspace::{cargo, program, root, scratch_dir, source_date, target_dir};
 
 /// The cargo-deb that is compiled.
 const CARGO_DEB: &str = "3.8.0";
@@ -39,6 +39,7 @@ pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
     }
     let step = Step::loud("pack the Debian package");
     let mut command = Command::new(cargo_deb);
+    command.env("SOURCE_DATE_EPOCH", source_date()?.to_string());
     command.current_dir(root()).args(["--package", "npd-agent", "--no-build", "--no-strip"]);
     // It would warn of each path that is below target/ and is none of cargo's.
     command.args(["--quiet", "--output"]);

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use npd_agent::cli::Args;
-use npd_agent::config::{self, ConfigFile};
+use npd_agent::config::{self, ConfigFile, Notice};
 use npd_agent::exporter::kubernetes::KubernetesOptions;
 use npd_tests::binary::shipped_config;
 use npd_tests::deploy;
@@ -109,7 +109,9 @@ fn arguments() -> Result<()> {
         let files = files.into_iter().map(on_disk).collect::<Result<Vec<_>>>();
         let files = files.with_context(|| rendering.name.clone())?;
         let loaded = config::load_files(&files).with_context(|| rendering.name.clone())?;
-        ensure!(loaded.warnings.is_empty(), "{}: {:?}", rendering.name, loaded.warnings);
+        // Old values name counters as the plugins that they were.
+        let odd: Vec<_> = loaded.warnings.iter().filter(|warning| warning.notice != Notice::LogMonitor).collect();
+        ensure!(odd.is_empty(), "{}: {odd:?}", rendering.name);
     }
     let args = parse(rendering::named("chart with old-large")?)?;
     ensure!((args.port, args.prometheus_port, args.verbosity) == (20526, 20267, 1), "{args:?}");
