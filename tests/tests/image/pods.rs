@@ -35,6 +35,7 @@ pub(crate) fn add(suite: &mut Suite) {
         );
         test("with the least privileges it sees a hung task", least_privileges);
         test("a user other than root sees a hung task through the capabilities of the file", not_root);
+        test("with CAP_DAC_READ_SEARCH it sees one of which the kernel does not speak", not_root_but_reading);
         test("without any capability it starts, and ends with what it lacks", nothing_at_all);
     }
     let mut test = |claim: &str, run: fn() -> Result<()>| suite.test(format!("pod: {claim}"), run);
@@ -95,8 +96,13 @@ impl World {
 
 /// Makes a task hang and waits until the container has reported that one, in its log and its metrics.
 pub(crate) fn sees_a_hung_task(container: &Container) -> Result<HungTask> {
+    sees(container, 10)
+}
+
+/// The same of a task of which printk may speak so often.
+fn sees(container: &Container, warnings: u32) -> Result<HungTask> {
     container.log.wait("ready", SOON, |line| line.raw.contains("ready").then_some(()))?;
-    let task = HungTask::start(10)?;
+    let task = HungTask::start(warnings)?;
     let name = format!("{COMM}:{}", task.pid());
     container.log.wait(&format!("TaskHung of {name}"), SOON, |line| {
         (line.raw.contains("TaskHung") && line.raw.contains(&name)).then_some(())
@@ -260,17 +266,25 @@ fn least_privileges(image: &Image) -> Result<()> {
 }
 
 fn not_root(image: &Image) -> Result<()> {
+    runs_as_a_user(image, &["BPF", "PERFMON", "SYSLOG"], 10)
+}
+
+fn not_root_but_reading(image: &Image) -> Result<()> {
+    runs_as_a_user(image, &["BPF", "DAC_READ_SEARCH", "PERFMON", "SYSLOG"], 0)
+}
+
+fn runs_as_a_user(image: &Image, capabilities: &[&str], warnings: u32) -> Result<()> {
     need::probes()?;
     let _tracefs = Tracefs::mounted()?;
     let world = World::new()?;
     let context = json!({
         // Without escalation the kernel does not look at a file's capabilities.
         "runAsUser": 65532, "runAsGroup": 65532, "runAsNonRoot": true, "readOnlyRootFilesystem": true, "allowPrivilegeEscalation": true,
-        "capabilities": { "drop": ["ALL"], "add": ["BPF", "DAC_READ_SEARCH", "PERFMON", "SYSLOG"] },
+        "capabilities": { "drop": ["ALL"], "add": capabilities },
         "seccompProfile": { "type": "RuntimeDefault" },
     });
     let container = world.pod(&alone(&context))?.argument("--state-dir=").start(image)?;
-    let task = sees_a_hung_task(&container)?;
+    let task = sees(&container, warnings)?;
     drop(task);
     let status = container.stop()?;
     ensure!(status.success(), "it ended with {status}");
