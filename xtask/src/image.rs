@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::build::PROGRAMS;
 use crate::dist;
 use crate::setup;
-use crate::step::{Step, note};
+use crate::step::Step;
 use crate::workspace::{source_date, target_dir};
 use layout::Layout;
 
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The processor it is for; this machine's when none is named
     #[arg(long, value_enum)]
     arch: Option<Arch>,
-    /// The folder of the static programs for that processor; `target/dist` for this machine's, made if need be
+    /// The folder of the static programs for that processor; for this machine's a release is made as by `dist`
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 }
@@ -70,9 +70,9 @@ pub(crate) fn image(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes both images for this machine's processor, with what `dist` has made, and gives their folder.
-pub(crate) fn make_all() -> Result<PathBuf> {
-    image(&Args { flavour: None, arch: None, programs: None })?;
+/// Writes both images for this machine's processor, with what `dist` has, and gives their folder.
+pub(crate) fn make_all(dist: &Path) -> Result<PathBuf> {
+    image(&Args { flavour: None, arch: None, programs: Some(dist.to_owned()) })?;
     Ok(target_dir().join("image"))
 }
 
@@ -106,15 +106,7 @@ fn make(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
 fn programs(given: Option<&Path>, arch: Arch) -> Result<PathBuf> {
     let folder = match given {
         Some(folder) => folder.to_owned(),
-        None if Arch::of_host().is_ok_and(|host| host == arch) => {
-            let dist = target_dir().join("dist");
-            if dist.join("SHA256SUMS").is_file() {
-                note(&format!("programs: {}, as `cargo xtask dist` has left them", dist.display()));
-                dist
-            } else {
-                dist::make()?
-            }
-        }
+        None if Arch::of_host().is_ok_and(|host| host == arch) => dist::make()?,
         None => bail!(
             "this machine builds no programs for {}: build them on one that does (`cargo xtask dist`), and say with --programs where \
              they are",

@@ -143,7 +143,7 @@ impl Stage {
                 setup::for_deploy();
                 let dist = dist::make()?;
                 dist::check(&dist)?;
-                let (images, package) = (image::make_all()?, deb::make(&dist)?);
+                let (images, package) = (image::make_all(&dist)?, deb::make(&dist)?);
                 let step = Step::loud("what is shipped, as it is run");
                 let mut command = cargo();
                 command.args(["test", "--package", "npd-tests", "--no-fail-fast", "--features", "deploy"]);
