@@ -2,11 +2,12 @@
 //!
 //! That is how a user other than root gets them from the program's file (`setcap cap_bpf,cap_perfmon,cap_syslog=p`). With the
 //! file's effective bit exec(2) would fail wherever one of them is not allowed; without it the program starts and has what is
-//! left. What it starts gets nothing of them: they are neither inheritable nor ambient.
+//! left. What it starts gets nothing of them: they are neither inheritable nor ambient, and from then on no program's file gives
+//! any, not even the agent's own.
 
 use rustix::{
     io,
-    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs},
 };
 
 /// What the probes, /dev/kmsg, and logs and tracefs of others ask for.
@@ -16,7 +17,10 @@ const USED: CapabilitySet =
 /// Brings into effect what is permitted and used. It is for the calling thread and those that it starts from now on.
 pub fn raise() -> io::Result<()> {
     match raised(capabilities(None)?) {
-        Some(sets) => set_capabilities(None, sets),
+        Some(sets) => {
+            set_capabilities(None, sets)?;
+            set_no_new_privs(true)
+        }
         None => Ok(()),
     }
 }

@@ -330,11 +330,10 @@ impl Args {
         Ok(configs)
     }
 
-    /// Refuses what is asked of parts that this build lacks.
+    /// Refuses what is asked of parts that this build lacks. Files of custom plugin monitors are looked at first: some are of
+    /// logs.
     fn check_parts(&self) -> Result<(), UsageError> {
         let asked = [
-            (!self.custom_plugin_monitors.is_empty(), "config.custom-plugin-monitor", Feature::CustomPlugin),
-            (!self.deprecated_custom_plugin_monitors.is_empty(), "custom-plugin-monitors", Feature::CustomPlugin),
             (!self.system_stats_monitors.is_empty(), "config.system-stats-monitor", Feature::SystemStats),
             (self.kernel_source == SourceArg::Ebpf, "kernel-source=ebpf", Feature::Ebpf),
             (self.kernel_source == SourceArg::Journald, "kernel-source=journald", Feature::Journald),

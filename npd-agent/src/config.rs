@@ -101,7 +101,7 @@ pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// As [`load`]; the file has to be of the monitor that it was for.
 pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors> {
     let mut loaded = Loaded::default();
     match loaded.add(file, text) {

@@ -5,6 +5,7 @@
 //! [`BUFFER_LINES`] lines.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     num::NonZeroUsize,
@@ -15,7 +16,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use crate::{
-    kernel::kmsg::{Kmsg, KmsgError, KmsgRead},
+    kernel::kmsg::{self, Kmsg, KmsgError, KmsgRead},
     rules::{Pattern, Rules},
     source::{
         journal::{JournalError, JournalFilter, JournalTail, Start},
@@ -114,7 +115,10 @@ fn count_journal(folder: Option<&Path>, identifier: &str, counter: &mut Counter)
     loop {
         let mut is_done = false;
         let outcome = tail.read(&mut |entry| {
-            is_done = counter.line(entry.message.trim_ascii(), entry.at).is_break();
+            let message = entry.message.trim_ascii();
+            let is_kernels = entry.transport == Some("kernel");
+            let message = if is_kernels { kmsg::one_line(message) } else { Cow::Borrowed(message) };
+            is_done = counter.line(&message, entry.at).is_break();
             if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if is_done || !outcome.more {
@@ -134,7 +138,7 @@ fn count_kmsg(path: &Path, now: Now, counter: &mut Counter) -> Result<(), CountE
     loop {
         match kmsg.read() {
             Ok(KmsgRead::Record(record)) => {
-                if counter.line(record.text().trim_ascii(), now.wall_of(record.time)).is_break() {
+                if counter.line(&kmsg::one_line(record.text().trim_ascii()), now.wall_of(record.time)).is_break() {
                     return Ok(());
                 }
             }

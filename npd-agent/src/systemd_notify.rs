@@ -43,6 +43,7 @@ const LONGEST_STATUS: usize = 400;
 /// systemd, waiting to be told.
 #[derive(Debug)]
 pub struct Systemd {
+    address: OsString,
     socket: UnixDatagram,
     /// How often it wants to hear that the agent lives, at least.
     watchdog: Option<Duration>,
@@ -70,17 +71,17 @@ impl Systemd {
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, NotifyError> {
         let Some(address) = variable(SOCKET).filter(|address| !address.is_empty()) else { return Ok(None) };
         let socket = connect(&address)?;
-        Ok(Some(Self { socket, watchdog: watchdog(variable) }))
+        Ok(Some(Self { address, socket, watchdog: watchdog(variable) }))
     }
 
     /// Tells that the agent is ready, then whatever changes, until it ends.
-    pub async fn tell(self, vitals: Vitals, stop: CancellationToken) {
+    pub async fn tell(mut self, vitals: Vitals, stop: CancellationToken) {
         if let Err(error) = self.tell_all(&vitals, &stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told any more");
         }
     }
 
-    async fn tell_all(&self, vitals: &Vitals, stop: &CancellationToken) -> io::Result<()> {
+    async fn tell_all(&mut self, vitals: &Vitals, stop: &CancellationToken) -> io::Result<()> {
         let mut changes = vitals.changes();
         let mut watchdog = self.watchdog.map(half);
         let mut status = status(vitals);
@@ -110,7 +111,12 @@ impl Systemd {
         }
     }
 
-    async fn send(&self, lines: &str) -> io::Result<()> {
+    async fn send(&mut self, lines: &str) -> io::Result<()> {
+        if self.socket.send(lines.as_bytes()).await.is_ok() {
+            return Ok(());
+        }
+        // Who listens may have begun anew, on another socket of that name.
+        self.socket = connect(&self.address).map_err(io::Error::other)?;
         self.socket.send(lines.as_bytes()).await.map(drop)
     }
 }
@@ -188,6 +194,7 @@ mod tests {
     /// An agent that tells somebody who listens.
     struct Told {
         _folder: TempDir,
+        path: std::path::PathBuf,
         listener: UnixDatagram,
         vitals: Vitals,
         stop: CancellationToken,
@@ -210,7 +217,7 @@ mod tests {
             part.takes("probe+kmsg");
             part.is_ready();
             let task = tokio::spawn(systemd.tell(vitals.clone(), stop.clone()));
-            (Self { _folder: folder, listener, vitals, stop, task }, part)
+            (Self { _folder: folder, path, listener, vitals, stop, task }, part)
         }
 
         /// What comes within a time, if anything does.
@@ -223,7 +230,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ready_then_each_other_status_then_the_end() {
-        let (told, part) = Told::by(&[]);
+        let (mut told, part) = Told::by(&[]);
         let second = Duration::from_secs(1);
         assert_eq!(told.hears(second).await.unwrap(), "READY=1\nSTATUS=ready; source kmsg: probe+kmsg");
         assert_eq!(told.hears(10 * WATCHDOG).await, None, "nothing ticks");
@@ -232,6 +239,9 @@ mod tests {
         let status = "STATUS=waiting: kubernetes (connection READY=0); source kmsg: probe+kmsg";
         assert_eq!(told.hears(second).await.unwrap(), status);
         cluster.is_ready();
+        drop(told.listener);
+        std::fs::remove_file(&told.path).unwrap();
+        told.listener = UnixDatagram::bind(&told.path).unwrap();
         part.takes("kmsg");
         assert_eq!(told.hears(second).await.unwrap(), "STATUS=ready; source kmsg: kmsg");
         told.stop.cancel();

@@ -37,9 +37,7 @@ fn refusal(feature: Feature) -> String {
 fn a_flag_is_refused_only_where_its_part_is_missing() {
     let off = "--enable-k8s-exporter=false";
     for (args, flag, feature) in [
-        (&[off, "--config.custom-plugin-monitor=/x"][..], "--config.custom-plugin-monitor", Feature::CustomPlugin),
-        (&[off, "--custom-plugin-monitors=/x"], "--custom-plugin-monitors", Feature::CustomPlugin),
-        (&[off, "--config.system-stats-monitor=/x"], "--config.system-stats-monitor", Feature::SystemStats),
+        (&[off, "--config.system-stats-monitor=/x"][..], "--config.system-stats-monitor", Feature::SystemStats),
         (&[off, MONITOR, "--kernel-source=journald"], "--kernel-source=journald", Feature::Journald),
         (&[off, MONITOR, "--kernel-source=ebpf"], "--kernel-source=ebpf", Feature::Ebpf),
         (&["--enable-k8s-exporter", MONITOR], "--enable-k8s-exporter", Feature::Kubernetes),

@@ -55,8 +55,8 @@ impl Args {
         if self.is_static {
             // With an explicit target the flag does not reach build scripts and procedural macros, which must stay dynamic.
             let triple = host_triple();
-            let name = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
-            command.args(["--target", &triple]).env(name, static_flags()?);
+            // Of all places that flags can come from, this one counts alone.
+            command.args(["--target", &triple]).env("CARGO_ENCODED_RUSTFLAGS", static_flags()?);
             dir.push(triple);
         }
         if self.release {
@@ -80,7 +80,7 @@ fn static_flags() -> Result<OsString> {
     let mut flags = OsString::from("-Ctarget-feature=+crt-static");
     // The last that fits counts, and the target directory is mostly in the root.
     for (folder, name) in [(cargo_home()?, "/cargo"), (root().to_owned(), "/npd"), (target_dir(), "/npd/target")] {
-        flags.push(" --remap-path-prefix=");
+        flags.push("\x1f--remap-path-prefix=");
         flags.push(folder);
         flags.push("=");
         flags.push(name);

@@ -57,14 +57,23 @@ pub(crate) enum Arch {
 /// The verb.
 pub(crate) fn image(args: &Args) -> Result<()> {
     setup::setup()?;
+    make(args)
+}
+
+/// Makes them.
+fn make(args: &Args) -> Result<()> {
+    let wanted = |flavour| args.flavour.is_none_or(|only| only == flavour);
+    if wanted(Flavour::Slim) {
+        setup::for_images();
+    }
     let arch = match args.arch {
         Some(arch) => arch,
         None => Arch::of_host()?,
     };
     let programs = programs(args.programs.as_deref(), arch)?;
     for flavour in [Flavour::Static, Flavour::Slim] {
-        if args.flavour.is_none_or(|only| only == flavour) {
-            make(flavour, arch, &programs)?;
+        if wanted(flavour) {
+            write(flavour, arch, &programs)?;
         }
     }
     Ok(())
@@ -72,12 +81,12 @@ pub(crate) fn image(args: &Args) -> Result<()> {
 
 /// Writes both images for this machine's processor, with what `dist` has, and gives their folder.
 pub(crate) fn make_all(dist: &Path) -> Result<PathBuf> {
-    image(&Args { flavour: None, arch: None, programs: Some(dist.to_owned()) })?;
+    make(&Args { flavour: None, arch: None, programs: Some(dist.to_owned()) })?;
     Ok(target_dir().join("image"))
 }
 
 /// Writes one image.
-fn make(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
+fn write(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
     let name = flavour.name();
     let title = format!("the image `{name}` for {}", arch.name());
     let step = Step::loud(&title);
@@ -91,13 +100,13 @@ fn make(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
     let mut sizes = [0, 0];
     for (title, layer) in layers {
         let packed = layer.pack(date)?;
-        println!("layer {title}: {} packed, {} unpacked", kilobytes(packed.compressed.len()), kilobytes(packed.size));
+        println!("layer {title}: {} packed, {} unpacked", megabytes(packed.compressed.len()), megabytes(packed.size));
         sizes[0] += packed.compressed.len();
         sizes[1] += packed.size;
         layout.add_layer(&packed)?;
     }
     let path = layout.finish(flavour, arch)?;
-    println!("{}: {} packed, {} unpacked", path.display(), kilobytes(sizes[0]), kilobytes(sizes[1]));
+    println!("{}: {} packed, {} unpacked", path.display(), megabytes(sizes[0]), megabytes(sizes[1]));
     step.done();
     Ok(())
 }
@@ -119,7 +128,7 @@ fn programs(given: Option<&Path>, arch: Arch) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn kilobytes(bytes: usize) -> String {
+fn megabytes(bytes: usize) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }
 

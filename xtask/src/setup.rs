@@ -39,15 +39,17 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
 ];
 
-/// The same for the tests of what is shipped, and what makes the images.
+/// The same for whoever makes an image.
+const IMAGE_PROGRAMS: &[(&str, &str)] = &[("fakeroot", "fakeroot"), ("mmdebstrap", "mmdebstrap")];
+
+/// The same for the tests of what is shipped.
 const DEPLOY_PROGRAMS: &[(&str, &str)] = &[
     ("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
     ("buildah", "buildah"),
-    ("fakeroot", "fakeroot"),
     ("fish", "fish"),
     ("getcap", "libcap2-bin"),
     ("mandoc", "mandoc"),
-    ("mmdebstrap", "mmdebstrap"),
+    ("readelf", "binutils"),
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
@@ -69,7 +71,6 @@ pub(crate) fn setup() -> Result<()> {
     note(&format!("BPF tool chain: {toolchain}"));
     install_programs(on_debian, TEST_PROGRAMS);
     unpack_test_programs(on_debian);
-    kubernetes::unpack_programs();
     if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
         // Without it the probes are linted for the host only.
         if let Err(error) = debian::install_clippy() {
@@ -80,8 +81,19 @@ pub(crate) fn setup() -> Result<()> {
     Ok(())
 }
 
+/// helm, kubectl and a validator, which only the tests of the manifests need.
+pub(crate) fn for_manifests() {
+    kubernetes::unpack_programs();
+}
+
+/// What makes the small Debian of an image.
+pub(crate) fn for_images() {
+    install_programs(debian::may_install(&Distribution::read()), IMAGE_PROGRAMS);
+}
+
 /// What only the tests of what is shipped need.
 pub(crate) fn for_deploy() {
+    for_manifests();
     install_programs(debian::may_install(&Distribution::read()), DEPLOY_PROGRAMS);
 }
 

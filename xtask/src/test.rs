@@ -17,7 +17,7 @@ use crate::image;
 use crate::setup;
 use crate::step::{self, Step};
 use crate::toolchain::{Compiler, Places, TARGET, Toolchain};
-use crate::workspace::{cargo, host_triple, is_root, program, scratch_dir, search_path, target_dir};
+use crate::workspace::{cargo, cargo_home, host_triple, is_root, program, scratch_dir, search_path, target_dir};
 
 /// Which steps.
 #[derive(clap::Args)]
@@ -115,7 +115,15 @@ impl Stage {
             Self::Lint => {
                 let step = Step::loud("lint");
                 // The probes too: for the host they compile, and this is the clippy that everybody has.
-                step.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]))?;
+                step.run(cargo().args([
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--features",
+                    "npd-tests/deploy",
+                    "--",
+                    "-Dwarnings",
+                ]))?;
                 step.done();
                 lint_for_bpf()?;
                 lint_without_parts()?;
@@ -131,6 +139,7 @@ impl Stage {
                 step.done();
             }
             Self::Kernel => {
+                setup::for_manifests();
                 let (name, agent) = build::Args::default().build_for_tests()?;
                 let step = Step::loud("the agent against the real kernel");
                 let mut command = cargo();
@@ -149,8 +158,13 @@ impl Stage {
                 command.args(["test", "--package", "npd-tests", "--no-fail-fast", "--features", "deploy"]);
                 command.args(["--test", "image", "--test", "package"]);
                 let agent = dist.join("npd-agent");
-                let places =
-                    [("NPD_AGENT_BIN", agent), ("NPD_DEB", package), ("NPD_DIST_DIR", dist), ("NPD_IMAGE_DIR", images)];
+                let places = [
+                    ("NPD_AGENT_BIN", agent),
+                    ("NPD_CARGO_HOME", cargo_home()?),
+                    ("NPD_DEB", package),
+                    ("NPD_DIST_DIR", dist),
+                    ("NPD_IMAGE_DIR", images),
+                ];
                 as_root(&mut command, &places.map(|(name, path)| (name, path.into_os_string())));
                 step.watch(&mut command, |line| tally.count(line))?;
                 step.done();

@@ -47,9 +47,10 @@ pub(crate) fn source_date() -> Result<u64> {
     seconds.context("the last commit's time cannot be asked of git: set SOURCE_DATE_EPOCH")
 }
 
-/// The commit that is checked out, when git can tell.
+/// The commit that is checked out, with `-dirty` where the source is another; when git can tell.
 pub(crate) fn commit() -> Option<String> {
-    let shown = Command::new("git").current_dir(root()).args(["rev-parse", "HEAD"]).output().ok()?;
+    let words = ["describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"];
+    let shown = Command::new("git").current_dir(root()).args(words).output().ok()?;
     let commit = String::from_utf8(shown.stdout).ok()?.trim().to_owned();
     (!commit.is_empty()).then_some(commit)
 }

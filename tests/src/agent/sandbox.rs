@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 /// Nobody, with nothing but what the program's file gives.
 const UNPRIVILEGED: [&str; 5] = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--"];
 
-/// What the file of the non-root image gives: permitted, and in effect once the program asks for it.
+/// What an administrator can give the program's file: permitted, and in effect once the program asks for it.
 const FILE_CAPABILITIES: &str = "cap_bpf,cap_perfmon,cap_syslog=p";
 
 /// Nobody, with CAP_BPF, CAP_PERFMON and CAP_SYSLOG.

@@ -185,7 +185,7 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // Whoever looks at a failed test finds it still mounted, and the next start of the machine ends it.
+        // If it fails, the mount stays until the machine starts anew.
         let _best_effort = rustix::mount::unmount(&self.0, UnmountFlags::DETACH);
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Own {
 }
 
 /// What npd tells of itself.
-pub(super) const OWN: [Own; 10] = [
+pub(super) const OWN: [Own; 11] = [
     Own {
         name: "NodeProblemAgentsGone",
         expression: "absent(npd_build_info)",
@@ -60,6 +60,15 @@ pub(super) const OWN: [Own; 10] = [
         summary: "npd could not write the node's conditions for half an hour",
         meaning: "The Node was not written for half an hour; with a longer `--k8s-exporter-heartbeat-period` raise the number",
         step: "npd's log says why; `npd_k8s_requests_total` by `code`: 403 is a missing right, 401 a token",
+    },
+    Own {
+        name: "NodeProblemRequestsRefused",
+        expression: "increase(npd_k8s_requests_total{code=~\"400|403|422\"}[15m]) > 0",
+        hold: "5m",
+        level: Level::Warning,
+        summary: "The API server refuses what npd tells it, with {{ $labels.code }}",
+        meaning: "npd lacks a right, an admission policy forbids what it does, or the API server does not take an object. An agent that was never allowed to write is ready all the same",
+        step: "npd's log has the API server's words; compare the roles and policies with those in `deploy/`",
     },
     Own {
         name: "NodeProblemConfigInvalid",

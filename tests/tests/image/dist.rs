@@ -30,24 +30,27 @@ fn programs() -> Result<()> {
         let path = folder("NPD_DIST_DIR")?.join(name);
         let size = fs::metadata(&path)?.len();
         ensure!(size <= LARGEST, "{name} has {size} bytes");
-        let headers = output(Command::new("readelf").args(["--wide", "--program-headers"]).arg(&path));
-        if need::tool("readelf").is_ok() {
-            ensure!(!headers?.contains("INTERP"), "{name} wants a loader");
-        }
         output(Command::new(&path).arg("--help").env_clear())?;
     }
     let version = output(Command::new(folder("NPD_DIST_DIR")?.join("npd-agent")).arg("--version"))?;
     ensure!(version.trim() == concat!("v", env!("CARGO_PKG_VERSION")), "{version}");
+    need::tool("readelf")?;
+    for name in PROGRAMS {
+        let path = folder("NPD_DIST_DIR")?.join(name);
+        let headers = output(Command::new("readelf").args(["--wide", "--program-headers"]).arg(&path))?;
+        ensure!(headers.contains("LOAD") && !headers.contains("INTERP"), "{name} wants a loader");
+    }
     Ok(())
 }
 
 fn paths() -> Result<()> {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/");
     let source = source.trim_end_matches("tests/");
-    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
+    let home = folder("NPD_CARGO_HOME")?;
+    let home = home.to_str().context("a path that is no UTF-8")?;
     for name in PROGRAMS {
         let program = fs::read(folder("NPD_DIST_DIR")?.join(name))?;
-        for path in [source, &format!("{home}/.cargo/")] {
+        for path in [source, &format!("{home}/")] {
             let found = program.windows(path.len()).any(|window| window == path.as_bytes());
             ensure!(!found, "{name} knows {path}");
         }

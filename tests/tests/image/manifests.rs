@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use npd_tests::container::{Container, Image};
 use npd_tests::deploy::{self, OVERLAYS, Release};
 use npd_tests::fault::tracefs::Tracefs;
@@ -39,7 +39,7 @@ fn run(objects: &[Value], flavour: &str, in_cluster: bool) -> Result<()> {
         fs::create_dir(world.path(folder))?;
     }
     fs::write(world.path("machine-id"), "0123456789abcdef0123456789abcdef\n")?;
-    let set = deploy::find(objects, "DaemonSet", "npd")?;
+    let set = objects.iter().find(|object| object["kind"] == "DaemonSet").context("there is no DaemonSet")?;
     let mut pod = if in_cluster { world.pod(set)? } else { world.pod_without_rights(set)? };
     for (path, here) in [
         ("/run/log", "run-log"),

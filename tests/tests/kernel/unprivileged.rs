@@ -67,7 +67,10 @@ fn hung_task(sandbox: Sandbox, mode: &str) -> Result<()> {
 fn plugin() -> Result<()> {
     let setup = Setup::new()?;
     let path = setup.folder().join("capabilities.sh");
-    fs::write(&path, "#!/bin/sh\ngrep ^Cap /proc/self/status | grep -v CapBnd | tr -d '\\n'; exit 1\n")?;
+    fs::write(
+        &path,
+        "#!/bin/sh\ngrep -e ^Cap -e NoNewPrivs /proc/self/status | grep -v CapBnd | tr -d '\\n'; exit 1\n",
+    )?;
     fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     let config = json!({
         "plugin": "custom", "source": "test",
@@ -82,7 +85,10 @@ fn plugin() -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).context("no CapEff")?;
     ensure!(effective != "0000000000000000", "the agent has none itself");
-    let sets: Vec<_> = reports[0].text.split("Cap").filter_map(|set| set.split_once(':')).collect();
+    // No file gives the plugin any either, not even the agent's.
+    let (sets, no_new_privileges) = reports[0].text.split_once("NoNewPrivs:").context("no NoNewPrivs")?;
+    ensure!(no_new_privileges.trim() == "1", "the plugin says {:?}", reports[0].text);
+    let sets: Vec<_> = sets.split("Cap").filter_map(|set| set.split_once(':')).collect();
     ensure!(sets.len() == 4, "the plugin says {:?}", reports[0].text);
     ensure!(sets.iter().all(|(_, set)| set.trim() == "0000000000000000"), "the plugin has {sets:?}");
     Ok(())

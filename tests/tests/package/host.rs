@@ -203,22 +203,16 @@ fn remove_cgroups(path: &Path) -> std::io::Result<()> {
 }
 
 /// Where the machine has cgroups of version 2.
-fn unified_cgroups() -> Result<PathBuf> {
+pub(super) fn unified_cgroups() -> Result<PathBuf> {
     let places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
     let found = places.into_iter().find(|place| place.join("cgroup.controllers").exists());
     found.ok_or_else(|| skip("needs cgroups of version 2"))
 }
 
-/// Makes Debian's smallest root with systemd: from `$NPD_ROOTFS`, a tar archive of one, or from Debian's mirror.
+/// Makes Debian's smallest root with systemd, of the older of the releases that the package is for.
 fn make_root(root: &Path) -> Result<()> {
-    let mut command;
-    if let Some(archive) = std::env::var_os("NPD_ROOTFS") {
-        command = Command::new("tar");
-        command.arg("--extract").arg("--file").arg(archive).arg("--directory").arg(root);
-    } else {
-        command = Command::new("mmdebstrap");
-        command.args(["--quiet", "--mode=root", "--variant=essential", "--include", PACKAGES, "bookworm"]).arg(root);
-    }
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--quiet", "--mode=root", "--variant=essential", "--include", PACKAGES, "bookworm"]).arg(root);
     println!("makes a root of Debian in {}", root.display());
     let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;
     ensure!(status.success(), "{command:?} ends with {status}");

@@ -38,6 +38,8 @@ fn main() -> Result<ExitCode> {
             for program in ["mmdebstrap", "nsenter", "setpriv", "unshare"] {
                 need::tool(program)?;
             }
+            package()?;
+            host::unified_cgroups()?;
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let host = shared.get_or_insert_with(|| boot().map_err(|error| format!("{error:#}")));
             run(host.as_ref().map_err(|error| anyhow!("there is no host: {error}"))?)

@@ -142,10 +142,12 @@ user's: values that were written for node-problem-detector may bring all kinds o
 {{- $logs := default .Values.logDir.host .Values.logDir.pod -}}
 {{- $all := list
     (dict "name" "log" "path" $logs "readOnly" true "source" (dict "hostPath" (dict "path" .Values.logDir.host)))
-    (dict "name" "localtime" "path" "/etc/localtime" "readOnly" true
-      "source" (dict "hostPath" (dict "path" "/etc/localtime" "type" .Values.volume.localtime.type)))
     (dict "name" "custom-config" "path" "/custom-config" "readOnly" true
       "source" (dict "configMap" (dict "name" (include "npd.customConfigName" .)))) -}}
+{{- if .Values.volume.localtime.enabled -}}
+{{- $all = append $all (dict "name" "localtime" "path" "/etc/localtime" "readOnly" true
+      "source" (dict "hostPath" (dict "path" "/etc/localtime" "type" .Values.volume.localtime.type))) -}}
+{{- end -}}
 {{- if .Values.stateDir -}}
 {{- $all = append $all (dict "name" "npd-state" "path" "/var/lib/npd" "readOnly" false
       "source" (dict "hostPath" (dict "path" .Values.stateDir "type" "DirectoryOrCreate"))) -}}

@@ -198,9 +198,19 @@ impl Probes {
             Ok(()) => probe.report(ProbeState::Active, format!("through {}:{tracepoint}", probe.group)),
             Err(error) => {
                 let state = ProbeState::of_error(&*error);
-                probe.report(state, because(state, "CAP_PERFMON", &*error))
+                probe.report(state, because(state, perf_capability(), &*error))
             }
         }
+    }
+}
+
+/// What attaching to a tracepoint asks for. Ubuntu has levels of `perf_event_paranoid` above the kernel's own, at which CAP_PERFMON is not
+/// enough.
+fn perf_capability() -> &'static str {
+    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    match level.ok().and_then(|level| level.trim().parse::<i32>().ok()) {
+        Some(3..) => "CAP_PERFMON, or with kernel.perf_event_paranoid above 2 CAP_SYS_ADMIN,",
+        _ => "CAP_PERFMON",
     }
 }
 

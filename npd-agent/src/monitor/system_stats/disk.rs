@@ -173,7 +173,9 @@ fn file_systems(
             let percent = space.bytes_used as f64 / all as f64 * 100.0;
             out.add(MetricId::DiskPercentUsed, [(&device).into()], percent);
         }
-        if space.inodes > 0 {
+        // An image, such as a squashfs, has just the inodes that it needs: that it is full is no news.
+        let is_image = space.inodes_free == 0 && mount.options.split(',').any(|option| option == "ro");
+        if space.inodes > 0 && !is_image {
             let used = space.inodes.saturating_sub(space.inodes_free);
             for (state, inodes) in [("free", space.inodes_free), ("used", used)] {
                 out.add(MetricId::DiskInodesUsed, [(&device).into(), state.into()], inodes as f64);
