@@ -12,7 +12,7 @@ use std::{
 
 use self::mounts::{Mount, mounts};
 use super::{
-    Collector,
+    Collector, Space,
     node::{CollectError, Node, number},
     sample::Samples,
     table::MetricId,
@@ -173,9 +173,7 @@ fn file_systems(
             let percent = space.bytes_used as f64 / all as f64 * 100.0;
             out.add(MetricId::DiskPercentUsed, [(&device).into()], percent);
         }
-        // An image, such as a squashfs, has just the inodes that it needs: that it is full is no news.
-        let is_image = space.inodes_free == 0 && mount.options.split(',').any(|option| option == "ro");
-        if space.inodes > 0 && !is_image {
+        if space.inodes > 0 && !is_image(&mount.options, &space) {
             let used = space.inodes.saturating_sub(space.inodes_free);
             for (state, inodes) in [("free", space.inodes_free), ("used", used)] {
                 out.add(MetricId::DiskInodesUsed, [(&device).into(), state.into()], inodes as f64);
@@ -184,6 +182,11 @@ fn file_systems(
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether a file system is an image, such as a squashfs, which has just the inodes that it needs: that it is full is no news.
+fn is_image(options: &str, space: &Space) -> bool {
+    space.inodes_free == 0 && options.split(',').any(|option| option == "ro")
 }
 
 /// The name of the device that is mounted: dm-0 of /dev/mapper/data. A file system over several devices, such as btrfs,
@@ -205,5 +208,18 @@ impl<'t> Device<'t> {
             *counter = words.next()?.parse().ok()?;
         }
         Some(Self { number, name, counters })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inodes_of_an_image_are_no_news() {
+        let space = |inodes_free| Space { bytes_free: 0, bytes_used: 1, inodes: 10, inodes_free };
+        assert!(is_image("ro,nodev,relatime", &space(0)));
+        assert!(!is_image("rw,relatime,errors=remount-ro", &space(0)), "a full file system");
+        assert!(!is_image("ro,relatime", &space(3)), "a disk that was mounted read-only");
     }
 }
