@@ -5,7 +5,6 @@
 //! [`BUFFER_LINES`] lines.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     num::NonZeroUsize,
@@ -115,10 +114,7 @@ fn count_journal(folder: Option<&Path>, identifier: &str, counter: &mut Counter)
     loop {
         let mut is_done = false;
         let outcome = tail.read(&mut |entry| {
-            let message = entry.message.trim_ascii();
-            let is_kernels = entry.transport == Some("kernel");
-            let message = if is_kernels { kmsg::one_line(message) } else { Cow::Borrowed(message) };
-            is_done = counter.line(&message, entry.at).is_break();
+            is_done = counter.line(&entry.text(), entry.at).is_break();
             if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if is_done || !outcome.more {
@@ -138,7 +134,7 @@ fn count_kmsg(path: &Path, now: Now, counter: &mut Counter) -> Result<(), CountE
     loop {
         match kmsg.read() {
             Ok(KmsgRead::Record(record)) => {
-                if counter.line(&kmsg::one_line(record.text().trim_ascii()), now.wall_of(record.time)).is_break() {
+                if counter.line(&kmsg::one_line(&record.text()), now.wall_of(record.time)).is_break() {
                     return Ok(());
                 }
             }

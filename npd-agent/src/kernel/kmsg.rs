@@ -150,11 +150,12 @@ impl<'a> KmsgRecord<'a> {
     }
 }
 
-/// The text with its newlines as /dev/kmsg shows them, `\x0a`.
+/// The text as rules see it: without white space around it, with its newlines as /dev/kmsg shows them, `\x0a`.
 ///
 /// A rule that wants the start of a line wants the start of what the kernel says. Some names that others choose, of processes and in
 /// mount options, are printed with their newlines: what stands behind one is nobody's word.
 pub(crate) fn one_line(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = text.trim_ascii();
     let Some(first) = memchr::memchr(b'\n', text) else { return Cow::Borrowed(text) };
     let mut line = text[..first].to_vec();
     for byte in &text[first..] {
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn what_stands_behind_a_newline_is_no_line() {
         assert!(matches!(one_line(b"a: b"), Cow::Borrowed(b"a: b")));
-        assert_eq!(&*one_line(b"\nOops [#1][42]: segfault\n\n"), br"\x0aOops [#1][42]: segfault\x0a\x0a");
+        assert_eq!(&*one_line(b" x\nOops [#1][42]: segfault\n\ny\n"), br"x\x0aOops [#1][42]: segfault\x0a\x0ay");
     }
 
     #[test]

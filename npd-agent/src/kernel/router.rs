@@ -193,7 +193,7 @@ impl Router {
 impl Output for Router {
     #[inline]
     fn line(&mut self, line: Line<'_>) {
-        let text = line.text.trim_ascii();
+        let text = &*kmsg::one_line(line.text);
         let time = if line.kmsg.is_none() {
             self.from_probe += 1;
             line.time
@@ -208,7 +208,6 @@ impl Output for Router {
             self.nonce = None;
             return;
         }
-        let text = &*kmsg::one_line(text);
         let none = Fields::default();
         let details = line.kmsg.as_ref().map(|details| &details.fields);
         let record = Record {

@@ -127,7 +127,7 @@ impl<R: BufRead> Entries<R> {
         };
         self.fields = record.fields();
         self.text.clear();
-        self.text.extend_from_slice(&kmsg::one_line(record.text().trim_ascii()));
+        self.text.extend_from_slice(&kmsg::one_line(&record.text()));
         let at = Timestamp::from_unix_nanos(record.time.nanos().cast_signed());
         Ok(Some(Entry { at: Some(at), fields: Some(&self.fields), ..Entry::new(number, &self.text) }))
     }

@@ -12,14 +12,14 @@
 //! late (0.3 to 0.44 s measured), though it is there within a millisecond or two for who calls
 //! [`JournalTail::read`] unasked.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 pub use self::{
     cursor::{Cursor, CursorError},
     filter::{Filter, JournalFilter},
     tail::{JournalError, JournalTail},
 };
-use crate::time::Timestamp;
+use crate::{kernel::kmsg, time::Timestamp};
 
 pub mod cursor;
 mod filter;
@@ -79,4 +79,18 @@ pub struct JournalState {
     pub waiting_for: Vec<PathBuf>,
     /// How many journal files are open.
     pub files: usize,
+}
+
+// === impl Entry ===
+
+impl Entry<'_> {
+    /// The message as rules see it. Of the kernel's that is one line, as it is where they are read without the journal.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        if self.transport == Some("kernel") {
+            kmsg::one_line(self.message)
+        } else {
+            Cow::Borrowed(self.message.trim_ascii())
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! The journal as a source, for one monitor.
 
-use std::{borrow::Cow, ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
+use std::{ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
 
 use super::{
     Health, LogSource, SourceError, Stop,
     journal::{Entry, JournalFilter, JournalTail, Start},
 };
 use crate::{
-    kernel::kmsg::{self, Priority},
+    kernel::kmsg::Priority,
     monitor::system_logs::SystemLogs,
     problem::Fields,
     record::{Place, Position, PositionKind, Record, RecordSink as _},
@@ -116,8 +116,6 @@ impl LogSource for Journald {
 
 /// An entry as a record: its message without the white space around it, as node-problem-detector has it.
 fn take(monitors: &mut SystemLogs, entry: &Entry<'_>) {
-    let message = entry.message.trim_ascii();
-    let text = if entry.transport == Some("kernel") { kmsg::one_line(message) } else { Cow::Borrowed(message) };
     let mut fields = Fields::default();
     for (name, value) in [("identifier", entry.identifier), ("unit", entry.unit), ("transport", entry.transport)] {
         if let Some(value) = value {
@@ -129,7 +127,7 @@ fn take(monitors: &mut SystemLogs, entry: &Entry<'_>) {
     }
     let level = entry.priority;
     let record = Record {
-        text: &text,
+        text: &entry.text(),
         at: entry.at,
         priority: level.map(|level| Priority::new(entry.facility.unwrap_or(1), level)),
         fields: &fields,
