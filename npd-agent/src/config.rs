@@ -104,7 +104,9 @@ pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
 /// As [`load`]; the file has to be of the monitor that it was for.
 pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors> {
     let mut loaded = Loaded::default();
-    match loaded.add(file, text) {
+    let added =
+        parse(&file.path, text).and_then(|document| loaded.add(&file.path, file.monitor, &document, digest(text)));
+    match added {
         Ok(()) => Ok(loaded),
         Err(errors) => Err(ConfigErrors { errors, warnings: loaded.warnings }),
     }
@@ -114,6 +116,13 @@ pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors>
 pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     let failed = |problem| ConfigError { file: path.to_owned(), place: None, problem };
     read_file(path).map_err(|problem| ConfigErrors { errors: vec![failed(problem)], warnings: Vec::new() })
+}
+
+fn parse<'t>(path: &Path, text: &'t [u8]) -> Result<json::Document<'t>, Vec<ConfigError>> {
+    json::parse(text).map_err(|error| {
+        let place = Some(Place { position: error.position, pointer: String::new() });
+        vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
+    })
 }
 
 /// Two texts with the same digest are the same, for all that the content of config files can be.
@@ -150,36 +159,38 @@ impl Loaded {
     /// Reads a file and adds what it says; `all` are given.
     fn read(&mut self, file: &ConfigFile, all: &[ConfigFile]) -> Result<(), Vec<ConfigError>> {
         let text = read_text(&file.path).map_err(|found| found.errors)?;
-        let monitor = file.monitor.or_log_monitor(&text);
-        if monitor == file.monitor {
-            return self.add(file, &text);
+        let document = parse(&file.path, &text)?;
+        let monitor = file.monitor.or_log_monitor(&document);
+        if monitor != file.monitor {
+            let twice = all.contains(&ConfigFile { monitor, ..file.clone() });
+            let notice = if twice { Notice::FileTwice } else { Notice::LogMonitor };
+            self.warnings.push(Warning { file: file.path.clone(), place: None, notice });
+            if twice {
+                return Ok(());
+            }
         }
-        let file = ConfigFile { monitor, ..file.clone() };
-        let twice = all.contains(&file);
-        let notice = if twice { Notice::FileTwice } else { Notice::LogMonitor };
-        self.warnings.push(Warning { file: file.path.clone(), place: None, notice });
-        if twice { Ok(()) } else { self.add(&file, &text) }
+        self.add(&file.path, monitor, &document, digest(&text))
     }
 
-    /// Adds what the text of a file says.
-    fn add(&mut self, file: &ConfigFile, text: &[u8]) -> Result<(), Vec<ConfigError>> {
-        let path = &*file.path;
-        let document = json::parse(text).map_err(|error| {
-            let place = Some(Place { position: error.position, pointer: String::new() });
-            vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
-        })?;
+    /// Adds what a file says.
+    fn add(
+        &mut self,
+        path: &Path,
+        monitor: MonitorKind,
+        document: &json::Document<'_>,
+        digest: u64,
+    ) -> Result<(), Vec<ConfigError>> {
         let mut findings = report::Findings::default();
-        if let Err((at, missing)) = file.monitor.require(&document) {
+        if let Err((at, missing)) = monitor.require(document) {
             findings.error(at, Problem::NotBuilt(missing));
             return Err(findings.finish(path).0);
         }
-        let digest = digest(text);
-        let is_good = match file.monitor {
-            MonitorKind::SystemLog => system_log::read(path, &document, &mut findings)
+        let is_good = match monitor {
+            MonitorKind::SystemLog => system_log::read(path, document, &mut findings)
                 .map(|config| self.system_logs.push(SystemLogConfig { digest, ..config })),
-            MonitorKind::CustomPlugin => custom_plugin::read(path, &document, &mut findings)
+            MonitorKind::CustomPlugin => custom_plugin::read(path, document, &mut findings)
                 .map(|config| self.custom_plugins.push(CustomPluginConfig { digest, ..config })),
-            MonitorKind::SystemStats => system_stats::read(path, &document, &mut findings)
+            MonitorKind::SystemStats => system_stats::read(path, document, &mut findings)
                 .map(|config| self.system_stats.push(SystemStatsConfig { digest, ..config })),
         };
         let (errors, warnings) = findings.finish(path);

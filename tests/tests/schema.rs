@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config::system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
-use npd_agent::config::{MonitorKind, custom_plugin, guess, system_stats};
+use npd_agent::config::{MonitorKind, STATS_KEYS, custom_plugin, guess, system_stats};
 use npd_tests::{binary::shipped_config, schema};
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
         assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
     }
     let schema = Value::from(schema::system_stats_monitor());
-    assert_eq!(keys(&schema)?, known(system_stats::KEYS));
+    assert_eq!(keys(&schema)?, known(STATS_KEYS));
     for (name, expected) in [
         ("Section", system_stats::SECTION_KEYS),
         ("DiskSection", system_stats::DISK_KEYS),

@@ -70,10 +70,9 @@ fn plugin<'d>(document: &'d json::Document<'_>) -> Option<(json::Value<'d>, &'d 
 
 impl MonitorKind {
     /// This monitor, or for a custom plugin monitor whose file is one of a log that one.
-    pub(super) fn or_log_monitor(self, text: &[u8]) -> Self {
-        let is_log = |name: &str| LogInput::NAMES.contains(&name);
-        let names_log = || json::parse(text).is_ok_and(|file| plugin(&file).is_some_and(|(_, name)| is_log(name)));
-        if self == Self::CustomPlugin && names_log() { Self::SystemLog } else { self }
+    pub(super) fn or_log_monitor(self, document: &json::Document<'_>) -> Self {
+        let names_log = plugin(document).is_some_and(|(_, name)| LogInput::NAMES.contains(&name));
+        if self == Self::CustomPlugin && names_log { Self::SystemLog } else { self }
     }
 
     /// What this build lacks for such a file, and what in the file asks for it. Nothing else is said of the file then.

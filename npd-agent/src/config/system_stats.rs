@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::raw::{ALERT_KEYS, DISK_KEYS, KEYS, METRIC_KEYS, MODULE_KEYS, NET_KEYS, OS_FEATURE_KEYS, SECTION_KEYS};
+pub use self::raw::{ALERT_KEYS, DISK_KEYS, METRIC_KEYS, MODULE_KEYS, NET_KEYS, OS_FEATURE_KEYS, SECTION_KEYS};
 
 use self::raw::{RawModule, RawSection, RawSystemStats};
 use super::decode::{Decode, Field, List, nearest};

@@ -2,11 +2,10 @@
 
 use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
 use crate::config::json::{Kind, Value};
+use crate::config::monitor_kind::STATS_KEYS;
 use crate::config::report::{Findings, Notice, Problem};
 use crate::config::system_log::raw::RawCondition;
 use crate::monitor::system_stats::table::Section;
-
-pub use crate::config::monitor_kind::STATS_KEYS as KEYS;
 
 /// The whole file.
 #[derive(Default)]
@@ -78,7 +77,7 @@ pub const MODULE_KEYS: &[&str] = &["moduleName", "instances", "proprietary", "ou
 
 impl<'d> Decode<'d> for RawSystemStats<'d> {
     fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
-        object(value, KEYS, findings, |key, value, findings| match key {
+        object(value, STATS_KEYS, findings, |key, value, findings| match key {
             "invokeInterval" => self.invoke_interval.decode(value, findings),
             "procPath" => self.proc_path.decode(value, findings),
             "source" => self.source.decode(value, findings),
