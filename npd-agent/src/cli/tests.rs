@@ -53,7 +53,6 @@ fn booleans_are_gos() {
     assert!(Args::try_parse_from(["npd-agent", "--enable-k8s-exporter=maybe"]).is_err());
 }
 
-#[cfg(feature = "custom-plugin")]
 #[test]
 fn the_deprecated_flags_move_and_say_so() {
     let checked = |args: &[&str]| {
