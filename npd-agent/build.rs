@@ -11,6 +11,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
+#[path = "../xtask/src/remap.rs"]
+mod remap;
 #[path = "../xtask/src/toolchain.rs"]
 mod toolchain;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     say("cargo::rerun-if-changed=build.rs");
+    say("cargo::rerun-if-changed=../xtask/src/remap.rs");
     say("cargo::rerun-if-changed=../xtask/src/toolchain.rs");
     if env::var_os("CARGO_FEATURE_EBPF").is_none() {
         return Ok(());
@@ -49,10 +52,10 @@ fn run() -> anyhow::Result<()> {
     // The probes' BTF names source files: not where they were on this machine.
     let root =
         PathBuf::from(var("CARGO_MANIFEST_DIR")?).join("..").canonicalize().context("the workspace has no path")?;
-    let mut flags = format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf");
-    for (folder, name) in [(cargo_home(), "/cargo"), (Some(root), "/npd")] {
-        flags.extend(folder.map(|folder| format!("\x1f--remap-path-prefix={}={name}", folder.display())));
-    }
+    let flags = format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf");
+    let mut flags = OsString::from(flags);
+    let home = remap::cargo_home().context("neither CARGO_HOME nor HOME is set: this is not cargo")?;
+    remap::add_flags(&mut flags, &[(&home, "/cargo"), (&root, "/npd")]);
 
     let mut command = cargo_build(&toolchain)?;
     command
@@ -151,11 +154,6 @@ fn without_dwarf(object: &[u8]) -> Option<Vec<u8>> {
 /// CACHEDIR.TAG; where that is not found, each build keeps its own.
 fn shared_target_dir(out_dir: &Path) -> &Path {
     out_dir.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file()).unwrap_or(out_dir)
-}
-
-/// Where cargo keeps the sources of the libraries.
-fn cargo_home() -> Option<PathBuf> {
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
 }
 
 fn var(name: &str) -> anyhow::Result<OsString> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::remap;
 use crate::setup;
 use crate::step::Step;
 use crate::workspace::{cargo, cargo_home, host_triple, root, target_dir};
@@ -74,17 +75,12 @@ impl Args {
     }
 }
 
-/// The compiler's flags for a static program. Panics say in which file; where that file was on this machine is nobody's business,
-/// and the same source has to give the same bytes elsewhere.
+/// The compiler's flags for a static program, whose panics say in which file they are.
 fn static_flags() -> Result<OsString> {
     let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-    // The last that fits counts, and the target directory is mostly in the root.
-    for (folder, name) in [(cargo_home()?, "/cargo"), (root().to_owned(), "/npd"), (target_dir(), "/npd/target")] {
-        flags.push("\x1f--remap-path-prefix=");
-        flags.push(folder);
-        flags.push("=");
-        flags.push(name);
-    }
+    // The target directory is mostly in the root.
+    let folders = [(&*cargo_home()?, "/cargo"), (root(), "/npd"), (&target_dir(), "/npd/target")];
+    remap::add_flags(&mut flags, &folders);
     Ok(flags)
 }
 

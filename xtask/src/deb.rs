@@ -1,6 +1,4 @@
 //! `cargo xtask deb`: the Debian package, made by cargo-deb from what `npd-agent/Cargo.toml` says, in `target/deb`.
-//!
-//! cargo-deb is compiled when it is not there: only whoever makes packages needs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +8,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::build;
 use crate::dist;
-use crate::step::{self, Step, note};
-use crate::workspace::{cargo, program, root, scratch_dir, source_date, target_dir};
+use crate::step::Step;
+use crate::tool;
+use crate::workspace::{remove_folder, root, source_date, target_dir};
 
 /// The cargo-deb that is compiled.
 const CARGO_DEB: &str = "3.8.0";
@@ -31,7 +30,7 @@ pub(crate) fn deb() -> Result<()> {
 
 /// Makes the package of what is in `dist`, and gives its path.
 pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
-    let cargo_deb = cargo_deb()?;
+    let cargo_deb = tool::folder_of("cargo-deb", CARGO_DEB)?.join("cargo-deb");
     stage(dist)?;
     let packages = target_dir().join("deb");
     for old in packages_in(&packages)? {
@@ -51,37 +50,10 @@ pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
     }
 }
 
-/// A cargo-deb of the right version, compiled if need be.
-fn cargo_deb() -> Result<PathBuf> {
-    let own = scratch_dir().join("cargo-deb");
-    let places = [Some(own.join("bin/cargo-deb")), program("cargo-deb")];
-    if let Some(found) = places.into_iter().flatten().find(|path| is_right(path)) {
-        note(&format!("cargo-deb: {}", found.display()));
-        return Ok(found);
-    }
-    let mut install = cargo();
-    install
-        // Not in the workspace, whose settings are for npd.
-        .current_dir("/")
-        .args(["install", "cargo-deb", "--version", CARGO_DEB, "--locked", "--force", "--root"])
-        .arg(&own)
-        // It packs some megabytes; optimising it would only make a fresh machine wait.
-        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")]);
-    step::quiet("compiling cargo-deb, about a minute", &mut install)?;
-    Ok(own.join("bin/cargo-deb"))
-}
-
-fn is_right(cargo_deb: &Path) -> bool {
-    let output = Command::new(cargo_deb).arg("--version").output();
-    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim().ends_with(CARGO_DEB))
-}
-
 /// Lays out what is not packed as it is in the repository.
 fn stage(dist: &Path) -> Result<()> {
     let files = root().join(FILES);
-    if files.exists() {
-        fs::remove_dir_all(&files).with_context(|| format!("cannot remove {}", files.display()))?;
-    }
+    remove_folder(&files)?;
     let place = |file: &Path, folder: &str| {
         let folder = files.join(folder);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

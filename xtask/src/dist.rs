@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::build::{self, PROGRAMS};
 use crate::setup;
 use crate::step::Step;
-use crate::workspace::{cargo, source_date, target_dir};
+use crate::workspace::{cargo, remove_folder, source_date, target_dir};
 pub(crate) use rebuild::check;
 
 /// What to do.
@@ -42,7 +42,7 @@ pub(crate) fn dist(args: &Args) -> Result<()> {
 pub(crate) fn make() -> Result<PathBuf> {
     let built = build::Args::SHIPPED.build()?;
     let dist = target_dir().join("dist");
-    source::remove(&dist)?;
+    remove_folder(&dist)?;
     fs::create_dir_all(&dist).with_context(|| format!("cannot make {}", dist.display()))?;
     for name in PROGRAMS {
         let to = dist.join(name);

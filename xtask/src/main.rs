@@ -9,10 +9,12 @@ mod codegen;
 mod deb;
 mod dist;
 mod image;
+mod remap;
 mod run;
 mod setup;
 mod step;
 mod test;
+mod tool;
 mod toolchain;
 mod workspace;
 

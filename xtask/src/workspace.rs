@@ -3,11 +3,14 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::remap;
 
 /// The target triple of the host, whose gnu flavour is the only one that is built.
 pub(crate) fn host_triple() -> String {
@@ -27,10 +30,16 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// Cargo's home, where its programs and the sources of the libraries are.
 pub(crate) fn cargo_home() -> Result<PathBuf> {
-    match (env::var_os("CARGO_HOME"), env::var_os("HOME")) {
-        (Some(home), _) => Ok(home.into()),
-        (None, Some(home)) => Ok(Path::new(&home).join(".cargo")),
-        (None, None) => bail!("neither CARGO_HOME nor HOME is set: there is no place for cargo's programs"),
+    remap::cargo_home().context("neither CARGO_HOME nor HOME is set: there is no place for cargo's programs")
+}
+
+/// Removes a folder, which need not be there.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

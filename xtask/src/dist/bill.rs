@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::source;
 use crate::build::PROGRAMS;
 use crate::step::quiet;
-use crate::workspace::{cargo, host_triple, scratch_dir, search_path, source_date};
+use crate::tool;
+use crate::workspace::{cargo, host_triple, remove_folder, scratch_dir, search_path, source_date};
 
 const VERSION: &str = "0.5.9";
 /// Where the source is said to be.
@@ -21,10 +22,10 @@ const ROOT: &str = "/npd";
 
 /// Writes `NAME.cdx.json` for each program.
 pub(super) fn write(dist: &Path) -> Result<()> {
-    let tool = install()?;
+    let tool = tool::folder_of("cargo-cyclonedx", VERSION)?;
     // It writes its files beside the manifests.
     let copy = scratch_dir().join("bill");
-    source::remove(&copy)?;
+    remove_folder(&copy)?;
     source::copy(&copy)?;
     let mut command = cargo();
     command
@@ -46,24 +47,7 @@ pub(super) fn write(dist: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(&bill).context("cannot write JSON")? + "\n";
         fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
     }
-    source::remove(&copy)
-}
-
-/// Where the tool is, compiled if it is not there yet.
-fn install() -> Result<std::path::PathBuf> {
-    let root = scratch_dir().join(format!("cargo-cyclonedx-{VERSION}"));
-    let programs = root.join("bin");
-    if !programs.join("cargo-cyclonedx").is_file() {
-        let mut install = cargo();
-        install
-            // Not in the workspace, whose settings are for npd.
-            .current_dir("/")
-            .args(["install", "cargo-cyclonedx", "--version", VERSION, "--locked", "--root"])
-            .arg(&root)
-            .envs([("CARGO_PROFILE_RELEASE_LTO", "false"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")]);
-        quiet(&format!("compiling cargo-cyclonedx {VERSION}"), &mut install)?;
-    }
-    Ok(programs)
+    remove_folder(&copy)
 }
 
 /// Name and version of all that is linked.

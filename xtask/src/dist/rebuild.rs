@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, bail};
 use super::source;
 use crate::build::PROGRAMS;
 use crate::step::Step;
-use crate::workspace::{cargo, cargo_home, host_triple, target_dir};
+use crate::workspace::{cargo, cargo_home, host_triple, remove_folder, target_dir};
 
 /// Builds again and fails when a program is not the same.
 pub(crate) fn check(dist: &Path) -> Result<()> {
     let step = Step::loud("build again elsewhere and compare");
     let elsewhere = target_dir().join("again/elsewhere");
-    source::remove(&elsewhere)?;
+    remove_folder(&elsewhere)?;
     let source = elsewhere.join("source");
     source::copy(&source)?;
     let home = elsewhere.join("home");
@@ -43,7 +43,7 @@ pub(crate) fn check(dist: &Path) -> Result<()> {
         }
         println!("{name}: the same {} bytes", first.len());
     }
-    source::remove(&elsewhere)?;
+    remove_folder(&elsewhere)?;
     step.done();
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Copies of the source, for what must not see or touch the workspace itself.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -27,14 +26,4 @@ pub(super) fn copy(to: &Path) -> Result<()> {
         copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(())
-}
-
-/// Removes a folder, which need not be there.
-pub(super) fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

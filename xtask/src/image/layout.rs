@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::layer::{Packed, digest};
 use super::{Arch, Flavour};
-use crate::workspace::commit;
+use crate::workspace::{commit, remove_folder};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -18,7 +19,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// A layout in the making.
 pub(super) struct Layout {
     folder: PathBuf,
-    date: u64,
+    /// When it was made, as RFC 3339 has it.
+    created: String,
     layers: Vec<Value>,
     diff_ids: Vec<String>,
 }
@@ -26,14 +28,13 @@ pub(super) struct Layout {
 // === impl Layout ===
 
 impl Layout {
-    /// An empty one in place of what was there.
+    /// An empty one in place of what was there, made `date` seconds after 1970.
     pub(super) fn new(folder: PathBuf, date: u64) -> Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
+        let created = i64::try_from(date).map(Timestamp::from_second).context("the date is no time")??.to_string();
+        remove_folder(&folder)?;
         let blobs = folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).with_context(|| format!("cannot make {}", blobs.display()))?;
-        Ok(Self { folder, date, layers: Vec::new(), diff_ids: Vec::new() })
+        Ok(Self { folder, created, layers: Vec::new(), diff_ids: Vec::new() })
     }
 
     /// Puts a layer above those that are there.
@@ -47,7 +48,7 @@ impl Layout {
     /// Writes the rest and gives the layout's folder.
     pub(super) fn finish(self, flavour: Flavour, arch: Arch) -> Result<PathBuf> {
         let labels = self.labels(flavour);
-        let created = &labels["org.opencontainers.image.created"];
+        let created = &self.created;
         let config = json!({
             "architecture": arch.name(),
             "os": "linux",
@@ -99,7 +100,7 @@ impl Layout {
         add("description", description);
         add("version", VERSION);
         add("licenses", env!("CARGO_PKG_LICENSE"));
-        add("created", &rfc3339(self.date));
+        add("created", &self.created);
         if let Some(commit) = commit() {
             add("revision", &commit);
         }
@@ -121,43 +122,4 @@ fn bytes(value: &Value) -> Result<Vec<u8>> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Seconds since 1970 as `2026-11-24T09:00:00Z`.
-pub(crate) fn rfc3339(seconds: u64) -> String {
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_as_date_says_it() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_827_696, "2000-02-29T12:34:56Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_102_444_800, "2100-01-01T00:00:00Z"),
-        ] {
-            assert_eq!(rfc3339(seconds), text);
-        }
-    }
 }
