@@ -4,12 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::binary;
+use crate::program::output;
 use crate::suite::need;
 
 /// The overlays of `deploy/kustomize/overlays`.
@@ -54,8 +55,7 @@ pub fn kustomize_text(kustomization: &str, files: &[(&str, &str)]) -> Result<Vec
 
 fn kustomize_folder(folder: &Path) -> Result<Vec<Value>> {
     need::tool("kubectl")?;
-    let output = Command::new("kubectl").arg("kustomize").arg(folder).output().context("cannot start kubectl")?;
-    objects(&stdout(output)?)
+    objects(&output(Command::new("kubectl").arg("kustomize").arg(folder))?)
 }
 
 /// Renders the chart with these values files, as `helm template` does: the tests of the release included.
@@ -77,7 +77,7 @@ pub fn helm_lint(values: &[&Path]) -> Result<()> {
     for file in values {
         command.arg("--values").arg(file);
     }
-    stdout(command.output().context("cannot start helm")?).map(drop)
+    output(&mut command).map(drop)
 }
 
 /// The one object of a kind and a name.
@@ -92,12 +92,6 @@ pub fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Valu
 pub fn objects(text: &str) -> Result<Vec<Value>> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(text).context("what was rendered is no YAML")?;
     Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
-}
-
-fn stdout(output: Output) -> Result<String> {
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    ensure!(output.status.success(), "{err}{out}");
-    Ok(out)
 }
 
 // === impl Release ===
@@ -156,6 +150,6 @@ impl Release {
         command.args(verb).args(["--namespace", &self.namespace, &self.name]).arg(chart()).args(&self.arguments);
         // A kubeconfig of whoever runs the tests is none of their business.
         command.env("KUBECONFIG", "/dev/null");
-        stdout(command.output().context("cannot start helm")?)
+        output(&mut command)
     }
 }

@@ -11,7 +11,6 @@ pub mod ext4;
 pub mod hung_task;
 mod ioctl;
 pub mod memory_cgroup;
-pub mod program;
 pub mod setting;
 pub mod tracefs;
 pub mod victim;

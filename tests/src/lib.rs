@@ -15,8 +15,11 @@ pub mod journald_namespace;
 pub mod kmsg;
 pub mod machine;
 pub mod monitor;
+pub mod network_namespace;
 pub mod node;
 pub mod poll;
+pub mod process;
+pub mod program;
 pub mod schema;
 pub mod suite;
 

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::program::output;
 
 /// An OCI layout, unpacked. Clones share the files.
 #[derive(Clone, Debug)]
@@ -33,8 +35,7 @@ impl Image {
             .args(["unpack", "--image"])
             .arg(format!("{}:{tag}", layout.display()))
             .arg(folder.path().join("unpacked"));
-        let output = umoci.output().context("cannot start umoci")?;
-        ensure!(output.status.success(), "umoci unpack failed: {}", String::from_utf8_lossy(&output.stderr));
+        output(&mut umoci)?;
         Ok(Self { folder: Arc::new(folder), config })
     }
 

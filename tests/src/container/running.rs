@@ -1,25 +1,24 @@
 //! A container that runs: its log, its pages, its end.
 
 use std::ffi::CString;
-use std::fs::{self, File};
-use std::os::fd::AsFd;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
 use super::bundle;
 use super::{Image, Pod};
 use crate::agent::log::Log;
 use crate::agent::metrics::{self, Answer, Metrics};
+use crate::network_namespace;
 use crate::nonce;
 use crate::poll::{self, SOON};
+use crate::program::output;
 use crate::suite::{need, skip};
 
 /// A running container; killed when dropped, with its cgroup and mounts.
@@ -78,18 +77,9 @@ impl Container {
         pid.with_context(|| format!("the log is:\n{}", self.said()))
     }
 
-    /// Runs something in the container's network namespace, whose threads stay there.
+    /// Runs something in the container's network namespace.
     pub fn in_network<T: Send>(&self, run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.pid()?)).context("the container is gone")?;
-        // A thread of its own: it does not come back from there.
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                    .context("cannot enter the container's network")?;
-                run()
-            });
-            inside.join().map_err(|_| anyhow!("the thread in the container's network has panicked"))?
-        })
+        network_namespace::inside(self.pid()?, run)
     }
 
     /// What it answers to a GET on its own loop-back interface.
@@ -154,11 +144,7 @@ impl Runtime {
     }
 
     fn run(&self, words: &[&str]) -> Result<()> {
-        let output = self.command().args(words).output().with_context(|| format!("cannot start {}", self.program))?;
-        if !output.status.success() {
-            bail!("{} {}: {}", self.program, words.join(" "), String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        output(self.command().args(words)).map(drop)
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Image, Pod};
+use crate::process;
 
 /// What containerd gives a container that asks for nothing.
 const DEFAULT: [&str; 14] = [
@@ -221,9 +222,7 @@ fn names(list: &[&str]) -> BTreeSet<String> {
 
 /// The capabilities of this process: a runtime cannot give more than it has.
 fn ours() -> Result<BTreeSet<String>> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).context("no CapEff")?;
-    let mask = u64::from_str_radix(mask.trim(), 16).context("CapEff is no number")?;
+    let mask = process::capabilities("self", "CapEff")?;
     Ok(ALL
         .iter()
         .enumerate()

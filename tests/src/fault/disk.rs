@@ -3,13 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
-use super::program::run;
 use crate::poll;
+use crate::program::output;
 
 /// A loop device; detached when dropped.
 #[derive(Debug)]
@@ -36,21 +37,21 @@ impl Disk {
         let image = folder.path().join("image");
         let file = File::create(&image).with_context(|| format!("cannot make {}", image.display()))?;
         file.set_len(size).context("cannot size the disk")?;
-        let device = run("losetup", ["--show".as_ref(), "-f".as_ref(), image.as_os_str()])?;
-        Ok(Self { folder, device: device.into() })
+        let device = output(Command::new("losetup").args(["--show", "-f"]).arg(&image))?;
+        Ok(Self { folder, device: device.trim_end().into() })
     }
 
     /// A disk of this many bytes with an ext4 on it.
     pub fn with_ext4(size: u64) -> Result<Self> {
         let disk = Self::new(size)?;
-        run("mkfs.ext4", ["-q".as_ref(), "-F".as_ref(), disk.image().as_os_str()])?;
+        output(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(disk.image()))?;
         Ok(disk)
     }
 
     /// A disk with an XFS on it, which does not come smaller.
     pub fn with_xfs() -> Result<Self> {
         let disk = Self::new(320 << 20)?;
-        run("mkfs.xfs", ["-q".as_ref(), "-f".as_ref(), disk.image().as_os_str()])?;
+        output(Command::new("mkfs.xfs").args(["-q", "-f"]).arg(disk.image()))?;
         Ok(disk)
     }
 
@@ -98,7 +99,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // The device goes by itself with its last user when somebody holds it still.
-        drop(run("losetup", ["-d".as_ref(), self.device.as_os_str()]));
+        drop(output(Command::new("losetup").arg("-d").arg(&self.device)));
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::skip;
 use crate::fault::memory_cgroup;
+use crate::process;
 
 /// Capability numbers of `linux/capability.h`.
 const CAP_SYS_ADMIN: u32 = 21;
@@ -100,8 +101,5 @@ pub fn file(path: &str) -> Result<()> {
 }
 
 fn has_capability(number: u32) -> Result<bool> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).context("no CapEff")?;
-    let mask = u64::from_str_radix(mask.trim(), 16).context("CapEff is no number")?;
-    Ok(mask & (1 << number) != 0)
+    Ok(process::capabilities("self", "CapEff")? & (1 << number) != 0)
 }

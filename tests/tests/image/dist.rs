@@ -5,10 +5,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use npd_tests::program::output;
 use npd_tests::suite::{Suite, need};
 use serde_json::Value;
 
-use super::{files, folder, output};
+use super::{files, folder};
 
 const PROGRAMS: [&str; 3] = ["npd-agent", "health-checker", "log-counter"];
 /// What the images, the unit and the README promise.

@@ -8,10 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use npd_tests::binary;
 use npd_tests::container::Image;
+use npd_tests::program::output;
 use npd_tests::suite::{Suite, need};
 use serde_json::Value;
 
-use super::{folder, output};
+use super::folder;
 
 pub(crate) const FLAVOURS: [&str; 2] = ["static", "slim"];
 

@@ -4,9 +4,9 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use npd_tests::machine;
 use npd_tests::suite::{Suite, need};
 
@@ -32,19 +32,6 @@ fn folder(variable: &str) -> Result<PathBuf> {
     let path =
         PathBuf::from(named.with_context(|| format!("${variable} is not set: run `cargo xtask test --deploy`"))?);
     path.canonicalize().with_context(|| format!("${variable} is {}", path.display()))
-}
-
-/// What a program prints, which has to succeed.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}\n{said}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(said)
 }
 
 /// All files of a folder with this ending, which has to have some.

@@ -11,7 +11,7 @@ use npd_tests::suite::{Suite, need};
 use serde_json::Value;
 
 use super::layouts::{FLAVOURS, image};
-use super::pods::{World, sees_a_hung_task, tells_the_cluster};
+use super::pods::{World, reads_the_kernel_log, sees_a_hung_task, tells_the_cluster};
 
 pub(crate) fn add(suite: &mut Suite) {
     for overlay in OVERLAYS {
@@ -59,8 +59,11 @@ fn run(objects: &[Value], flavour: &str, in_cluster: bool) -> Result<()> {
         world.connect(&container)?;
     }
     for probe in ["livenessProbe", "readinessProbe"] {
-        succeeds(&container, &set["spec"]["template"]["spec"]["containers"][0], probe)?;
+        succeeds(&container, container_of(set), probe)?;
     }
+    // /dev/kmsg is a privileged container's.
+    let privileged = &container_of(set)["securityContext"]["privileged"];
+    reads_the_kernel_log(&container, if *privileged == true { "probe+kmsg" } else { "probe" })?;
     if in_cluster {
         return tells_the_cluster(&world, container);
     }
@@ -69,6 +72,10 @@ fn run(objects: &[Value], flavour: &str, in_cluster: bool) -> Result<()> {
     let status = container.stop()?;
     ensure!(status.success(), "it ended with {status}");
     Ok(())
+}
+
+fn container_of(set: &Value) -> &Value {
+    &set["spec"]["template"]["spec"]["containers"][0]
 }
 
 /// Asks what the kubelet would ask until it is content.

@@ -99,6 +99,13 @@ pub(crate) fn sees_a_hung_task(container: &Container) -> Result<HungTask> {
     sees(container, 10)
 }
 
+/// Waits until it reads the kernel log in this way.
+pub(crate) fn reads_the_kernel_log(container: &Container, mode: &str) -> Result<()> {
+    container.wait_for_metrics(METRICS, mode, |metrics| {
+        metrics.value("npd_kernel_log_mode", &[("mode", mode)]).filter(|is_on| *is_on > 0.5).map(drop)
+    })
+}
+
 /// The same of a task of which printk may speak so often.
 fn sees(container: &Container, warnings: u32) -> Result<HungTask> {
     container.log.wait("ready", SOON, |line| line.raw.contains("ready").then_some(()))?;
@@ -251,14 +258,7 @@ fn least_privileges(image: &Image) -> Result<()> {
     let container = world.pod(&alone(&least_privilege()))?.start(image)?;
     let task = sees_a_hung_task(&container)?;
     // The device cgroup keeps /dev/kmsg from it.
-    let modes: Vec<_> = container
-        .log
-        .lines()
-        .iter()
-        .filter(|line| line.message() == "kernel log")
-        .map(|line| line.text("mode").map(ToOwned::to_owned))
-        .collect();
-    ensure!(modes.last() == Some(&Some("probe".to_owned())), "{modes:?}");
+    reads_the_kernel_log(&container, "probe")?;
     drop(task);
     let status = container.stop()?;
     ensure!(status.success(), "it ended with {status}");

@@ -9,6 +9,7 @@ use npd_tests::agent::problem::Problem;
 use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::fault::hung_task::HungTask;
 use npd_tests::poll::SOON;
+use npd_tests::process;
 use npd_tests::suite::{Suite, need};
 use serde_json::json;
 
@@ -82,9 +83,7 @@ fn plugin() -> Result<()> {
     let setup = setup.arg(format!("--config.custom-plugin-monitor={}", file.display())).monitor(&kernel_monitor())?;
     let agent = setup.sandbox(Sandbox::default().file_capabilities()).start()?;
     let reports = agent.wait_for_reports("Capabilities", 1)?;
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).context("no CapEff")?;
-    ensure!(effective != "0000000000000000", "the agent has none itself");
+    ensure!(process::capabilities(agent.pid(), "CapEff")? != 0, "the agent has none itself");
     // No file gives the plugin any either, not even the agent's.
     let (sets, no_new_privileges) = reports[0].text.split_once("NoNewPrivs:").context("no NoNewPrivs")?;
     ensure!(no_new_privileges.trim() == "1", "the plugin says {:?}", reports[0].text);

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_tests::deploy::Release;
+use npd_tests::program::output;
 use npd_tests::suite::{Suite, need};
 use serde_json::{Value, json};
 
@@ -141,10 +142,7 @@ fn rules() -> Result<()> {
     ensure!(specs.len() >= 2, "there are only {} of them", specs.len());
     let files = specs.iter().enumerate().map(|(i, spec)| (folder.path().join(format!("{i}.yaml")), spec));
     let files = files.map(|(path, spec)| fs::write(&path, spec).map(|()| path)).collect::<Result<Vec<_>, _>>()?;
-    let output = Command::new("promtool").args(["check", "rules"]).args(files).output().context("no promtool")?;
-    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
-    ensure!(output.status.success(), "{said}");
-    Ok(())
+    output(Command::new("promtool").args(["check", "rules"]).args(files)).map(drop)
 }
 
 fn distinct() -> Result<()> {

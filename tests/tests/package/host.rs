@@ -3,17 +3,16 @@
 //! It shares the kernel, so its kernel log is the machine's. All its mounts are in a mount namespace that ends with its
 //! last process; of the machine's it has nothing but a cgroup. /proc/sys is read-only: no sysctl of the machine changes.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::agent::metrics::Metrics;
-use npd_tests::nonce;
 use npd_tests::poll::{self, SOON};
 use npd_tests::suite::skip;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use npd_tests::{network_namespace, nonce, process};
 use tempfile::TempDir;
 
 /// What the root has beside Debian's essential packages.
@@ -133,13 +132,9 @@ impl Host {
     pub(crate) fn agent(&self) -> Result<u32> {
         let inside = self.property("MainPID")?;
         ensure!(inside != "0", "the unit has no process");
-        let inner = |status: &str| {
-            let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-            ids.split_whitespace().last().map(ToOwned::to_owned)
-        };
         for id in fs::read_to_string(self.unit_cgroup()?.join("cgroup.procs"))?.lines() {
-            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-            if inner(&status).as_deref() == Some(&inside) {
+            let ids = process::status(id, "NSpid").unwrap_or_default();
+            if ids.split_whitespace().last() == Some(&inside) {
                 return id.parse().context("cgroup.procs has what is no number");
             }
         }
@@ -148,15 +143,7 @@ impl Host {
 
     /// Its metrics, which only its own loopback interface serves.
     pub(crate) fn metrics(&self) -> Result<Metrics> {
-        let network = format!("/proc/{}/ns/net", self.pid);
-        let read = move || {
-            let network = File::open(&network).with_context(|| format!("cannot open {network}"))?;
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&network), Some(LinkNameSpaceType::Network))
-                .context("cannot enter the host's network")?;
-            Metrics::read(20257)
-        };
-        // The thread alone moves, and ends with it.
-        std::thread::spawn(read).join().map_err(|_| anyhow::anyhow!("reading metrics has panicked"))?
+        network_namespace::inside(self.pid, || Metrics::read(20257))
     }
 
     /// Waits until its metrics have something.

@@ -15,7 +15,7 @@ use npd_tests::agent::metrics::Metrics;
 use npd_tests::fault::hung_task::HungTask;
 use npd_tests::poll::{self, SOON};
 use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, machine, nonce};
+use npd_tests::{kmsg, machine, nonce, process};
 use serde_json::Value;
 
 mod host;
@@ -125,16 +125,14 @@ fn hung_task(host: &Host) -> Result<()> {
 
 fn sandboxed(host: &Host) -> Result<()> {
     let agent = host.agent()?;
-    let status = fs::read_to_string(format!("/proc/{agent}/status")).context("cannot read the agent's status")?;
-    let value = |name: &str| {
-        let found = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
-        found.with_context(|| format!("the agent's status has no {name}"))
-    };
     for set in ["CapEff", "CapPrm", "CapBnd"] {
-        let mask = u64::from_str_radix(value(set)?, 16).context("a set that is no number")?;
+        let mask = process::capabilities(agent, set)?;
         ensure!(mask == CAPABILITIES, "{set} is {mask:x}, not {CAPABILITIES:x}");
     }
-    ensure!(value("NoNewPrivs")? == "1" && value("Seccomp")? == "2", "{status}");
+    for (field, expected) in [("NoNewPrivs", "1"), ("Seccomp", "2")] {
+        let value = process::status(agent, field)?;
+        ensure!(value == expected, "{field} is {value}");
+    }
     let mounts = fs::read_to_string(format!("/proc/{agent}/mountinfo")).context("cannot read the agent's mounts")?;
     let writable = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(4);

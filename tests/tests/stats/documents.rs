@@ -11,6 +11,7 @@ use npd_agent::monitor::system_stats::table::{MetricId, exposition_name};
 use npd_tests::documents::reasons::{Catalogue, Level};
 use npd_tests::documents::{self, Document};
 use npd_tests::node;
+use npd_tests::program::output;
 use npd_tests::suite::{Suite, need};
 use serde_json::Value;
 
@@ -92,9 +93,7 @@ fn promtool(check: &str, text: &str) -> Result<String> {
 fn rules() -> Result<()> {
     let rules = document("prometheus-rules.yaml")?;
     need::tool("promtool")?;
-    let output = Command::new("promtool").args(["check", "rules"]).arg(&rules.path).output().context("no promtool")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
+    output(Command::new("promtool").args(["check", "rules"]).arg(&rules.path))?;
     let shipped = documents::shipped()?;
     let alerts: Vec<_> = shipped.iter().flat_map(|config| &config.metrics).flat_map(|metric| &metric.alerts).collect();
     ensure!(!alerts.is_empty(), "there are no shipped thresholds");
@@ -131,10 +130,7 @@ fn levels() -> Result<()> {
 fn alerts() -> Result<()> {
     need::tool("promtool")?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts.yaml");
-    let output = Command::new("promtool").args(["test", "rules"]).arg(&file).output().context("no promtool")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
-    Ok(())
+    output(Command::new("promtool").args(["test", "rules"]).arg(&file)).map(drop)
 }
 
 fn runbooks() -> Result<()> {
