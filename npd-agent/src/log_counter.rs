@@ -21,7 +21,7 @@ use crate::{
         journal::{JournalError, JournalFilter, JournalTail, Start},
         line_format::LineFormat,
     },
-    time::{Now, Timestamp},
+    time::{Monotonic, Now, Timestamp},
 };
 
 pub mod args;
@@ -134,7 +134,7 @@ fn count_kmsg(path: &Path, now: Now, counter: &mut Counter) -> Result<(), CountE
     loop {
         match kmsg.read() {
             Ok(KmsgRead::Record(record)) => {
-                if counter.line(&kmsg::one_line(&record.text()), now.wall_of(record.time)).is_break() {
+                if counter.line(&kmsg::one_line(&record.text()), printed_at(record.time, now)).is_break() {
                     return Ok(());
                 }
             }
@@ -143,6 +143,12 @@ fn count_kmsg(path: &Path, now: Now, counter: &mut Counter) -> Result<(), CountE
             Err(source) => return Err(KmsgError::Read { path: path.to_owned(), source }.into()),
         }
     }
+}
+
+/// When a record was printed. The kernel's clock may be ahead of ours (1.6 ms after ten hours was measured), but what is there is not of
+/// the future.
+fn printed_at(time: Monotonic, now: Now) -> Timestamp {
+    now.wall_of(time).min(now.wall)
 }
 
 fn count_lines(
@@ -237,6 +243,15 @@ mod tests {
         assert_eq!(count(counter("Started .*", Some("Stopping .*"), 0, 9), LINES), 3);
         assert_eq!(count(counter("none", Some("Started .*"), 0, 9), LINES), -4);
         assert_eq!(count(counter(".*", Some("Started .*"), 0, 9), LINES), 2, "both can apply");
+    }
+
+    #[test]
+    fn a_record_of_a_clock_that_is_ahead_counts() {
+        let now = Now::read();
+        let later = |time: std::time::Duration| printed_at(now.mono.after(time), now);
+        assert_eq!(later(std::time::Duration::from_millis(2)), now.wall);
+        let before = Monotonic::from_nanos(now.mono.nanos() - 5);
+        assert_eq!(printed_at(before, now), now.wall_of(before));
     }
 
     #[test]
