@@ -11,11 +11,8 @@ pub mod custom_plugin;
 #[path = "config/custom_plugin/absent.rs"]
 pub mod custom_plugin;
 mod decode;
-pub mod duration;
-pub mod json;
 mod monitor_kind;
 mod report;
-mod rfc3339;
 pub mod system_log;
 #[cfg(feature = "system-stats")]
 pub mod system_stats;
@@ -29,15 +26,15 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use self::custom_plugin::CustomPluginConfig;
-pub use self::duration::{DurationError, GoDuration, parse_duration};
 pub use self::monitor_kind::{MonitorKind, STATS_KEYS, guess};
 pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
 pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
 pub use self::system_stats::SystemStatsConfig;
+pub use crate::go::duration::{DurationError, GoDuration, parse_duration};
 
 pub(crate) use self::system_stats::conflicts;
 
-use crate::fnv;
+use crate::{fnv, go::json};
 
 /// The most bytes a file may have.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;

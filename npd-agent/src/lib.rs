@@ -13,6 +13,7 @@ pub mod detector;
 pub mod exporter;
 pub mod feature;
 mod fnv;
+pub mod go;
 #[cfg(feature = "health-checks")]
 pub mod health;
 #[cfg(not(feature = "health-checks"))]

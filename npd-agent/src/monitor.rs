@@ -5,7 +5,6 @@ pub mod custom_plugin;
 #[cfg(not(feature = "custom-plugin"))]
 #[path = "monitor/custom_plugin/absent.rs"]
 pub mod custom_plugin;
-pub mod quote;
 pub mod recheck;
 pub mod system_log;
 pub mod system_logs;
@@ -17,12 +16,12 @@ pub mod system_stats;
 
 use std::sync::Arc;
 
-use crate::problem::Condition;
+use crate::{go::quote::quote, problem::Condition};
 
 /// What the event says that tells of a condition's change, in node-problem-detector's words.
 pub(crate) fn announcement(condition: &Condition) -> String {
     let Condition { kind, status, reason, message, .. } = condition;
-    format!("Node condition {kind} is now: {status}, reason: {reason}, message: {}", quote::quote(message))
+    format!("Node condition {kind} is now: {status}, reason: {reason}, message: {}", quote(message))
 }
 
 /// What a monitor can report, known before it reports anything. Declared anew, it replaces what was declared before.

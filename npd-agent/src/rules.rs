@@ -18,7 +18,6 @@ use crate::time::Timestamp;
 
 mod buckets;
 mod captures;
-pub mod go_regex;
 mod line_buffer;
 mod literals;
 mod matcher;

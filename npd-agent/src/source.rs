@@ -5,7 +5,6 @@
 
 pub mod file_tail;
 pub mod filelog;
-pub mod go_layout;
 pub mod journal;
 pub mod journald;
 pub mod kernel_log;

@@ -18,11 +18,11 @@ pub use self::raw::{KEYS, RULE_KEYS, SETTING_KEYS};
 
 use self::raw::{RawCustomPlugin, RawSettings};
 use super::decode::{Decode, Field, Optional};
-use super::duration::parse_duration;
-use super::json::{Document, Value};
 use super::monitor_kind::{HEALTH, PLUGIN};
 use super::report::{Findings, Problem};
 use super::system_log::{ConditionDefinition, Conditions, Effect};
+use crate::go::duration::parse_duration;
+use crate::go::json::{Document, Value};
 use crate::health::built_in::BuiltIn;
 
 /// The time between two runs of a rule when nothing is said.

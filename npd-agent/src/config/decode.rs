@@ -9,8 +9,8 @@
 
 use std::collections::HashMap;
 
-use super::json::{Kind, Member, Position, Value};
 use super::report::{Findings, Notice, Problem};
+use crate::go::json::{Kind, Member, Position, Value};
 
 /// Something that takes one value after another.
 pub(super) trait Decode<'d>: Default {

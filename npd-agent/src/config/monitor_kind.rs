@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{LogInput, json, read_text};
+use super::{LogInput, read_text};
 use crate::feature::{Feature, NotBuilt};
+use crate::go::json;
 
 /// What a config file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

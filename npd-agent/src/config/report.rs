@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use self::words::{Chain, Excerpt, Listed, Meant, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
-use super::duration::DurationError;
-use super::json::{Kind, Member, Position, Value};
 use crate::feature::NotBuilt;
+use crate::go::duration::DurationError;
+use crate::go::json::{Kind, Member, Position, Value};
 use crate::rules::{PatternError, TemplateError};
 
 /// Everything that is wrong with the configuration files; npd does not start with any of it.

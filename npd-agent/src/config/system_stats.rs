@@ -19,11 +19,11 @@ pub use self::raw::{ALERT_KEYS, DISK_KEYS, METRIC_KEYS, MODULE_KEYS, NET_KEYS, O
 
 use self::raw::{RawModule, RawSection, RawSystemStats};
 use super::decode::{Decode, Field, List, nearest};
-use super::duration::parse_duration;
-use super::json::{self, Document, Value};
 use super::report::{ConfigError, Findings, Notice, Problem};
 use super::system_log::rule::check_span;
 use super::system_log::{ConditionDefinition, Conditions, Effect};
+use crate::go::duration::parse_duration;
+use crate::go::json::{self, Document, Value};
 use crate::monitor::system_stats::table::{MetricId, Section, exposition_name};
 use crate::source::line_format::Extractor;
 

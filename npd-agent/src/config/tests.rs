@@ -10,9 +10,9 @@ use super::*;
 /// file's name.
 pub(super) fn check_text<C>(
     text: &str,
-    read: fn(&Path, &json::Document<'_>, &mut report::Findings) -> Option<C>,
+    read: fn(&Path, &crate::go::json::Document<'_>, &mut report::Findings) -> Option<C>,
 ) -> (Result<C, Vec<String>>, Vec<String>) {
-    let document = json::parse(text.as_bytes()).unwrap();
+    let document = crate::go::json::parse(text.as_bytes()).unwrap();
     let mut findings = report::Findings::default();
     let config = read("f".as_ref(), &document, &mut findings);
     let (errors, warnings) = findings.finish("f".as_ref());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{KlogArgs, go_bool},
-    config::duration::GoDuration,
+    go::duration::GoDuration,
 };
 
 const ABOUT: &str = "Checks the kubelet, kube-proxy, Docker or a container runtime, and repairs its service.

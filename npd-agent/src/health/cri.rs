@@ -19,7 +19,7 @@ use self::{
     messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse},
 };
 use super::{Verdict, socket};
-use crate::{chain, config::duration::GoDuration, systemd_notify};
+use crate::{chain, go::duration::GoDuration, systemd_notify};
 
 mod grpc;
 mod messages;

@@ -7,13 +7,13 @@ use clap::{Parser, ValueEnum};
 use super::Log;
 use crate::{
     cli::KlogArgs,
-    config::duration::{DurationError, GoDuration, parse_duration},
     feature::{Feature, NotBuilt},
-    rules::{Pattern, PatternError},
-    source::{
-        go_layout::Layout,
-        line_format::{Extractor, LineFormat},
+    go::{
+        duration::{DurationError, GoDuration, parse_duration},
+        time_layout::Layout,
     },
+    rules::{Pattern, PatternError},
+    source::line_format::{Extractor, LineFormat},
 };
 
 const ABOUT: &str = "Counts the lines of a log that match a pattern.

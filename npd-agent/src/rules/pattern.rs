@@ -9,10 +9,10 @@ use regex_syntax::hir::{Hir, Look};
 
 use super::{
     captures::Captures,
-    go_regex::{self, GoRegexError},
     literals::{self, Required},
     matcher::Matcher,
 };
+use crate::go::regex::{self, GoRegexError};
 
 /// A checked and compiled pattern.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Pattern {
     ///
     /// It is to match up to the end of the newest line: `a|b` means `(?:a|b)\z`, both branches.
     pub fn parse(source: &str) -> Result<Self, PatternError> {
-        let hir = Hir::concat(vec![go_regex::parse(source)?, Hir::look(Look::End)]);
+        let hir = Hir::concat(vec![regex::parse(source)?, Hir::look(Look::End)]);
         Ok(Self {
             source: source.into(),
             matcher: Matcher::new(&[&hir])?,

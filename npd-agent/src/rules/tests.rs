@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, Look};
 
-use super::{Hit, Pattern, Rules, go_regex};
+use super::{Hit, Pattern, Rules};
+use crate::go::regex;
 use crate::time::Timestamp;
 
 mod go;
@@ -23,7 +24,7 @@ impl Reference {
         let regexes = patterns
             .iter()
             .map(|pattern| {
-                let hir = Hir::concat(vec![go_regex::parse(pattern).unwrap(), Hir::look(Look::End)]);
+                let hir = Hir::concat(vec![regex::parse(pattern).unwrap(), Hir::look(Look::End)]);
                 meta::Regex::builder().build_from_hir(&hir).unwrap()
             })
             .collect();

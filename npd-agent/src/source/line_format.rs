@@ -9,9 +9,10 @@ use std::borrow::Cow;
 
 use regex_automata::{Anchored, Input, meta};
 
-use super::go_layout::{Layout, LayoutError};
+use crate::go::time_layout::{Layout, LayoutError};
 use crate::{
-    rules::{PatternError, SIZE_LIMIT, decode, go_regex},
+    go::regex,
+    rules::{PatternError, SIZE_LIMIT, decode},
     time::Timestamp,
 };
 
@@ -89,7 +90,7 @@ impl Eq for Extractor {}
 impl Extractor {
     /// Compiles an expression in Go's dialect.
     pub fn new(source: &str) -> Result<Self, PatternError> {
-        let hir = go_regex::parse(source)?;
+        let hir = regex::parse(source)?;
         let regex = meta::Builder::new()
             .configure(meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(SIZE_LIMIT)))
             .build_from_hir(&hir)

@@ -1,9 +1,9 @@
 //! What a custom plugin monitor's file says, typed but not checked.
 
 use crate::config::decode::{Decode, Field, List, Optional, object};
-use crate::config::json::{Kind, Value};
 use crate::config::report::Findings;
 use crate::config::system_log::raw::RawCondition;
+use crate::go::json::{Kind, Value};
 
 /// The whole file.
 #[derive(Default)]

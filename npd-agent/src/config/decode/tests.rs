@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::json;
+use crate::go::json;
 
 /// One field of each type.
 #[derive(Default)]

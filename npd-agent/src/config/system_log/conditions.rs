@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::ConditionDefinition;
 use super::raw::RawCondition;
 use crate::config::decode::{Element, List};
-use crate::config::json::Position;
 use crate::config::report::{Findings, Notice, Problem};
+use crate::go::json::Position;
 
 /// The conditions a file declares.
 pub(in crate::config) struct Conditions<'d> {

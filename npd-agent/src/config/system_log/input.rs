@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::LogInput;
 use super::raw::RawSystemLog;
-use crate::config::json::Value;
 use crate::config::report::{Findings, Notice, Problem};
-use crate::source::go_layout::Layout;
+use crate::go::json::Value;
+use crate::go::time_layout::Layout;
 use crate::source::journal::JournalFilter;
 use crate::source::line_format::{Extractor, LineFormat};
 

@@ -1,9 +1,9 @@
 //! What a system log monitor's file says, typed but not checked.
 
 use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
-use crate::config::json::{Kind, Value};
 use crate::config::report::{Findings, Problem};
-use crate::config::rfc3339;
+use crate::go::json::{Kind, Value};
+use crate::go::rfc3339;
 
 /// The whole file.
 #[derive(Default)]

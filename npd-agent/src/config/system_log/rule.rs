@@ -8,9 +8,9 @@ use super::conditions::Conditions;
 use super::raw::RawRule;
 use super::{Effect, LogInput, MAX_BY, MAX_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold};
 use crate::config::decode::{Element, Field};
-use crate::config::duration::{GoDuration, parse_duration};
-use crate::config::json::Value;
 use crate::config::report::{Declared, Findings, Notice, Problem};
+use crate::go::duration::{GoDuration, parse_duration};
+use crate::go::json::Value;
 use crate::rules::{Pattern, Template};
 
 /// How often the node is asked when a rule does not say.

@@ -1,10 +1,10 @@
 //! What a system stats monitor's file says, typed but not checked.
 
 use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
-use crate::config::json::{Kind, Value};
 use crate::config::monitor_kind::STATS_KEYS;
 use crate::config::report::{Findings, Notice, Problem};
 use crate::config::system_log::raw::RawCondition;
+use crate::go::json::{Kind, Value};
 use crate::monitor::system_stats::table::Section;
 
 /// The whole file.

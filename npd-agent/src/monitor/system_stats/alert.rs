@@ -17,7 +17,8 @@ use crate::{
         system_log::{ConditionDefinition, Effect},
         system_stats::{Alert, SystemStatsConfig},
     },
-    monitor::{Counted, Declared, announcement, quote::quote},
+    go::quote::quote,
+    monitor::{Counted, Declared, announcement},
     problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };

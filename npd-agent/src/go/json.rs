@@ -1,7 +1,7 @@
 //! JSON as Go's `encoding/json` reads it, with the place of every value.
 //!
 //! node-problem-detector's files are read by that package, so a file means here what it means there: an object keeps
-//! duplicate keys (what they come to depends on the type they are read into, see [`super::decode`]), a number keeps
+//! duplicate keys (what they come to depends on the type they are read into, see [`crate::config::decode`]), a number keeps
 //! its spelling, lone surrogates and invalid UTF-8 become U+FFFD, one value nests at most 10000 deep, and
 //! syntax errors have Go's words (but for a text that ends within a word, a number or an escape, where Go complains of
 //! a blank that is not there). Errors have to name line, column and JSON pointer, also after the syntax is done.

@@ -5,7 +5,7 @@
 //! `transition` has to be a time for its file to load, and is then overwritten.
 
 /// Whether Go would read `text`, the bytes between the quotes of a JSON string; Go does not undo escapes here.
-pub(super) fn is_time(text: &[u8]) -> bool {
+pub(crate) fn is_time(text: &[u8]) -> bool {
     let mut rest = Rest(text);
     rest.date_and_time().is_some() && rest.0.is_empty()
 }

@@ -19,7 +19,7 @@
 //! * Go factors common prefixes of an alternation before it measures nesting. Within a few levels of the limit of
 //!   1000 such a pattern may be judged differently.
 //! * `^\x{d800}$` never matches. In Go a lone surrogate at the head of a one-pass pattern matches U+FFFD.
-//! * What is parsed may be too large for the caller to run: a [`Pattern`](super::Pattern) refuses `\pL{1000}` thrice.
+//! * What is parsed may be too large for the caller to run: a [`Pattern`](crate::rules::Pattern) refuses `\pL{1000}` thrice.
 
 mod class;
 mod error;
