@@ -13,6 +13,7 @@ use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    component::Vitals,
     config::{
         ConfigErrors, ConfigFile, CustomPluginConfig, Loaded, SystemStatsConfig,
         system_log::{LogInput, SystemLogConfig},
@@ -37,7 +38,6 @@ use crate::{
     },
     state::StateDir,
     time::Now,
-    vitals::Vitals,
 };
 
 /// The reason of the event that tells of a changed config file with errors.

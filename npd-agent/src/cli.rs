@@ -4,7 +4,6 @@
 //! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
 //! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
 
-mod klog;
 mod kubernetes;
 mod value;
 
@@ -13,10 +12,10 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    klog::KlogArgs,
     kubernetes::KubernetesArgs,
     value::{CommaList, RingSize},
 };
+pub use crate::process::log::KlogArgs;
 
 pub(crate) use self::value::go_bool;
 

@@ -3,7 +3,6 @@
 pub mod calibration;
 pub mod event;
 pub mod format;
-pub mod host;
 pub mod hung;
 mod hung_memory;
 pub mod kmsg;
@@ -12,7 +11,6 @@ pub mod merge;
 pub mod metrics;
 pub mod oom_kill;
 pub mod piece;
-pub mod pod;
 pub mod probes;
 mod router;
 pub mod tail;

@@ -3,10 +3,10 @@
 //! The flow is one way: sources ([`source`], [`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
 //! and give statuses ([`problem`]), the [`detector`] hands these to the exporters ([`exporter`]).
 
-pub mod adjtimex;
+pub mod admin;
 pub mod agent;
-pub mod capabilities;
 pub mod cli;
+pub mod component;
 pub mod conditions;
 pub mod config;
 pub mod detector;
@@ -19,25 +19,21 @@ pub mod health;
 #[cfg(not(feature = "health-checks"))]
 #[path = "health/absent.rs"]
 pub mod health;
-pub mod http;
 pub mod kernel;
 pub mod log_counter;
-pub mod memory;
 pub mod metrics;
 pub mod monitor;
+pub mod node;
 pub mod path_watch;
 pub mod problem;
+pub mod process;
 pub mod record;
 pub mod reload;
 pub mod replay;
 pub mod rules;
-pub mod server;
 pub mod source;
 pub mod state;
-pub mod systemd_notify;
 pub mod time;
-pub mod usage;
-pub mod vitals;
 
 /// An error and its causes in one line; what an error has said of its cause already is not said again.
 #[must_use]

@@ -13,8 +13,13 @@ use std::{
 use axum::Router;
 use clap::Parser as _;
 use npd_agent::{
+    admin::{
+        http::{self, Limits},
+        server::{self, Shown},
+        systemd::Systemd,
+    },
     agent::Agent,
-    capabilities, chain,
+    chain,
     cli::{self, Args, Command, LogFormat},
     config::{self, ConfigErrors, ConfigFile, Loaded},
     detector::Detector,
@@ -25,19 +30,16 @@ use npd_agent::{
         prometheus::{self as metrics_page, PrometheusExporter},
     },
     feature::Feature,
-    http::{self, Limits},
     kernel::{
         log::{KernelLog, KernelLogOptions, Resume},
         metrics::KernelMetrics,
         probes::{ProbeReport, Probes},
     },
-    memory,
+    process::{capabilities, memory},
     record::Record,
     reload::Reload,
     replay::{self, ReplayOptions},
-    server::{self, Shown},
     state::{StateDir, StateFile},
-    systemd_notify::Systemd,
 };
 use prometheus::Registry;
 use tokio::{

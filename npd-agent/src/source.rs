@@ -25,7 +25,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{time::timespec, vitals::Part};
+use crate::{component::Part, time::timespec};
 
 /// A source of records. It lives on one thread, which it may block.
 pub trait LogSource {

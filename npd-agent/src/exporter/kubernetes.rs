@@ -49,11 +49,11 @@ use self::{
 };
 use super::Exporter;
 use crate::{
+    component::Part,
     monitor::Declared,
     problem::{Event, Status},
     state::StateFile,
     time::Now,
-    vitals::Part,
 };
 
 /// How the cluster is told, as the flags say.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Verdict;
-use crate::adjtimex::{self, ClockState};
+use crate::node::clock::{self, ClockState};
 
 /// How wrong the clock may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ClockLimits {
 /// Whether the clock is kept, and within its limits.
 #[must_use]
 pub fn clock(limits: ClockLimits) -> Verdict {
-    match adjtimex::read() {
+    match clock::read() {
         Ok(state) => judge(state, limits),
         Err(error) => Verdict::CannotTell(format!("cannot ask the kernel for the state of its clock: {error}")),
     }

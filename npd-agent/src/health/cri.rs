@@ -19,7 +19,7 @@ use self::{
     messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse},
 };
 use super::{Verdict, socket};
-use crate::{chain, go::duration::GoDuration, systemd_notify};
+use crate::{chain, go::duration::GoDuration, process::environment};
 
 mod grpc;
 mod messages;
@@ -88,7 +88,7 @@ pub async fn crictl(program: &OsStr, endpoint: &str, call: GoDuration, within: D
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    for variable in systemd_notify::VARIABLES {
+    for variable in environment::SYSTEMD {
         command.env_remove(variable);
     }
     let name = program.to_string_lossy();

@@ -14,7 +14,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::timeout};
 
 use super::Verdict;
-use crate::usage::{Usage, open_files, threads};
+use crate::node::limits::{Usage, open_files, threads};
 
 /// A share of a limit in percent, from 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]

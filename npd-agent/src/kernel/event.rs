@@ -5,7 +5,8 @@
 
 use npd_common::{Context, Header, Kind, RAW_MAX};
 
-use super::{format::Layout, host::Host, pod, twins::Identity};
+use super::{format::Layout, twins::Identity};
+use crate::node::{host::Host, pod};
 use crate::{problem::Fields, time::Monotonic};
 
 /// One structured event.

@@ -7,7 +7,6 @@ use npd_common::{Header, Kind};
 use super::{
     event,
     format::Layout,
-    host::{Host, Proc},
     hung::{Episode, HungTasks, TaskState},
     hung_memory::HungMemory,
     kmsg,
@@ -17,6 +16,7 @@ use super::{
     tail::Sink,
     twins::{Identity, Twins, Verdict},
 };
+use crate::node::host::{Host, Proc};
 use crate::{
     problem::Fields,
     record::{Place, Record, RecordSink},

@@ -14,7 +14,7 @@ use procfs::process::{MountInfo, Process};
 use super::system_log::{Answer, Check, Verdict};
 use crate::{
     config::system_log::RecheckKind,
-    kernel::host::{Host as _, Proc},
+    node::host::{Host as _, Proc},
 };
 
 /// The inode of the PID namespace that the node was started with (PROC_PID_INIT_INO of Linux).

@@ -17,7 +17,6 @@ mod host;
 mod limits;
 mod memory;
 mod net;
-mod node;
 mod os_feature;
 mod page;
 mod pressure;
@@ -31,7 +30,6 @@ use std::sync::Arc;
 
 pub use self::{
     alert::Alerts,
-    node::{CollectError, Node, Space},
     page::StatsPage,
     worker::{Monitors, StartError},
 };
@@ -39,6 +37,7 @@ use self::{
     sample::Samples,
     table::{MetricId, Section},
 };
+pub use crate::node::files::{CollectError, Node, Space};
 use crate::{config::system_stats::SystemStatsConfig, time::Monotonic};
 
 /// What reads one part of the node.

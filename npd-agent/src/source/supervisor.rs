@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{Health, LogSource, SourceError, Stop};
-use crate::{chain, metrics::AgentMetrics, time::Now, vitals::Vitals};
+use crate::{chain, component::Vitals, metrics::AgentMetrics, time::Now};
 
 /// The first pause before a source is started anew; doubled up to the longest while it keeps failing.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);

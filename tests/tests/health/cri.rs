@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    http::{Answer, HttpServer},
+    admin::http::{Answer, HttpServer},
     program::HealthChecker,
     runtime::{Behaviour, Does, Runtime},
 };

@@ -9,7 +9,7 @@ use npd_tests::{
 };
 
 use crate::{
-    http::{Answer, HttpServer},
+    admin::http::{Answer, HttpServer},
     program::HealthChecker,
 };
 

@@ -6,10 +6,10 @@ use prometheus::Registry;
 
 use super::Exporter;
 use crate::{
+    component::Part,
     feature::{Feature, NotBuilt},
     problem::Status,
     state::StateFile,
-    vitals::Part,
 };
 
 /// Never made.

@@ -14,10 +14,10 @@ use tower::BoxError;
 
 use super::*;
 use crate::{
+    component::{Readiness, Vitals},
     problem::{Condition, ConditionStatus, Fields, Severity},
     state::StateDir,
     time::Timestamp,
-    vitals::{Readiness, Vitals},
 };
 
 /// What an API server does with the requests it gets.

@@ -10,7 +10,7 @@ use std::{
 
 use prometheus::Registry;
 
-use crate::{config::CustomPluginConfig, detector::Detector, problem::Event, state::StateDir, vitals::Vitals};
+use crate::{component::Vitals, config::CustomPluginConfig, detector::Detector, problem::Event, state::StateDir};
 
 /// None.
 pub struct Plugins;

@@ -38,7 +38,7 @@ use super::{
     orphans::Children,
     trust::{self, Insecure},
 };
-use crate::systemd_notify;
+use crate::process::environment;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
@@ -256,7 +256,7 @@ impl ProgramOptions {
             command.current_dir("/");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in PRIVATE.into_iter().chain(systemd_notify::VARIABLES) {
+        for name in PRIVATE.into_iter().chain(environment::SYSTEMD) {
             command.env_remove(name);
         }
         if env::var_os("PATH").is_none_or(|path| path == OsStr::new("")) {

@@ -20,6 +20,7 @@ use super::{
     schedule::{self, Finished, Scheduled, Told},
 };
 use crate::{
+    component::{Part, Vitals},
     config::{
         CustomPluginConfig,
         custom_plugin::{CheckConfig, PluginRule},
@@ -28,7 +29,6 @@ use crate::{
     problem::{Event, Status},
     state::{Keep, StateDir, StateFile, tell},
     time::{Now, Timestamp},
-    vitals::{Part, Vitals},
 };
 
 /// How long the end waits for what runs: SIGTERM, SIGKILL and a little.

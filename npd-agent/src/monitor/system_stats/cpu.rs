@@ -2,12 +2,8 @@
 
 use std::{str::SplitAsciiWhitespace, sync::Arc};
 
-use super::{
-    Collector,
-    node::{CollectError, Node},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 /// The states of a CPU in the order of /proc/stat, as `cpu/usage_time` and as `system/cpu_stat` call them.

@@ -3,20 +3,14 @@
 //! No program is run for it: the whole devices are in /sys/block, the mounted ones in the mounts of the node's first
 //! process, and both have their names from /proc/diskstats.
 
-mod mounts;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use self::mounts::{Mount, mounts};
-use super::{
-    Collector, Space,
-    node::{CollectError, Node, number},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, Space, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node, number};
+use crate::node::mounts::{Mount, mounts};
 use crate::{config::system_stats::DiskOptions, time::Monotonic};
 
 /// The major number of RAM disks, which lsblk leaves out.

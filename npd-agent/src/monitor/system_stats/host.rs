@@ -1,11 +1,7 @@
 //! How long the node is up, and what it runs.
 
-use super::{
-    Collector,
-    node::{CollectError, Node, read},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node, read};
 use crate::time::Monotonic;
 
 /// Distributions whose version node-problem-detector calls by `VERSION`. It knows no others and ends.

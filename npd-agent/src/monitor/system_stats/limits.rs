@@ -1,14 +1,10 @@
 //! How much is used of what the kernel bounds for the whole node.
 
-use super::{
-    Collector,
-    node::{CollectError, Node},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node};
 use crate::{
+    node::limits::{self, Usage},
     time::Monotonic,
-    usage::{self, Usage},
 };
 
 /// The collector of `limits`.
@@ -27,7 +23,7 @@ impl Collector for Limits {
 }
 
 fn files(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let used = usage::open_files(&node.proc("sys/fs/file-nr")?);
+    let used = limits::open_files(&node.proc("sys/fs/file-nr")?);
     let Usage { used, limit } = used.ok_or_else(|| node.lacks("sys/fs/file-nr", "three numbers"))?;
     add(out, "open_files", used, limit);
     Ok(())
@@ -35,7 +31,7 @@ fn files(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
 
 /// Every thread has a number of its own.
 fn tasks(node: &Node, out: &mut Samples) -> Result<(), CollectError> {
-    let threads = usage::threads(&node.proc("loadavg")?);
+    let threads = limits::threads(&node.proc("loadavg")?);
     let threads = threads.ok_or_else(|| node.lacks("loadavg", "number of threads"))?;
     for (limit, file) in [("pids", "sys/kernel/pid_max"), ("threads", "sys/kernel/threads-max")] {
         if let Some(most) = node.proc_number(file) {

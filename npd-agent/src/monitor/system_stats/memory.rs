@@ -1,11 +1,7 @@
 //! What memory is used for: /proc/meminfo.
 
-use super::{
-    Collector,
-    node::{CollectError, Node},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 /// Metrics that are one line of /proc/meminfo each: metric, state and line.

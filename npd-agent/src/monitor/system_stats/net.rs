@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{
-    Collector,
-    node::{CollectError, Node, number},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node, number};
 use crate::{source::line_format::Extractor, time::Monotonic};
 
 /// The columns of /proc/net/dev.

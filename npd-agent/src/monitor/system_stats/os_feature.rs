@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Collector,
-    node::{CollectError, Node},
     sample::{Samples, Text},
     table::MetricId,
 };
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 /// The collector of `osFeature`.

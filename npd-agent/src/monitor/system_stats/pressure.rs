@@ -6,10 +6,10 @@
 
 use super::{
     Collector,
-    node::{CollectError, Node},
     sample::{Samples, Text},
     table::MetricId,
 };
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 const RESOURCES: [(&str, &str); 4] =

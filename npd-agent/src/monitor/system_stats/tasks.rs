@@ -4,12 +4,8 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{
-    Collector,
-    node::{CollectError, Node},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 /// States, by the letters of /proc/PID/stat.

@@ -1,11 +1,7 @@
 //! What the kernel does for want of memory: /proc/vmstat.
 
-use super::{
-    Collector,
-    node::{CollectError, Node},
-    sample::Samples,
-    table::MetricId,
-};
+use super::{Collector, sample::Samples, table::MetricId};
+use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 
 /// Who scans for pages to reclaim, and the line that counts it.

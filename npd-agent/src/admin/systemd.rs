@@ -27,15 +27,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    component::{Readiness, Vitals},
+    process::environment::{NOTIFY_SOCKET as SOCKET, WATCHDOG_PID, WATCHDOG_USEC},
     time::Now,
-    vitals::{Readiness, Vitals},
 };
-
-/// How systemd says where and how it wants to be told. They are not for programs that the agent starts.
-pub const VARIABLES: [&str; 3] = [SOCKET, WATCHDOG_PID, WATCHDOG_USEC];
-const SOCKET: &str = "NOTIFY_SOCKET";
-const WATCHDOG_PID: &str = "WATCHDOG_PID";
-const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 
 /// `systemctl status` shows it in one line.
 const LONGEST_STATUS: usize = 400;
@@ -187,7 +182,7 @@ mod tests {
     use tokio::{task::JoinHandle, time::timeout};
 
     use super::*;
-    use crate::{time::Monotonic, vitals::Part};
+    use crate::{component::Part, time::Monotonic};
 
     const WATCHDOG: Duration = Duration::from_mins(1);
 

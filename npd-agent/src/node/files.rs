@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::adjtimex::{self, ClockState};
+use crate::node::clock::{self, ClockState};
 
 /// The most bytes a file of /proc may have: several times what 10,000 interfaces and disks need.
 const MAX_FILE_SIZE: u64 = 32 << 20;
@@ -92,27 +92,27 @@ impl Node {
             etc: folder("HOST_ETC", root.join("etc")),
             root,
             space,
-            clock: adjtimex::read,
+            clock: clock::read,
         }
     }
 
     /// A file of /proc.
-    pub(super) fn proc(&self, name: &str) -> Result<String, CollectError> {
+    pub(crate) fn proc(&self, name: &str) -> Result<String, CollectError> {
         read(&self.proc.join(name))
     }
 
     /// A file of /proc that is not there on every kernel.
-    pub(super) fn proc_if_there(&self, name: &str) -> Result<Option<String>, CollectError> {
+    pub(crate) fn proc_if_there(&self, name: &str) -> Result<Option<String>, CollectError> {
         if_there(self.proc(name))
     }
 
     /// A number that is all that a file of /proc says, if that file is there.
-    pub(super) fn proc_number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn proc_number(&self, name: &str) -> Option<u64> {
         number(&self.proc.join(name))
     }
 
     /// The names in a folder of /sys, sorted; none when it is not there.
-    pub(super) fn sys_names(&self, folder: &str) -> Vec<String> {
+    pub(crate) fn sys_names(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.sys.join(folder)) else { return Vec::new() };
         let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
@@ -120,12 +120,12 @@ impl Node {
     }
 
     /// A mount point as a path that can be asked.
-    pub(super) fn below_root(&self, mount_point: &str) -> PathBuf {
+    pub(crate) fn below_root(&self, mount_point: &str) -> PathBuf {
         self.root.join(mount_point.trim_start_matches('/'))
     }
 
     /// What the text of a file of /proc lacks.
-    pub(super) fn lacks(&self, name: &str, what: &'static str) -> CollectError {
+    pub(crate) fn lacks(&self, name: &str, what: &'static str) -> CollectError {
         CollectError::Unexpected { path: self.proc.join(name), what }
     }
 }
@@ -144,7 +144,7 @@ impl CollectError {
 }
 
 /// The text of a file, bounded.
-pub(super) fn read(path: &Path) -> Result<String, CollectError> {
+pub(crate) fn read(path: &Path) -> Result<String, CollectError> {
     let bytes = || {
         let mut bytes = Vec::with_capacity(4096);
         File::open(path)?.take(MAX_FILE_SIZE).read_to_end(&mut bytes)?;
@@ -155,7 +155,7 @@ pub(super) fn read(path: &Path) -> Result<String, CollectError> {
 }
 
 /// The number that a file of /proc or /sys says.
-pub(super) fn number(path: &Path) -> Option<u64> {
+pub(crate) fn number(path: &Path) -> Option<u64> {
     // One read is one value; the text of a number has at most 20 digits.
     let mut text = [0; 32];
     let length = File::open(path).and_then(|mut file| file.read(&mut text)).ok()?;
@@ -163,7 +163,7 @@ pub(super) fn number(path: &Path) -> Option<u64> {
 }
 
 /// Nothing when the file is not there.
-pub(super) fn if_there(text: Result<String, CollectError>) -> Result<Option<String>, CollectError> {
+pub(crate) fn if_there(text: Result<String, CollectError>) -> Result<Option<String>, CollectError> {
     match text {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_absence() => Ok(None),

@@ -2,7 +2,7 @@
 
 use clap::ArgAction;
 
-use super::go_bool;
+use crate::cli::go_bool;
 
 /// What is logged to standard error, which is no part of a plugin's output.
 #[derive(Clone, Debug, clap::Args)]

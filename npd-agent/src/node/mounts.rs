@@ -4,21 +4,21 @@ use std::{borrow::Cow, collections::HashSet};
 
 /// One mount of a block device.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mount<'t> {
+pub(crate) struct Mount<'t> {
     /// The device's number: `("8", "1")`.
-    pub(super) number: (&'t str, &'t str),
+    pub(crate) number: (&'t str, &'t str),
     /// Where it is mounted.
-    pub(super) point: Cow<'t, str>,
+    pub(crate) point: Cow<'t, str>,
     /// The mount's own options; `bind` is added where it shows a part of the file system only.
-    pub(super) options: Cow<'t, str>,
+    pub(crate) options: Cow<'t, str>,
     /// The file system, such as `ext4`.
-    pub(super) kind: &'t str,
+    pub(crate) kind: &'t str,
     /// What was mounted, such as `/dev/vda1`.
-    pub(super) source: &'t str,
+    pub(crate) source: &'t str,
 }
 
 /// The mounts of block devices, of each device the first.
-pub(super) fn mounts(text: &str) -> Vec<Mount<'_>> {
+pub(crate) fn mounts(text: &str) -> Vec<Mount<'_>> {
     let mut seen = HashSet::new();
     text.lines().filter_map(read).filter(|mount| mount.source.starts_with('/') && seen.insert(mount.number)).collect()
 }

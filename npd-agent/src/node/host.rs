@@ -8,7 +8,7 @@ use std::{
 
 use procfs::process::Process;
 
-use super::hung::TaskState;
+use crate::kernel::hung::TaskState;
 
 /// How many cgroup directories are looked at to find one by its inode.
 const CGROUPS_MAX: usize = 20_000;

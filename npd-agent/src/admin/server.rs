@@ -13,9 +13,9 @@ use axum::{
 };
 
 use crate::{
+    component::{Readiness, Vitals},
     exporter::recent::Recent,
     time::Now,
-    vitals::{Readiness, Vitals},
 };
 
 /// What is shown.

@@ -1,0 +1,5 @@
+//! How the agent itself is doing, for the kubelet, for systemd and for people: HTTP pages and sd_notify(3).
+
+pub mod http;
+pub mod server;
+pub mod systemd;
