@@ -16,24 +16,25 @@ use crate::{
     component::Vitals,
     config::{
         ConfigErrors, ConfigFile, CustomPluginConfig, Loaded, SystemStatsConfig,
+        reload::Changed,
         system_log::{LogInput, SystemLogConfig},
     },
     detector::Detector,
-    kernel::{log::KernelLogOptions, metrics::KernelMetrics},
     metrics::AgentMetrics,
     monitor::{
         custom_plugin::Plugins,
-        system_log::{SystemLog, Times},
-        system_logs::{Before, SystemLogs},
+        system_log::{
+            SystemLog, Times,
+            runner::{Before, SystemLogs},
+        },
         system_stats::{self, Monitors},
     },
     problem::{Event, Severity, Status},
-    reload::Changed,
     source::{
         LogSource, SourceError,
-        filelog::{Filelog, FilelogOptions},
-        journald::{Journald, JournaldOptions},
-        kernel_log::{self, KernelLogSource},
+        file::filelog::{Filelog, FilelogOptions},
+        journal::journald::{Journald, JournaldOptions},
+        kernel::{self, KernelLogSource, log::KernelLogOptions, metrics::KernelMetrics},
         supervisor::{Build, Opened, PAUSE_FIRST, Supervisor, log_failure},
     },
     state::StateDir,
@@ -148,7 +149,7 @@ impl Agent {
         }
         let mut attempts = Vec::new();
         if let Some(opened) = self.start_kernel_log()? {
-            attempts.push((kernel_log::NAME.to_owned(), opened));
+            attempts.push((kernel::NAME.to_owned(), opened));
         }
         for config in others {
             attempts.push(self.add_with_source(config, times, None)?);
@@ -287,17 +288,17 @@ impl Agent {
     fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: Times, before: Option<Before>) {
         let monitors = match &self.kernel_log {
             Some(monitors) => monitors.clone(),
-            None => self.monitors(kernel_log::NAME),
+            None => self.monitors(kernel::NAME),
         };
-        self.add(config, kernel_log::NAME.to_owned(), monitors.clone(), times, before);
+        self.add(config, kernel::NAME.to_owned(), monitors.clone(), times, before);
         self.kernel_log = Some(monitors);
     }
 
     fn start_kernel_log(&mut self) -> Result<Option<Opened>, AgentError> {
         match &self.kernel_log {
-            Some(monitors) if !self.supervisor.has(kernel_log::NAME) => {
+            Some(monitors) if !self.supervisor.has(kernel::NAME) => {
                 let monitors = monitors.clone();
-                self.start_source(kernel_log::NAME, LogInput::KernelLog, monitors).map(Some)
+                self.start_source(kernel::NAME, LogInput::KernelLog, monitors).map(Some)
             }
             _ => Ok(None),
         }

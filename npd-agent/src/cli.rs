@@ -20,11 +20,11 @@ pub use crate::process::log::KlogArgs;
 pub(crate) use self::value::go_bool;
 
 use crate::{
+    command::replay::Format,
     config::ConfigFile,
     exporter::kubernetes::OverrideError,
     feature::{Feature, NotBuilt},
-    kernel::log::KernelSource,
-    replay::Format,
+    source::kernel::log::KernelSource,
 };
 
 /// What `--help` begins with.

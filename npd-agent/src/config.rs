@@ -34,7 +34,7 @@ pub use crate::go::duration::{DurationError, GoDuration, parse_duration};
 
 pub(crate) use self::system_stats::conflicts;
 
-use crate::{fnv, go::json};
+use crate::{fingerprint, go::json};
 
 /// The most bytes a file may have.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
@@ -125,7 +125,7 @@ fn parse<'t>(path: &Path, text: &'t [u8]) -> Result<json::Document<'t>, Vec<Conf
 /// Two texts with the same digest are the same, for all that the content of config files can be.
 #[must_use]
 pub fn digest(text: &[u8]) -> u64 {
-    fnv::extend(fnv::EMPTY, text)
+    fingerprint::extend(fingerprint::EMPTY, text)
 }
 
 // === impl ConfigFile ===
@@ -231,5 +231,6 @@ fn check_regular(kind: FileType) -> Result<(), Problem> {
     }
 }
 
+pub mod reload;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ pub mod kubernetes;
 #[path = "exporter/kubernetes/absent.rs"]
 pub mod kubernetes;
 pub mod log;
+pub mod node_conditions;
 pub mod prometheus;
 pub mod recent;
 

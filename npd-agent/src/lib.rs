@@ -5,22 +5,22 @@
 
 pub mod admin;
 pub mod agent;
+pub(crate) mod back_off;
 pub mod cli;
+pub mod command;
 pub mod component;
-pub mod conditions;
 pub mod config;
 pub mod detector;
 pub mod exporter;
 pub mod feature;
-mod fnv;
+pub(crate) mod fingerprint;
 pub mod go;
 #[cfg(feature = "health-checks")]
 pub mod health;
 #[cfg(not(feature = "health-checks"))]
 #[path = "health/absent.rs"]
 pub mod health;
-pub mod kernel;
-pub mod log_counter;
+pub(crate) mod log_once;
 pub mod metrics;
 pub mod monitor;
 pub mod node;
@@ -28,8 +28,6 @@ pub mod path_watch;
 pub mod problem;
 pub mod process;
 pub mod record;
-pub mod reload;
-pub mod replay;
 pub mod rules;
 pub mod source;
 pub mod state;

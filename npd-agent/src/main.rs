@@ -21,7 +21,8 @@ use npd_agent::{
     agent::Agent,
     chain,
     cli::{self, Args, Command, LogFormat},
-    config::{self, ConfigErrors, ConfigFile, Loaded},
+    command::replay::{self, ReplayOptions},
+    config::{self, ConfigErrors, ConfigFile, Loaded, reload::Reload},
     detector::Detector,
     exporter::{
         Exporter,
@@ -30,15 +31,13 @@ use npd_agent::{
         prometheus::{self as metrics_page, PrometheusExporter},
     },
     feature::Feature,
-    kernel::{
+    process::{capabilities, memory},
+    record::Record,
+    source::kernel::{
         log::{KernelLog, KernelLogOptions, Resume},
         metrics::KernelMetrics,
         probes::{ProbeReport, Probes},
     },
-    process::{capabilities, memory},
-    record::Record,
-    reload::Reload,
-    replay::{self, ReplayOptions},
     state::{StateDir, StateFile},
 };
 use prometheus::Registry;

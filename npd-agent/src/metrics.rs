@@ -1,5 +1,5 @@
 //! What the agent tells of its own work: sources, suppressed problems, configuration. The kernel log's own metrics are
-//! in [`kernel::metrics`](crate::kernel::metrics).
+//! in [`kernel::metrics`](crate::source::kernel::metrics).
 
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 

@@ -7,7 +7,6 @@ pub mod custom_plugin;
 pub mod custom_plugin;
 pub mod recheck;
 pub mod system_log;
-pub mod system_logs;
 #[cfg(feature = "system-stats")]
 pub mod system_stats;
 #[cfg(not(feature = "system-stats"))]

@@ -1,12 +1,14 @@
 //! One record of a log, on its way from a source to the monitors.
 
+pub mod cursor;
+pub(crate) mod file_position;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fnv,
-    kernel::kmsg::Priority,
+    fingerprint,
     problem::Fields,
-    source::{file_tail::FilePosition, journal::Cursor},
+    source::{file::tail::FilePosition, journal::Cursor, kernel::kmsg::Priority},
     time::{Monotonic, Timestamp},
 };
 
@@ -105,7 +107,9 @@ impl Position {
     #[must_use]
     pub fn fingerprint(&self, boot: &str) -> u64 {
         match self {
-            Self::Kernel(seq) => fnv::extend(fnv::extend(fnv::EMPTY, boot.as_bytes()), &seq.to_le_bytes()),
+            Self::Kernel(seq) => {
+                fingerprint::extend(fingerprint::extend(fingerprint::EMPTY, boot.as_bytes()), &seq.to_le_bytes())
+            }
             Self::File(position) => position.fingerprint(),
             Self::Journal(cursor) => cursor.fingerprint(),
         }

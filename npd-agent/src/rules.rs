@@ -16,7 +16,6 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use crate::time::Timestamp;
 
-mod buckets;
 mod captures;
 mod line_buffer;
 mod literals;
@@ -232,5 +231,6 @@ impl Ungated {
     }
 }
 
+pub(crate) mod gram_index;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,9 @@
 //! A source reads on a thread of its own and gives its records to the monitors that listen to it. It knows nothing of
 //! rules. The [`supervisor`] starts it, and starts it anew whenever it fails.
 
-pub mod file_tail;
-pub mod filelog;
+pub mod file;
 pub mod journal;
-pub mod journald;
-pub mod kernel_log;
-pub mod line_format;
+pub mod kernel;
 pub mod supervisor;
 
 use std::{

@@ -6,8 +6,6 @@
 //! reported, marked as unconfirmed, and confirmed right after; an unconfirmed state found at the start means that the
 //! report of just one record is in doubt, and then it is given again and says so.
 
-mod slots;
-
 use std::{
     fs::{self, File},
     io,
@@ -17,10 +15,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::slots::Torn;
+pub use crate::state::two_slot_file::Torn;
 
-use self::slots::Slots;
-use crate::{fnv, record::Position, time::Timestamp};
+use crate::state::two_slot_file::Slots;
+use crate::{fingerprint, record::Position, time::Timestamp};
 
 /// The folder of the state, locked for this process.
 #[derive(Debug)]
@@ -167,7 +165,7 @@ fn file_name(name: &str) -> String {
     if escaped.len() > LONGEST {
         let cut = escaped.floor_char_boundary(LONGEST);
         escaped.truncate(cut);
-        return format!("{escaped}-{:016x}.state", fnv::extend(fnv::EMPTY, name.as_bytes()));
+        return format!("{escaped}-{:016x}.state", fingerprint::extend(fingerprint::EMPTY, name.as_bytes()));
     }
     format!("{escaped}.state")
 }
@@ -180,8 +178,12 @@ impl StateFile {
     pub fn load<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<Kept<T>>, StateError> {
         let found = match self.slots.load() {
             Ok(found) => found,
-            Err(slots::LoadError::Io(source)) => return Err(StateError::File { path: self.path.clone(), source }),
-            Err(slots::LoadError::Torn(what)) => return Err(StateError::Foreign { path: self.path.clone(), what }),
+            Err(two_slot_file::LoadError::Io(source)) => {
+                return Err(StateError::File { path: self.path.clone(), source });
+            }
+            Err(two_slot_file::LoadError::Torn(what)) => {
+                return Err(StateError::Foreign { path: self.path.clone(), what });
+            }
         };
         let content = |bytes: &[u8]| -> Result<Content<T>, StateError> {
             serde_json::from_slice(bytes).map_err(|source| StateError::Content { path: self.path.clone(), source })
@@ -202,7 +204,7 @@ impl StateFile {
         serde_json::to_writer(&mut self.buffer, &Content { boot: self.boot.clone(), position, doubt, at, state })
             .map_err(|source| StateError::Content { path: self.path.clone(), source })?;
         let path = &self.path;
-        if self.buffer.len() > slots::ROOM {
+        if self.buffer.len() > two_slot_file::ROOM {
             return Err(StateError::TooLarge(path.clone()));
         }
         self.slots.write(&self.buffer, confirmed).map_err(|source| StateError::File { path: path.clone(), source })
@@ -252,3 +254,4 @@ pub fn boot_id() -> io::Result<String> {
 
 #[cfg(test)]
 mod tests;
+pub(crate) mod two_slot_file;

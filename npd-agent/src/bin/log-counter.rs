@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::Parser as _;
 use npd_agent::{
     agent, chain,
-    log_counter::{
+    command::log_counter::{
         Counter,
         args::{Args, UsageError},
     },

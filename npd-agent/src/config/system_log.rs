@@ -32,8 +32,8 @@ use crate::go::duration::{GoDuration, parse_duration};
 use crate::go::json::{Document, Value};
 use crate::problem::{Condition, ConditionStatus};
 use crate::rules::{Pattern, Template};
+use crate::source::file::line_format::LineFormat;
 use crate::source::journal::JournalFilter;
-use crate::source::line_format::LineFormat;
 use crate::time::Timestamp;
 
 /// Lines a monitor may keep for patterns over several lines: a record of the kernel log has up to 8 KiB, so this

@@ -25,7 +25,7 @@ use super::system_log::{ConditionDefinition, Conditions, Effect};
 use crate::go::duration::parse_duration;
 use crate::go::json::{self, Document, Value};
 use crate::monitor::system_stats::table::{MetricId, Section, exposition_name};
-use crate::source::line_format::Extractor;
+use crate::source::file::line_format::Extractor;
 
 /// How often the node is measured when a file does not say.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);

@@ -4,20 +4,7 @@
 //! [`event_queue`], both pure and bounded. Two tasks bring it to the API server, each one request at a time, and nothing
 //! in the agent waits for them. While the API server is away, conditions stay as they are now and events wait.
 
-mod api;
-mod back_off;
-mod body;
-mod complaint;
-mod condition_sync;
-mod condition_task;
-mod event_queue;
-mod event_task;
 mod metrics;
-mod node;
-mod outbox;
-mod pods;
-mod server;
-mod token_bucket;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,21 +20,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    metrics::KubernetesMetrics,
-    server::{ApiServer, ConnectError, OverrideError},
-};
+pub use self::metrics::KubernetesMetrics;
+pub use crate::exporter::kubernetes::api::server::{ApiServer, ConnectError, OverrideError};
 
-use self::{
-    api::{Api, Connect},
-    condition_sync::{ConditionOptions, ConditionSync},
-    condition_task::Wait,
-    event_queue::{EventQueue, Object},
-    metrics::Outcome,
-    outbox::Outbox,
-    pods::Pods,
-};
+use self::metrics::Outcome;
 use super::Exporter;
+use crate::exporter::kubernetes::{
+    api::{
+        client::{Api, Connect},
+        pods::Pods,
+    },
+    conditions::{
+        sync::{ConditionOptions, ConditionSync},
+        task::Wait,
+    },
+    events::{
+        outbox::Outbox,
+        queue::{EventQueue, Object},
+    },
+};
 use crate::{
     component::Part,
     monitor::Declared,
@@ -101,7 +92,7 @@ pub struct KubernetesTasks {
 
 /// What is between the two.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     conditions: Mutex<ConditionSync>,
     conditions_changed: Notify,
     /// Locked before the outbox, where both are.
@@ -166,8 +157,8 @@ fn start_with(
     let wait = Wait { timeout: options.wait_timeout, interval: options.wait_interval };
     let pods = options.pod_events.then(Pods::default);
     let mut tasks = JoinSet::new();
-    tasks.spawn(condition_task::keep(Arc::clone(&shared), Arc::clone(&api), wait, stop.clone()));
-    tasks.spawn(event_task::send(Arc::clone(&shared), api, options.event_namespace, pods, stop.clone()));
+    tasks.spawn(conditions::task::keep(Arc::clone(&shared), Arc::clone(&api), wait, stop.clone()));
+    tasks.spawn(events::task::send(Arc::clone(&shared), api, options.event_namespace, pods, stop.clone()));
     let exporter = KubernetesExporter {
         shared: Arc::clone(&shared),
         write_events: options.write_events,
@@ -283,5 +274,8 @@ impl Shared {
     }
 }
 
+pub mod api;
+pub mod conditions;
+pub mod events;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Exporter;
 use crate::{
-    conditions::{Gone, NodeConditions},
+    exporter::node_conditions::{Gone, NodeConditions},
     monitor::Declared,
     problem::{Condition, Event, Status},
 };

@@ -11,19 +11,17 @@ mod condition;
 mod metrics;
 mod orphans;
 pub mod plugin_process;
-mod plugins;
 mod saved;
 pub mod schedule;
-pub mod trust;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use self::{
     check::{Check, CheckStatus, Outcome, Ran, RunKind},
     metrics::PluginMetrics,
-    plugins::Plugins,
     saved::CustomPluginState,
 };
+pub use crate::monitor::custom_plugin::runner::Plugins;
 
 use self::condition::{Change, ConditionState};
 use super::{Counted, Declared, announcement};
@@ -226,5 +224,7 @@ fn event(
     Event { rule, fields, ..Event::new(severity, timestamp, reason, message) }
 }
 
+pub mod permissions;
+pub(crate) mod runner;
 #[cfg(test)]
 mod tests;

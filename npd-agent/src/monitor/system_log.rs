@@ -432,5 +432,6 @@ fn value<'v>(name: &str, hit: &'v Hit, record: &'v Record<'_>) -> Option<&'v str
     group.map(|(_, value)| value.as_str()).or_else(|| record.fields.get(name))
 }
 
+pub mod runner;
 #[cfg(test)]
 mod tests;

@@ -24,19 +24,15 @@ pub mod sample;
 pub mod table;
 mod tasks;
 mod vm;
-mod worker;
 
 use std::sync::Arc;
 
-pub use self::{
-    alert::Alerts,
-    page::StatsPage,
-    worker::{Monitors, StartError},
-};
+pub use self::{alert::Alerts, page::StatsPage};
 use self::{
     sample::Samples,
     table::{MetricId, Section},
 };
+pub use crate::monitor::system_stats::runner::{Monitors, StartError};
 pub use crate::node::files::{CollectError, Node, Space};
 use crate::{config::system_stats::SystemStatsConfig, time::Monotonic};
 
@@ -97,5 +93,6 @@ fn build(section: Section, config: &SystemStatsConfig) -> Box<dyn Collector> {
     }
 }
 
+pub(crate) mod runner;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::{
 
 use procfs::process::Process;
 
-use crate::kernel::hung::TaskState;
+use crate::source::kernel::events::hung::TaskState;
 
 /// How many cgroup directories are looked at to find one by its inode.
 const CGROUPS_MAX: usize = 20_000;

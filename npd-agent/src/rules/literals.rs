@@ -7,7 +7,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
-use super::buckets::{GRAM, GramSet, LONG};
+use crate::rules::gram_index::{GRAM, GramSet, LONG};
 
 /// The literals of one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::buckets::{Buckets, GRAM};
+use crate::rules::gram_index::{Buckets, GRAM};
 
 /// The required literals of all rules.
 #[derive(Clone, Debug, Default)]

@@ -15,14 +15,14 @@
 use std::{borrow::Cow, path::PathBuf};
 
 pub use self::{
-    cursor::{Cursor, CursorError},
     filter::{Filter, JournalFilter},
     tail::{JournalError, JournalTail},
 };
-use crate::{kernel::kmsg, time::Timestamp};
+pub use crate::record::cursor::{Cursor, CursorError};
+use crate::{source::kernel::kmsg, time::Timestamp};
 
-pub mod cursor;
 mod filter;
+pub mod journald;
 #[cfg(feature = "journald")]
 mod tail;
 #[cfg(not(feature = "journald"))]

@@ -169,7 +169,7 @@ fn a_state_that_cannot_be_written_is_no_end_of_it() {
     let dir = StateDir::open(folder.path()).unwrap();
     let mut file = dir.file("a").unwrap();
     let keep = |state| Keep { position: None, doubt: None, at: Timestamp::default(), state };
-    let (large, small) = ("x".repeat(slots::ROOM), "x".to_owned());
+    let (large, small) = ("x".repeat(two_slot_file::ROOM), "x".to_owned());
     assert!(!file.save_or_tell(&keep(&large), true));
     assert!(!file.save_or_tell(&keep(&large), true));
     assert!(file.save_or_tell(&keep(&small), true));

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use jiff::Timestamp;
-use npd_agent::{cli, health, log_counter};
+use npd_agent::{cli, command::log_counter, health};
 
 fn main() -> Result<()> {
     let folder = PathBuf::from(env::args_os().nth(1).context("say into which folder")?);

@@ -7,8 +7,8 @@ use super::raw::RawSystemLog;
 use crate::config::report::{Findings, Notice, Problem};
 use crate::go::json::Value;
 use crate::go::time_layout::Layout;
+use crate::source::file::line_format::{Extractor, LineFormat};
 use crate::source::journal::JournalFilter;
-use crate::source::line_format::{Extractor, LineFormat};
 
 const FILE_KEYS: &[&str] = &["timestamp", "message", "timestampFormat"];
 const JOURNAL_KEYS: &[&str] = &["source", "unit", "transport", "priority"];

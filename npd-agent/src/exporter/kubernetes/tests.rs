@@ -445,7 +445,7 @@ async fn of_a_flood_what_waits_is_kept_once_a_second() {
     server.seen().is_away = true;
     let mut running = run_with(&server, options(), Some(outbox(&folder)));
     let kept = || {
-        let kept = outbox(&folder).load::<Vec<event_queue::Pending>>().unwrap();
+        let kept = outbox(&folder).load::<Vec<events::queue::Pending>>().unwrap();
         kept.map_or(0, |kept| kept.state.len())
     };
     for number in 0..200 {

@@ -36,8 +36,8 @@ use super::{
     Check, Outcome, Ran, RunKind,
     check::{CheckStatus, Pending},
     orphans::Children,
-    trust::{self, Insecure},
 };
+use crate::monitor::custom_plugin::permissions::{self, Insecure};
 use crate::process::environment;
 
 /// Between SIGTERM and SIGKILL.
@@ -244,7 +244,7 @@ impl ProgramOptions {
     fn start(&self) -> Result<(Started, Output, Output), StartError> {
         let path = std::path::absolute(&self.path)?;
         if !self.allow_insecure
-            && let Some(insecure) = trust::look(&path, rustix::process::geteuid().as_raw())?
+            && let Some(insecure) = permissions::look(&path, rustix::process::geteuid().as_raw())?
         {
             return Err(StartError::Refused(insecure));
         }

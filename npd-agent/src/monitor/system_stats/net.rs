@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Collector, sample::Samples, table::MetricId};
 use crate::node::files::{CollectError, Node, number};
-use crate::{source::line_format::Extractor, time::Monotonic};
+use crate::{source::file::line_format::Extractor, time::Monotonic};
 
 /// The columns of /proc/net/dev.
 const COLUMNS: [MetricId; 16] = [

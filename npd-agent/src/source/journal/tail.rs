@@ -15,9 +15,9 @@ use self::{
 };
 use super::{
     Entry, JournalFilter, JournalState, ReadOutcome, Start,
-    cursor::{self, Cursor, CursorError, Origin},
     filter::{self, Filter},
 };
+use crate::record::cursor::{self, Cursor, CursorError, Origin};
 use crate::time::Now;
 
 mod file;

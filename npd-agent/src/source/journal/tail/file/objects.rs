@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{FileError, compression::Compression, hash};
-use crate::source::journal::cursor::Cursor;
+use crate::record::cursor::Cursor;
 
 /// The part of the header that every version has.
 const HEADER_SIZE: usize = 184;

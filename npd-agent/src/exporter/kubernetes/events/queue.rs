@@ -1,0 +1,330 @@
+//! Which Events are sent, in which order, and what is counted in one instead; pure.
+//!
+//! An Event tells of a series: the same source, severity, reason, object and message. What comes again is a count in
+//! it. When a reason comes with ever new messages, the tenth and all after it within ten minutes are one series, too.
+//! Each request of a series takes a token of its source and reason, so that a noisy reason starves no other; while
+//! there is no token the series goes on counting, and nothing is thrown away. What is thrown away for want of room, and
+//! what the API server refuses, is counted by the caller.
+//!
+//! Changes of conditions go before everything else and are never made one with each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+pub(crate) use crate::exporter::kubernetes::events::series::{Object, Pending, SeriesId, Telling};
+
+use crate::exporter::kubernetes::events::{
+    series::{Class, Key, Series, State},
+    similar::Similar,
+};
+use crate::exporter::kubernetes::{
+    api::body::{MESSAGE_MAX, cut},
+    events::pacing::TokenBucket,
+};
+use crate::{fingerprint, problem::Event};
+
+/// Series that wait to be sent.
+const WAITING_MAX: usize = 1000;
+/// Series that are remembered because they may come again.
+const REMEMBERED_MAX: usize = 500;
+/// Requests of one source and reason: so many at once, then one in so much time. client-go's figures.
+const BURST: f64 = 25.0;
+const EVERY: Duration = Duration::from_mins(5);
+/// Pairs of source and reason that are told apart; configs name far fewer.
+const BUCKETS_MAX: usize = 1000;
+/// What a message begins with that stands for several. client-go's words.
+const COMBINED: &str = "(combined from similar events): ";
+
+/// The Events that wait, and those that were sent.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    series: HashMap<SeriesId, Series>,
+    ids: HashMap<Key, SeriesId>,
+    next_id: SeriesId,
+    /// Changes of conditions that may be sent, oldest first.
+    transitions: VecDeque<SeriesId>,
+    /// Everything else that may be sent.
+    others: VecDeque<SeriesId>,
+    /// What has to wait for a token.
+    deferred: BTreeSet<(Instant, SeriesId)>,
+    /// What was sent, by when it was used last.
+    remembered: BTreeMap<u64, SeriesId>,
+    uses: u64,
+    similar: Similar,
+    buckets: HashMap<Class, TokenBucket>,
+    /// Makes names of events whose record cannot be read again.
+    salt: u64,
+}
+
+// === impl EventQueue ===
+
+impl EventQueue {
+    /// Nothing waits. `salt` is another number for each process.
+    pub(crate) fn new(salt: u64) -> Self {
+        Self {
+            series: HashMap::new(),
+            ids: HashMap::new(),
+            next_id: 0,
+            transitions: VecDeque::new(),
+            others: VecDeque::new(),
+            deferred: BTreeSet::new(),
+            remembered: BTreeMap::new(),
+            uses: 0,
+            similar: Similar::default(),
+            buckets: HashMap::new(),
+            salt,
+        }
+    }
+
+    /// Takes an event about an object. Gives how many problems had to be thrown away for want of room: of this event,
+    /// or of others that have to go before a change of a condition.
+    pub(crate) fn add(&mut self, source: &Arc<str>, event: &Event, object: Object, now: Instant) -> u64 {
+        let class = Class {
+            source: source.clone(),
+            reason: event.reason.clone(),
+            is_transition: event.condition.is_some(),
+            object,
+        };
+        let pod = event.fields.get("pod_uid").map(Arc::from);
+        // What is longer is never sent.
+        let message: Arc<str> = cut(&event.message, MESSAGE_MAX).into();
+        let mut key = Key { class, severity: event.severity, pod, message: Some(message.clone()) };
+        let mut text = message;
+        if !self.ids.contains_key(&key) && !key.class.is_transition && self.similar.add(&key, now) {
+            text = format!("{COMBINED}{text}").into();
+            // About the node, they may come from many pods.
+            let pod = key.pod.take().filter(|_| object == Object::Pod);
+            key = Key { message: None, pod, ..key };
+        }
+        let known = self.ids.get(&key).copied();
+        let series = known.and_then(|id| self.series.get(&id));
+        // An agent that was killed while it reported this has left it here, and the monitor reports it again.
+        if series.is_some_and(|series| event.again && event.id.is_some() && series.facts.newest == event.id) {
+            return 0;
+        }
+        let is_waiting = series.is_some_and(|series| series.state == State::Waiting);
+        let mut dropped = 0;
+        if !is_waiting && self.waiting() >= WAITING_MAX {
+            match self.drop_newest(key.class.is_transition) {
+                Some(problems) => dropped = problems,
+                None => return event.count,
+            }
+        }
+        let id = known.unwrap_or_else(|| self.begin(key.clone(), event, now));
+        let Some(series) = self.series.get_mut(&id) else { return dropped };
+        let facts = &mut series.facts;
+        facts.count = facts.count.saturating_add(event.count);
+        facts.first = facts.first.min(event.timestamp);
+        facts.last = facts.last.max(event.timestamp);
+        facts.newest = event.id;
+        facts.message = text;
+        if let State::Sent(used) = series.state {
+            self.remembered.remove(&used);
+        }
+        if !is_waiting {
+            series.state = State::Waiting;
+            series.since = now;
+            self.line_up(id, now);
+        }
+        dropped
+    }
+
+    /// What waits, to be kept; changes of conditions first.
+    pub(crate) fn pending(&self) -> Vec<&Pending> {
+        let waiting = self.series.iter().filter(|(_, series)| series.state == State::Waiting);
+        let mut waiting: Vec<_> = waiting.map(|(id, series)| (*id, &series.facts)).collect();
+        waiting.sort_unstable_by_key(|(id, facts)| (!facts.key.class.is_transition, *id));
+        waiting.into_iter().map(|(_, facts)| facts).collect()
+    }
+
+    /// Takes what an agent before this one has kept. Whether it was sent is not known.
+    pub(crate) fn restore(&mut self, pending: Vec<Pending>, now: Instant) {
+        for facts in pending.into_iter().take(WAITING_MAX) {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.ids.insert(facts.key.clone(), id);
+            let is_in_doubt = !facts.is_created;
+            self.series.insert(id, Series { facts, since: now, is_in_doubt, state: State::Waiting });
+            self.line_up(id, now);
+        }
+    }
+
+    /// The next that may be sent. It has to be followed by what became of it.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Telling> {
+        while let Some((at, id)) = self.deferred.first().copied().filter(|(at, _)| *at <= now) {
+            self.deferred.remove(&(at, id));
+            self.line_of(id).push_back(id);
+        }
+        let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
+        Some(self.series.get(&id)?.telling(id))
+    }
+
+    /// When something may be sent that may not yet.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.deferred.first().map(|(at, _)| *at)
+    }
+
+    /// It is told.
+    pub(crate) fn told(&mut self, telling: &Telling, now: Instant) {
+        self.is_known(telling, telling.count, now);
+    }
+
+    /// The Event is there already, with this count. Gives whether it is this queue's own: it was asked for before, and
+    /// the answer got lost. Otherwise a process before this one has told of the first problem of the series.
+    pub(crate) fn exists(&mut self, telling: &Telling, count: u64, now: Instant) -> bool {
+        let Some(series) = self.series.get_mut(&telling.series) else { return false };
+        let is_own = series.is_in_doubt;
+        if !is_own {
+            series.facts.count = series.facts.count.saturating_add(count).saturating_sub(1);
+        }
+        self.is_known(telling, count, now);
+        is_own
+    }
+
+    fn is_known(&mut self, telling: &Telling, count: u64, now: Instant) {
+        let Some(series) = self.series.get_mut(&telling.series) else { return };
+        let facts = &mut series.facts;
+        facts.is_created = true;
+        facts.sent = count;
+        facts.count = facts.count.max(count);
+        if facts.count > facts.sent {
+            self.line_up(telling.series, now);
+        } else {
+            self.remember(telling.series);
+        }
+    }
+
+    /// It has to be tried again: before all others, or behind them when they may fare better. It `may_be_done` when the
+    /// answer got lost.
+    pub(crate) fn again(&mut self, telling: &Telling, may_be_done: bool, is_last: bool) {
+        if let Some(series) = self.series.get_mut(&telling.series) {
+            series.is_in_doubt |= may_be_done && !series.facts.is_created;
+        }
+        let line = self.line_of(telling.series);
+        if is_last { line.push_back(telling.series) } else { line.push_front(telling.series) }
+    }
+
+    /// It cannot be told yet, for a reason of its own, and is tried again then.
+    pub(crate) fn later(&mut self, telling: &Telling, then: Instant) {
+        self.deferred.insert((then, telling.series));
+    }
+
+    /// There is no such Event any more, so it is made anew, under another name.
+    pub(crate) fn is_missing(&mut self, telling: &Telling) {
+        if let Some(series) = self.series.get_mut(&telling.series) {
+            let facts = &mut series.facts;
+            facts.is_created = false;
+            facts.id = fingerprint::extend(facts.id, &facts.count.to_le_bytes());
+            series.is_in_doubt = false;
+        }
+        self.again(telling, false, false);
+    }
+
+    /// It will never be told: gives how many problems the API server does not know of.
+    pub(crate) fn give_up(&mut self, telling: &Telling) -> u64 {
+        self.forget(telling.series)
+    }
+
+    /// Everything may be sent now, tokens or not: there is no later.
+    pub(crate) fn flush(&mut self) {
+        for (_, id) in std::mem::take(&mut self.deferred) {
+            self.line_of(id).push_back(id);
+        }
+    }
+
+    /// How many series wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.series.len() - self.remembered.len()
+    }
+
+    /// How many problems wait that the API server does not know of.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.series.values().map(|series| series.facts.unsent()).sum()
+    }
+
+    fn begin(&mut self, key: Key, event: &Event, now: Instant) -> SeriesId {
+        let id = self.next_id;
+        self.next_id += 1;
+        // About another object it is another Event.
+        let name = match (key.class.object, event.id) {
+            (Object::Node, Some(id)) => id,
+            (Object::Pod, Some(id)) => fingerprint::extend(id, b"pod"),
+            (_, None) => fingerprint::extend(self.salt, &id.to_le_bytes()),
+        };
+        self.series.insert(id, Series::new(key.clone(), name, event, now));
+        self.ids.insert(key, id);
+        id
+    }
+
+    /// Puts a series into its line, as soon as there is a token for it.
+    fn line_up(&mut self, id: SeriesId, now: Instant) {
+        let Some(class) = self.series.get(&id).map(|series| series.facts.key.class.clone()) else { return };
+        if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&class) {
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
+            if self.buckets.len() >= BUCKETS_MAX {
+                // So many reasons are from no config. Who has spent his tokens gets new ones; the limit for all stays.
+                self.buckets.clear();
+            }
+        }
+        let bucket =
+            self.buckets.entry(class).or_insert_with(|| TokenBucket::new(EVERY.as_secs_f64().recip(), BURST, now));
+        let at = bucket.take(now);
+        if at > now {
+            self.deferred.insert((at, id));
+        } else {
+            self.line_of(id).push_back(id);
+        }
+    }
+
+    fn line_of(&mut self, id: SeriesId) -> &mut VecDeque<SeriesId> {
+        let is_transition = self.series.get(&id).is_some_and(|series| series.facts.key.class.is_transition);
+        if is_transition { &mut self.transitions } else { &mut self.others }
+    }
+
+    fn remember(&mut self, id: SeriesId) {
+        self.uses += 1;
+        if let Some(series) = self.series.get_mut(&id) {
+            series.state = State::Sent(self.uses);
+            self.remembered.insert(self.uses, id);
+        }
+        if self.remembered.len() > REMEMBERED_MAX
+            && let Some((_, oldest)) = self.remembered.pop_first()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Makes room for a change of a condition: gives what is lost with the newest of the others. What is deferred goes
+    /// first, for its series is known already.
+    fn drop_newest(&mut self, is_transition: bool) -> Option<u64> {
+        if !is_transition {
+            return None;
+        }
+        let is_other = |series: &HashMap<SeriesId, Series>, id: &SeriesId| {
+            series.get(id).is_some_and(|series| !series.facts.key.class.is_transition)
+        };
+        let deferred = self.deferred.iter().rev().find(|(_, id)| is_other(&self.series, id)).copied();
+        let id = match deferred {
+            Some(entry) => {
+                self.deferred.remove(&entry);
+                entry.1
+            }
+            None => self.others.pop_back()?,
+        };
+        Some(self.forget(id))
+    }
+
+    fn forget(&mut self, id: SeriesId) -> u64 {
+        let Some(series) = self.series.remove(&id) else { return 0 };
+        self.ids.remove(&series.facts.key);
+        series.facts.unsent()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! A log file as a source, for one monitor.
+//!
+//! A line is taken apart only when a rule may want it: for all others a look at their raw bytes is enough, since what a
+//! rule requires of a message stands in the line that the message is a part of.
+
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+use prometheus::IntCounter;
+
+use super::line_format::{LineError, LineFormat};
+use crate::source::{
+    Health, LogSource, SourceError, Stop,
+    file::tail::{FileState, FileTail, FileTailError, Line},
+};
+use crate::{
+    metrics::AgentMetrics,
+    monitor::system_log::runner::SystemLogs,
+    problem::Fields,
+    record::{Place, Position, PositionKind, Record, RecordSink as _},
+    time::{Monotonic, Now, Timestamp},
+};
+
+/// How often it is told that lines cannot be read.
+const COMPLAINTS: Duration = Duration::from_mins(1);
+/// After so many lines it is looked whether to stop.
+const PATIENCE: u32 = 4096;
+/// Of the newest line so much is kept, to find its time.
+const NEWEST_MAX: usize = 4096;
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct FilelogOptions {
+    /// The name of the source.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// How its lines are read.
+    pub format: Arc<LineFormat>,
+}
+
+/// A log file.
+pub struct Filelog {
+    reader: Reader,
+    lost: IntCounter,
+    tail: Option<FileTail>,
+}
+
+/// From lines to records.
+struct Reader {
+    options: FilelogOptions,
+    monitors: SystemLogs,
+    zone: TimeZone,
+    unreadable: IntCounter,
+    next_complaint: Monotonic,
+    /// What is there already is from before the start, of files whose lines have no time.
+    skip: bool,
+    newest: Vec<u8>,
+}
+
+// === impl Filelog ===
+
+impl Filelog {
+    /// The file, for the one monitor of `monitors`.
+    #[must_use]
+    pub fn new(options: FilelogOptions, monitors: SystemLogs, metrics: &AgentMetrics) -> Self {
+        let lost = metrics.lost.with_label_values(&[&options.name]);
+        let reader = Reader {
+            monitors,
+            zone: TimeZone::system(),
+            unreadable: metrics.unreadable.with_label_values(&[&options.name]),
+            next_complaint: Monotonic::default(),
+            skip: false,
+            newest: Vec::new(),
+            options,
+        };
+        Self { reader, lost, tail: None }
+    }
+}
+
+impl LogSource for Filelog {
+    fn open(&mut self) -> Result<(), SourceError> {
+        let from = match self.reader.monitors.position(PositionKind::File) {
+            Some(Position::File(position)) => Some(position),
+            _ => None,
+        };
+        self.reader.skip = from.is_none() && self.reader.options.format.timestamp.is_none();
+        let mut tail = FileTail::new(&self.reader.options.path, from).map_err(SourceError::new)?;
+        // The file that is there now is the first one, whatever happens to it next. What keeps it from being read is
+        // told when it is tried again.
+        let first = tail.read(&mut |line| {
+            self.reader.line(line);
+            ControlFlow::Break(())
+        });
+        self.lost.inc_by(first.map_or(0, |outcome| u64::from(outcome.lost)));
+        self.tail = Some(tail);
+        Ok(())
+    }
+
+    fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
+        let Self { reader, lost, tail } = self;
+        let Some(tail) = tail else { return Ok(()) };
+        let mut trouble: Option<String> = None;
+        let mut missing = false;
+        loop {
+            let stopped = stop.is_given();
+            let mut lines = 0_u32;
+            let outcome = tail.read(&mut |line| {
+                reader.line(line);
+                lines = lines.wrapping_add(1);
+                if lines.is_multiple_of(PATIENCE) && !stopped && stop.is_given() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            let now = Now::read();
+            reader.passed(tail, now.wall);
+            let more = match outcome {
+                Ok(outcome) => {
+                    trouble = None;
+                    lost.inc_by(u64::from(outcome.lost));
+                    if outcome.rotations > 0 || outcome.truncations > 0 {
+                        let path = reader.options.path.display();
+                        tracing::debug!(%path, outcome.rotations, outcome.truncations, "log file rotated");
+                    }
+                    outcome.more
+                }
+                Err(error) => {
+                    complain(&mut trouble, &reader.options.name, &error);
+                    false
+                }
+            };
+            if !more {
+                reader.skip = false;
+            }
+            reader.monitors.rest(now.mono);
+            let state = tail.state();
+            match state {
+                FileState::Following => health.is_up(),
+                _ => health.is_down("the file is not there or cannot be read"),
+            }
+            if (state == FileState::Missing) != missing {
+                missing = state == FileState::Missing;
+                let path = reader.options.path.display();
+                if missing {
+                    tracing::warn!(source = reader.options.name, %path, "log file is not there: waiting for it");
+                } else {
+                    tracing::info!(source = reader.options.name, %path, "log file is there");
+                }
+            }
+            if stopped {
+                return Ok(());
+            }
+            if more {
+                health.works();
+            } else {
+                health.rests();
+                stop.wait(Some(std::os::fd::AsFd::as_fd(tail)), tail.timeout()).map_err(SourceError::new)?;
+                health.works();
+            }
+        }
+    }
+}
+
+/// Tells of an error once, not at each try.
+fn complain(trouble: &mut Option<String>, name: &str, error: &FileTailError) {
+    let text = error.to_string();
+    if trouble.as_ref() != Some(&text) {
+        tracing::warn!(source = name, error = error as &dyn std::error::Error, "log file cannot be read");
+        *trouble = Some(text);
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn line(&mut self, line: &Line<'_>) {
+        if self.skip {
+            return;
+        }
+        self.newest.clear();
+        self.newest.extend_from_slice(line.text.get(..NEWEST_MAX).unwrap_or(line.text));
+        if !self.monitors.may_concern(line.text) || self.options.format.skips(line.text) {
+            return;
+        }
+        let now = Now::read();
+        match self.read(line.text, now.wall) {
+            Ok((at, message)) => {
+                let record = Record {
+                    text: &message,
+                    at,
+                    priority: None,
+                    fields: &Fields::default(),
+                    known: false,
+                    place: Place::File(&line.position()),
+                };
+                self.monitors.record(&record);
+            }
+            Err(error) => {
+                self.unreadable.inc();
+                if self.next_complaint <= now.mono {
+                    self.next_complaint = now.mono.after(COMPLAINTS);
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(source = self.options.name, error, "line cannot be read");
+                }
+            }
+        }
+    }
+
+    fn read<'l>(&self, line: &'l [u8], now: Timestamp) -> Result<(Timestamp, std::borrow::Cow<'l, [u8]>), LineError> {
+        Ok((self.options.format.timestamp(line, &self.zone, now)?, self.options.format.message(line)?))
+    }
+
+    /// Everything up to where the tail stands is dealt with.
+    fn passed(&mut self, tail: &FileTail, now: Timestamp) {
+        let at = if self.newest.is_empty() {
+            None
+        } else {
+            self.options.format.timestamp(&self.newest, &self.zone, now).ok()
+        };
+        self.newest.clear();
+        self.monitors.passed(&Position::File(tail.position()), at.map(|at| at.min(now)));
+    }
+}

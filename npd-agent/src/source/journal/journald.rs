@@ -1,0 +1,138 @@
+//! The journal as a source, for one monitor.
+
+use std::{ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
+
+use crate::source::{
+    Health, LogSource, SourceError, Stop,
+    journal::{Entry, JournalFilter, JournalTail, Start},
+};
+use crate::{
+    monitor::system_log::runner::SystemLogs,
+    problem::Fields,
+    record::{Place, Position, PositionKind, Record, RecordSink as _},
+    source::kernel::kmsg::Priority,
+    time::Now,
+};
+
+/// After so many entries it is looked whether to stop.
+const PATIENCE: u32 = 1024;
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct JournaldOptions {
+    /// The name of the source.
+    pub name: String,
+    /// The journal's folder; nothing for the system's.
+    pub folder: Option<PathBuf>,
+    /// Which entries.
+    pub filter: JournalFilter,
+}
+
+/// The journal.
+pub struct Journald {
+    options: JournaldOptions,
+    monitors: SystemLogs,
+    tail: Option<JournalTail>,
+}
+
+// === impl Journald ===
+
+impl Journald {
+    /// The journal, for the one monitor of `monitors`.
+    #[must_use]
+    pub fn new(options: JournaldOptions, monitors: SystemLogs) -> Self {
+        Self { options, monitors, tail: None }
+    }
+
+    /// Takes what the open journal holds; `false` when there is no journal at all.
+    pub fn read(&mut self) -> bool {
+        let Self { monitors, tail: Some(tail), .. } = self else { return false };
+        let mut taken = |entry: &Entry<'_>| {
+            take(monitors, entry);
+            ControlFlow::Continue(())
+        };
+        while tail.read(&mut taken).more {}
+        tail.state().files > 0
+    }
+}
+
+impl LogSource for Journald {
+    fn open(&mut self) -> Result<(), SourceError> {
+        let start = match self.monitors.position(PositionKind::Journal) {
+            Some(Position::Journal(cursor)) => Start::Cursor(cursor.to_string()),
+            _ => Start::Since(self.monitors.start()),
+        };
+        let folder = self.options.folder.clone();
+        self.tail = Some(JournalTail::open(folder, &self.options.filter, start).map_err(SourceError::new)?);
+        Ok(())
+    }
+
+    fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
+        let Self { options, monitors, tail } = self;
+        let Some(tail) = tail else { return Ok(()) };
+        let mut waiting = false;
+        loop {
+            let stopped = stop.is_given();
+            let mut entries = 0_u32;
+            let outcome = tail.read(&mut |entry| {
+                take(monitors, entry);
+                entries = entries.wrapping_add(1);
+                if entries.is_multiple_of(PATIENCE) && !stopped && stop.is_given() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            monitors.rest(Now::read().mono);
+            let state = tail.state();
+            if state.files > 0 {
+                health.is_up();
+            } else {
+                health.is_down("there is no journal");
+            }
+            if (state.files == 0) != waiting {
+                waiting = state.files == 0;
+                if waiting {
+                    let folders = format!("{:?}", state.waiting_for);
+                    tracing::warn!(source = options.name, folders, "there is no journal: waiting for one");
+                } else {
+                    let folders = format!("{:?}", state.following);
+                    tracing::info!(source = options.name, folders, "journal");
+                }
+            }
+            if stopped {
+                return Ok(());
+            }
+            if outcome.more {
+                health.works();
+            } else {
+                health.rests();
+                stop.wait(Some(tail.as_fd()), tail.timeout()).map_err(SourceError::new)?;
+                health.works();
+            }
+        }
+    }
+}
+
+/// An entry as a record: its message without the white space around it, as node-problem-detector has it.
+fn take(monitors: &mut SystemLogs, entry: &Entry<'_>) {
+    let mut fields = Fields::default();
+    for (name, value) in [("identifier", entry.identifier), ("unit", entry.unit), ("transport", entry.transport)] {
+        if let Some(value) = value {
+            fields.add(name, value);
+        }
+    }
+    if let Some(pid) = entry.pid {
+        fields.add("pid", pid.to_string());
+    }
+    let level = entry.priority;
+    let record = Record {
+        text: &entry.text(),
+        at: entry.at,
+        priority: level.map(|level| Priority::new(entry.facility.unwrap_or(1), level)),
+        fields: &fields,
+        known: false,
+        place: Place::Journal(&entry.cursor),
+    };
+    monitors.record(&record);
+}

@@ -1,0 +1,115 @@
+//! The kernel log as a source: through the probes and /dev/kmsg, and where neither can be had, through the journal.
+
+pub(crate) mod driver;
+pub mod events;
+pub mod kmsg;
+pub mod log;
+pub mod metrics;
+pub mod probes;
+pub(crate) mod router;
+pub mod stream;
+
+use std::sync::Arc;
+
+use super::{Health, LogSource, SourceError, Stop, journal::JournalFilter};
+use crate::source::journal::journald::{Journald, JournaldOptions};
+use crate::{
+    monitor::system_log::runner::SystemLogs,
+    source::kernel::{
+        log::{KernelLog, KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
+        metrics::KernelMetrics,
+    },
+    state::StateDir,
+};
+
+/// The name of the kernel log among the sources.
+pub const NAME: &str = "kmsg";
+
+/// The kernel log.
+pub struct KernelLogSource {
+    options: KernelLogOptions,
+    monitors: SystemLogs,
+    metrics: KernelMetrics,
+    state: Option<Arc<StateDir>>,
+    open: Option<Open>,
+}
+
+enum Open {
+    Kernel(Box<KernelLog>),
+    Journal(Box<Journald>),
+}
+
+// === impl KernelLogSource ===
+
+impl KernelLogSource {
+    /// The kernel log for these monitors.
+    #[must_use]
+    pub fn new(
+        options: KernelLogOptions,
+        monitors: SystemLogs,
+        metrics: KernelMetrics,
+        state: Option<Arc<StateDir>>,
+    ) -> Self {
+        Self { options, monitors, metrics, state, open: None }
+    }
+
+    fn resume(&self) -> Resume {
+        // Warnings about it come from whoever reads it.
+        let hung = self.state.as_ref().and_then(|dir| dir.file("hung-tasks").ok());
+        Resume { newest: self.monitors.newest_kernel_record(), hung }
+    }
+
+    /// The journal's copy of the kernel log, if there is a journal.
+    fn journal(&self) -> Result<Box<Journald>, SourceError> {
+        let filter = JournalFilter { transports: vec!["kernel".to_owned()], ..JournalFilter::default() };
+        let options = JournaldOptions { name: NAME.to_owned(), folder: None, filter };
+        let mut journal = Journald::new(options, self.monitors.clone());
+        journal.open()?;
+        Ok(Box::new(journal))
+    }
+}
+
+impl LogSource for KernelLogSource {
+    fn open(&mut self) -> Result<(), SourceError> {
+        self.open = None;
+        if self.options.source == KernelSource::Journald {
+            self.open = Some(Open::Journal(self.journal()?));
+            self.metrics.set_mode(Mode::Journald);
+            return Ok(());
+        }
+        let sink = Box::new(self.monitors.clone());
+        let opened = KernelLog::open(self.options.clone(), self.resume(), sink, self.metrics.clone());
+        let error = match opened {
+            Ok(log) => {
+                self.open = Some(Open::Kernel(Box::new(log)));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if let KernelLogError::Nothing { .. } = error
+            && let Ok(mut journal) = self.journal()
+            && journal.read()
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(mode = Mode::Journald.as_str(), error, "kernel log");
+            self.metrics.set_mode(Mode::Journald);
+            self.open = Some(Open::Journal(journal));
+            return Ok(());
+        }
+        match error {
+            KernelLogError::NoProbe { .. } => Err(SourceError::refusal(error)),
+            _ => Err(SourceError::new(error)),
+        }
+    }
+
+    fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
+        match self.open.take() {
+            Some(Open::Kernel(mut log)) => log.run(stop, health).map_err(SourceError::new),
+            Some(Open::Journal(mut journal)) => {
+                health.takes(Mode::Journald.as_str());
+                journal.run(stop, health)
+            }
+            None => Ok(()),
+        }
+    }
+}

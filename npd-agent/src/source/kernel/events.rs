@@ -1,0 +1,9 @@
+//! The kernel's structured events: decoded into the kernel's own words plus fields, and each paired with its printed line.
+
+pub mod decode;
+pub mod format;
+pub mod hung;
+pub(crate) mod hung_memory;
+pub mod oom_kill;
+pub mod pairing;
+pub mod tracefs;

@@ -1,0 +1,65 @@
+//! Which tasks were known to hang, over a restart of the agent: khungtaskd reports a hang again and again, and an agent
+//! that was started anew must not take that for news.
+
+use serde::{Deserialize, Serialize};
+
+use super::hung::{HungTasks, TaskState};
+use crate::{
+    state::{Keep, Kept, StateFile, tell},
+    time::{Monotonic, Now},
+};
+
+/// The hangs in a file.
+#[derive(Debug)]
+pub(crate) struct HungMemory {
+    file: Option<StateFile>,
+    kept: Vec<KnownHang>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KnownHang {
+    pid: u32,
+    comm: String,
+    start: u64,
+    switches: u64,
+}
+
+// === impl HungMemory ===
+
+impl HungMemory {
+    pub(crate) fn new(file: Option<StateFile>) -> Self {
+        Self { file, kept: Vec::new() }
+    }
+
+    /// The hangs that were known when the agent ended. Those that are over are noticed by the first check.
+    pub(crate) fn recall(&mut self, now: Monotonic) -> HungTasks {
+        let mut tasks = HungTasks::default();
+        let Some(file) = &mut self.file else { return tasks };
+        if let Some(Some(Kept { state, before_boot: false, .. })) = tell(file.load::<Vec<KnownHang>>()) {
+            for hang in &state {
+                let task = TaskState { start: hang.start, switches: hang.switches, uninterruptible: true };
+                tasks.remember(hang.pid, hang.comm.clone(), task, now);
+            }
+            self.kept = state;
+        }
+        tasks
+    }
+
+    /// Writes the hangs down if they have changed.
+    pub(crate) fn keep(&mut self, tasks: &HungTasks) {
+        let Some(file) = &mut self.file else { return };
+        let hang = |(pid, comm, task): (u32, &str, TaskState)| KnownHang {
+            pid,
+            comm: comm.to_owned(),
+            start: task.start,
+            switches: task.switches,
+        };
+        let known: Vec<_> = tasks.known().map(hang).collect();
+        if known == self.kept {
+            return;
+        }
+        let keep = Keep { position: None, doubt: None, at: Now::read().wall, state: &known };
+        file.save_or_tell(&keep, true);
+        self.kept = known;
+    }
+}

@@ -1,0 +1,164 @@
+//! The kernel log of the process: one ring, one /dev/kmsg, one thread, however many monitors listen.
+//! It runs on the thread that opens it.
+//!
+//! How it looks at the kernel is a [`Mode`], chosen by a self-test at the start and again whenever what it sees
+//! tells it to: a line is written to /dev/kmsg and must come back through the probe. The thread sleeps in epoll on
+//! both streams. Each is enough to wake it: the ring within microseconds, /dev/kmsg at the next timer tick.
+
+use std::{io, path::PathBuf};
+
+use super::{
+    kmsg::KmsgError,
+    metrics::KernelMetrics,
+    probes::{ProbeReport, ProbeState},
+};
+use crate::source::kernel::driver::Driver;
+use crate::{
+    record::RecordSink,
+    source::{Health, Stop},
+    state::StateFile,
+};
+
+/// Which way the user wants the kernel log read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelSource {
+    /// The best that passes the self-test.
+    #[default]
+    Auto,
+    /// The probe, or not at all.
+    Ebpf,
+    /// /dev/kmsg alone.
+    Kmsg,
+    /// The journal's copy of it.
+    Journald,
+}
+
+/// The way the kernel log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The probe's lines, in the order of /dev/kmsg's sequence numbers, which fills the holes.
+    ProbeAndKmsg,
+    /// /dev/kmsg's lines; the probe only says when there are some.
+    Doorbell,
+    /// The probe's lines alone.
+    Probe,
+    /// /dev/kmsg alone.
+    Kmsg,
+    /// The journal's copy of the kernel log.
+    Journald,
+}
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub struct KernelLogOptions {
+    /// The way the user wants.
+    pub source: KernelSource,
+    /// The size of the ring buffer in bytes: a power of two, at least a page.
+    pub ring_size: u32,
+    /// Whether the probes print diagnostics.
+    pub probe_diagnostics: bool,
+    /// `/dev/kmsg`.
+    pub kmsg: PathBuf,
+}
+
+/// Why there is no kernel log.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelLogError {
+    /// Neither stream can be read.
+    #[error(
+        "the kernel log cannot be read: no probe ({probe}), and /dev/kmsg neither. Run as root, or with CAP_SYSLOG for \
+         /dev/kmsg and CAP_BPF and CAP_PERFMON for the probes"
+    )]
+    Nothing {
+        /// Why there is no probe.
+        probe: String,
+        /// Why /dev/kmsg cannot be read.
+        source: KmsgError,
+    },
+    /// Only /dev/kmsg was asked for.
+    #[error("--kernel-source=kmsg: the kernel log cannot be read without CAP_SYSLOG, or without /dev/kmsg")]
+    NoKmsg(#[source] KmsgError),
+    /// The probe was asked for.
+    #[error(
+        "--kernel-source=ebpf: the printk probe is {state} ({why}). It needs CAP_BPF and CAP_PERFMON; \
+         --kernel-source=auto goes on without it"
+    )]
+    NoProbe {
+        /// Its state.
+        state: ProbeState,
+        /// Why.
+        why: String,
+    },
+    /// A system call of the thread failed.
+    #[error("the kernel log's thread failed while {doing}")]
+    System {
+        /// What it was doing.
+        doing: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// The open kernel log.
+pub struct KernelLog {
+    driver: Driver,
+}
+
+/// Where an earlier run of the agent stopped.
+#[derive(Debug, Default)]
+pub struct Resume {
+    /// The newest record that was taken: what is missing after it is lost.
+    pub newest: Option<u64>,
+    /// The tasks that were known to hang.
+    pub hung: Option<StateFile>,
+}
+
+// === impl KernelLog ===
+
+impl KernelLog {
+    /// Opens the kernel log, tests it, and gives what it still holds of the past to `sink`.
+    pub fn open(
+        options: KernelLogOptions,
+        resume: Resume,
+        sink: Box<dyn RecordSink>,
+        metrics: KernelMetrics,
+    ) -> Result<Self, KernelLogError> {
+        Ok(Self { driver: Driver::open(options, resume, sink, metrics)? })
+    }
+
+    /// The way it is read.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.driver.mode
+    }
+
+    /// How each probe does.
+    #[must_use]
+    pub fn probes(&self) -> &[ProbeReport] {
+        &self.driver.reports
+    }
+
+    /// Reads until `stop`, and then what is there.
+    pub fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
+        self.driver.run(stop, health)
+    }
+}
+
+// === impl Mode ===
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 5] = [Self::ProbeAndKmsg, Self::Doorbell, Self::Probe, Self::Kmsg, Self::Journald];
+
+    /// The word in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProbeAndKmsg => "probe+kmsg",
+            Self::Doorbell => "doorbell",
+            Self::Probe => "probe",
+            Self::Kmsg => "kmsg",
+            Self::Journald => "journald",
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the kernel log tells of itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::{
+    log::Mode,
+    probes::{Counters, PROBES, ProbeReport, ProbeState},
+};
+
+/// The metrics of the kernel log. Clones share them.
+#[derive(Clone)]
+pub struct KernelMetrics {
+    mode: IntGaugeVec,
+    probe: IntGaugeVec,
+    pub(crate) from_probe: IntCounter,
+    pub(crate) from_kmsg: IntCounter,
+    pub(crate) lost: IntCounter,
+    pub(crate) suppressed: IntCounter,
+    pub(crate) hung_tasks: IntGauge,
+    counters: ProbeCounters,
+}
+
+/// The probes' own counters, read from the kernel when somebody asks. Loading the probes anew starts them at zero,
+/// which Prometheus understands.
+#[derive(Clone)]
+struct ProbeCounters {
+    maps: Arc<Mutex<Option<Counters>>>,
+    seen: Desc,
+    dropped: Desc,
+}
+
+// === impl KernelMetrics ===
+
+impl KernelMetrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    ///
+    /// When the registry has metrics of these names already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let records = IntCounterVec::new(
+            Opts::new("npd_kernel_records_total", "Records of the kernel log, by the stream that had them first"),
+            &["origin"],
+        )?;
+        let metrics = Self {
+            mode: IntGaugeVec::new(
+                Opts::new("npd_kernel_log_mode", "1 for the way the kernel log is read"),
+                &["mode"],
+            )?,
+            probe: IntGaugeVec::new(
+                Opts::new("npd_kernel_probe", "1 for the state each probe is in"),
+                &["probe", "state"],
+            )?,
+            from_probe: records.with_label_values(&["probe"]),
+            from_kmsg: records.with_label_values(&["kmsg"]),
+            lost: IntCounter::new(
+                "npd_kernel_records_lost_total",
+                "Records of the kernel log that no stream had any more",
+            )?,
+            suppressed: IntCounter::new(
+                "npd_kernel_twins_suppressed_total",
+                "Kernel events and lines not reported because the other of the two was",
+            )?,
+            hung_tasks: IntGauge::new("npd_hung_tasks", "Tasks that hang now, as the hung-task probe knows")?,
+            counters: ProbeCounters::new()?,
+        };
+        registry.register(Box::new(metrics.mode.clone()))?;
+        registry.register(Box::new(metrics.probe.clone()))?;
+        registry.register(Box::new(records))?;
+        registry.register(Box::new(metrics.lost.clone()))?;
+        registry.register(Box::new(metrics.suppressed.clone()))?;
+        registry.register(Box::new(metrics.hung_tasks.clone()))?;
+        registry.register(Box::new(metrics.counters.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn set_mode(&self, now: Mode) {
+        for mode in Mode::ALL {
+            self.mode.with_label_values(&[mode.as_str()]).set(i64::from(mode == now));
+        }
+    }
+
+    pub(crate) fn set_probe(&self, report: &ProbeReport) {
+        for state in ProbeState::ALL {
+            let value = i64::from(state == report.state);
+            self.probe.with_label_values(&[report.probe.name, state.as_str()]).set(value);
+        }
+    }
+
+    /// Reads the probes' counters from these maps from now on.
+    pub(crate) fn set_counters(&self, counters: Option<Counters>) {
+        *self.counters.lock() = counters;
+    }
+
+    /// How many records found the ring full, over all probes.
+    pub(crate) fn dropped(&self) -> u64 {
+        let counters = self.counters.lock();
+        let Some(counters) = &*counters else { return 0 };
+        PROBES.iter().filter_map(|probe| counters.read(probe.kind)).map(|(_, dropped)| dropped).sum()
+    }
+}
+
+// === impl ProbeCounters ===
+
+const SEEN: (&str, &str) = ("npd_kernel_probe_seen_total", "How often each probe fired");
+const DROPPED: (&str, &str) = ("npd_kernel_probe_dropped_total", "Records of each probe that found the ring full");
+
+impl ProbeCounters {
+    fn new() -> prometheus::Result<Self> {
+        let desc = |(name, help): (&str, &str)| {
+            counter_of((name, help))?
+                .desc()
+                .first()
+                .map(|desc| (*desc).clone())
+                .ok_or_else(|| prometheus::Error::Msg(format!("{name} has no description")))
+        };
+        Ok(Self { maps: Arc::default(), seen: desc(SEEN)?, dropped: desc(DROPPED)? })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Counters>> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for ProbeCounters {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.seen, &self.dropped]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let maps = self.lock();
+        let (Some(maps), Ok(seen), Ok(dropped)) = (&*maps, counter_of(SEEN), counter_of(DROPPED)) else {
+            return Vec::new();
+        };
+        for probe in PROBES {
+            if let Some((fired, full)) = maps.read(probe.kind) {
+                seen.with_label_values(&[probe.name]).inc_by(fired);
+                dropped.with_label_values(&[probe.name]).inc_by(full);
+            }
+        }
+        [seen.collect(), dropped.collect()].concat()
+    }
+}
+
+fn counter_of((name, help): (&str, &str)) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), &["probe"])
+}

@@ -1,0 +1,76 @@
+//! The probes of a build without them: there are none, and everybody is told so.
+
+use std::{
+    convert::Infallible,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use npd_common::Kind;
+
+use super::{PROBES, ProbeReport, ProbeState};
+use crate::{
+    feature::{Feature, NotBuilt},
+    source::kernel::{events::format::Layout, stream::tail::Ring},
+};
+
+/// Never made.
+pub struct Probes(Infallible);
+/// Never made.
+pub struct ProbesRing(Infallible);
+/// Never made.
+pub struct Counters(Infallible);
+
+impl Probes {
+    /// Says that this build has no probes.
+    pub fn load(_ring_size: u32, _diagnostics: bool) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
+        Err(PROBES.map(|probe| probe.report(ProbeState::Unsupported, NotBuilt(Feature::Ebpf).to_string())).to_vec())
+    }
+
+    /// Never called.
+    #[must_use]
+    pub fn reports(&self) -> &[ProbeReport] {
+        match self.0 {}
+    }
+
+    /// Never called.
+    #[must_use]
+    pub fn layout(&self, _kind: u8) -> Option<&Layout> {
+        match self.0 {}
+    }
+
+    /// Never called.
+    #[must_use]
+    pub fn reads_text(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Never called.
+    pub fn attach_new(&mut self) -> Vec<ProbeReport> {
+        match self.0 {}
+    }
+
+    /// Never called.
+    pub fn flush_diagnostics(&mut self) {
+        match self.0 {}
+    }
+}
+
+impl Ring for ProbesRing {
+    fn next(&mut self, _take: &mut impl FnMut(&[u8])) -> bool {
+        match self.0 {}
+    }
+}
+
+impl AsFd for ProbesRing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.0 {}
+    }
+}
+
+impl Counters {
+    /// Never called.
+    #[must_use]
+    pub fn read(&self, _kind: Kind) -> Option<(u64, u64)> {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,103 @@
+//! Finding the base of the sequence numbers by seeing the same line in both streams.
+//!
+//! The agent's own self-test line is enough by itself: nobody else prints its nonce. Where /dev/kmsg cannot be
+//! written, two ordinary lines that lead to the same base are.
+
+use std::collections::VecDeque;
+
+use crate::source::kernel::{
+    kmsg::KmsgRecord,
+    stream::fragment::{Piece, Sequencer},
+};
+
+/// How many pieces are remembered until /dev/kmsg shows them.
+const REMEMBERED: usize = 64;
+
+/// Watches both streams until the base is known.
+#[derive(Debug)]
+pub struct Calibration {
+    nonce: Option<Vec<u8>>,
+    pieces: VecDeque<(u64, Vec<u8>)>,
+    candidate: Option<Sequencer>,
+}
+
+// === impl Calibration ===
+
+impl Calibration {
+    /// A calibration; `nonce` is the text of the self-test line, if one was written.
+    #[must_use]
+    pub fn new(nonce: Option<&str>) -> Self {
+        Self { nonce: nonce.map(|text| text.as_bytes().to_vec()), pieces: VecDeque::new(), candidate: None }
+    }
+
+    /// Whether this is the text of the self-test line.
+    #[must_use]
+    pub fn is_nonce(&self, text: &[u8]) -> bool {
+        self.nonce.as_deref() == Some(text)
+    }
+
+    /// Remembers a piece of the ring.
+    pub fn piece(&mut self, piece: &Piece<'_>) {
+        if self.pieces.len() == REMEMBERED {
+            self.pieces.pop_front();
+        }
+        self.pieces.push_back((piece.block, piece.text.to_vec()));
+    }
+
+    /// Looks for a record of /dev/kmsg among the pieces; gives the sequencer once it is sure.
+    pub fn record(&mut self, record: &KmsgRecord<'_>) -> Option<Sequencer> {
+        let text = record.text();
+        let mut same = self.pieces.iter().filter(|(_, piece)| *piece == *text);
+        // A text that was printed more than once tells nothing.
+        let (Some((block, _)), None) = (same.next(), same.next()) else { return None };
+        let found = Sequencer::with_base(block.wrapping_sub(record.seq));
+        let sure = self.is_nonce(&text) || self.candidate == Some(found);
+        self.pieces.retain(|(_, piece)| *piece != *text);
+        self.candidate = Some(found);
+        sure.then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Monotonic;
+
+    fn piece(block: u64, text: &[u8]) -> Piece<'_> {
+        Piece { ktime: Monotonic::default(), address: 0, block, text, complete: true }
+    }
+
+    fn record(calibration: &mut Calibration, seq: u64, text: &str) -> Option<u64> {
+        let bytes = format!("6,{seq},0,-;{text}\n");
+        calibration.record(&KmsgRecord::parse(bytes.as_bytes()).unwrap()).map(Sequencer::base)
+    }
+
+    #[test]
+    fn the_nonce_alone_is_enough() {
+        let mut calibration = Calibration::new(Some("self-test 1"));
+        calibration.piece(&piece(1007, b"self-test 1"));
+        assert_eq!(record(&mut calibration, 5, "other"), None);
+        assert_eq!(record(&mut calibration, 7, "self-test 1"), Some(1000));
+    }
+
+    #[test]
+    fn without_a_nonce_two_lines_must_agree() {
+        let mut calibration = Calibration::new(None);
+        for (block, text) in [(1001, "a"), (1002, "b"), (1003, "c")] {
+            calibration.piece(&piece(block, text.as_bytes()));
+        }
+        assert_eq!(record(&mut calibration, 1, "a"), None);
+        assert_eq!(record(&mut calibration, 9, "b"), None, "9 is not one after 1");
+        assert_eq!(record(&mut calibration, 10, "c"), Some(993));
+    }
+
+    #[test]
+    fn a_text_that_was_printed_twice_tells_nothing() {
+        let mut calibration = Calibration::new(None);
+        for (block, text) in [(1001, "a"), (1002, "a"), (1003, "b")] {
+            calibration.piece(&piece(block, text.as_bytes()));
+        }
+        assert_eq!(record(&mut calibration, 1, "a"), None);
+        assert_eq!(record(&mut calibration, 3, "b"), None);
+    }
+}

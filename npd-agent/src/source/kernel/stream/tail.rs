@@ -1,0 +1,267 @@
+//! Following both streams: what is read when, so that the merge is exact and a line costs almost nothing.
+//!
+//! Normally the ring is drained and the lines are delivered from its own memory; /dev/kmsg is read along while
+//! little comes (one cheap system call a line, and a constant check of the two against each other) and merely
+//! skipped forward while much comes. It is searched from its oldest record when a hole shows.
+//!
+//! Both streams are traits, so that the whole of it is tested against a simulated kernel.
+
+use std::io;
+
+use npd_common::{Header, Kind};
+
+use super::{
+    calibration::Calibration,
+    merge::{Agreement, Merge, Output},
+};
+use crate::source::kernel::{
+    kmsg::KmsgRead,
+    stream::fragment::{Piece, Sequencer},
+};
+use crate::time::Monotonic;
+
+/// A batch of at most so many lines is followed in /dev/kmsg line by line; a larger one is skipped.
+const FOLLOWED: usize = 16;
+/// So many records in a row that only /dev/kmsg knows mean that the probe has gone silent.
+const SILENT_AFTER: u32 = 4;
+
+/// The ring buffer of the probes.
+pub trait Ring {
+    /// Gives the next record to `take`, in place; `false` when there is none.
+    fn next(&mut self, take: &mut impl FnMut(&[u8])) -> bool;
+}
+
+/// /dev/kmsg.
+pub trait KmsgLog {
+    /// Reads the next record.
+    fn read(&mut self) -> io::Result<KmsgRead<'_>>;
+    /// Goes behind the newest record.
+    fn seek_end(&mut self) -> io::Result<()>;
+    /// Goes to the oldest record.
+    fn seek_oldest(&mut self) -> io::Result<()>;
+}
+
+/// Where lines and structured events go.
+pub trait Sink: Output {
+    /// Takes the record of a tracepoint other than printk's.
+    fn event(&mut self, header: &Header, body: &[u8]);
+}
+
+/// How the printk probe is used.
+#[derive(Debug)]
+pub enum Trust {
+    /// Not at all: there is none, or it is broken.
+    None,
+    /// It rings the bell; the calibration may make more of it.
+    Doorbell(Calibration),
+    /// Its lines are delivered.
+    Full(Sequencer),
+}
+
+/// What one [`Tail::cycle`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cycle {
+    /// Pieces of text taken from the ring.
+    pub pieces: usize,
+    /// The base of the sequence numbers was found just now.
+    pub calibrated: Option<Sequencer>,
+    /// A line had another text in the ring than in /dev/kmsg.
+    pub disagrees: bool,
+    /// The probe misses what /dev/kmsg shows.
+    pub silent: bool,
+}
+
+/// The state of following.
+#[derive(Debug)]
+pub struct Tail {
+    merge: Merge,
+    trust: Trust,
+    /// /dev/kmsg was read without a jump since some record at or below the merge's next.
+    contiguous: bool,
+    /// /dev/kmsg was skipped, and nothing has proven yet that the ring had all of it.
+    unproven: bool,
+    /// How many records in a row only /dev/kmsg had.
+    missed: u32,
+    /// Whether it is known where the sequence starts.
+    anchored: bool,
+    /// The record after the newest one that an earlier run of the agent has taken.
+    expected: Option<u64>,
+}
+
+// === impl Tail ===
+
+impl Tail {
+    /// Starts with the oldest record of /dev/kmsg, where it stands.
+    #[must_use]
+    pub fn new(trust: Trust) -> Self {
+        let merge = Merge::new(0, true);
+        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
+    }
+
+    /// Starts with the next line of the ring, without /dev/kmsg.
+    #[must_use]
+    pub fn without_kmsg(sequencer: Sequencer) -> Self {
+        let (merge, trust) = (Merge::new(0, false), Trust::Full(sequencer));
+        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
+    }
+
+    /// An earlier run of the agent has taken everything before this record: what is gone since is lost.
+    pub fn expect(&mut self, seq: u64) {
+        self.expected = Some(seq);
+    }
+
+    /// Uses the printk probe in another way from now on.
+    pub fn set_trust(&mut self, trust: Trust) {
+        self.trust = trust;
+        self.missed = 0;
+    }
+
+    /// By how many nanoseconds the probes' clock is ahead of /dev/kmsg's, where a record showed it.
+    #[must_use]
+    pub fn clock_lead(&self) -> i64 {
+        self.merge.clock_lead()
+    }
+
+    /// The probe is not silent after all: the ring was full.
+    pub fn excuse(&mut self) {
+        self.missed = 0;
+    }
+
+    /// When a cycle is due although nothing new came.
+    #[must_use]
+    pub fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
+        let proof = self.unproven.then(|| now.after(std::time::Duration::from_millis(50)));
+        self.merge.deadline().into_iter().chain(proof).min()
+    }
+
+    /// Takes all there is from both streams. `kmsg` is `None` where it cannot be read.
+    pub fn cycle<R: Ring, K: KmsgLog>(
+        &mut self,
+        ring: &mut Option<R>,
+        kmsg: &mut Option<K>,
+        now: Monotonic,
+        out: &mut impl Sink,
+    ) -> io::Result<Cycle> {
+        let mut cycle = Cycle::default();
+        self.merge.arm();
+        while self.drain(ring, None, out, &mut cycle) {
+            // Holes are filled before more is taken, or what waits behind them would pile up.
+            self.follow(ring, kmsg, out, &mut cycle)?;
+        }
+        if let Some(log) = kmsg {
+            let follow = matches!(self.trust, Trust::None | Trust::Doorbell(_)) || cycle.pieces <= FOLLOWED;
+            if self.unproven && cycle.pieces == 0 {
+                log.seek_oldest()?;
+                self.contiguous = true;
+                self.unproven = false;
+            }
+            if follow || self.merge.wants_kmsg() {
+                self.follow(ring, kmsg, out, &mut cycle)?;
+            } else {
+                log.seek_end()?;
+                self.contiguous = false;
+                self.unproven = true;
+            }
+        }
+        if self.merge.wants_kmsg() {
+            self.follow(ring, kmsg, out, &mut cycle)?;
+        }
+        self.merge.rest(now, out);
+        cycle.silent = self.missed >= SILENT_AFTER && matches!(self.trust, Trust::Full(_));
+        Ok(cycle)
+    }
+
+    /// Takes what the ring has. `true` when it stopped early because too much waits for /dev/kmsg.
+    /// What is missing below `oldest` is not in /dev/kmsg any more: nothing waits for it.
+    fn drain<R: Ring>(
+        &mut self,
+        ring: &mut Option<R>,
+        oldest: Option<u64>,
+        out: &mut impl Sink,
+        cycle: &mut Cycle,
+    ) -> bool {
+        let Some(ring) = ring else { return false };
+        let Self { merge, trust, missed, anchored, .. } = self;
+        let before = cycle.pieces;
+        while ring.next(&mut |record| {
+            let Some((header, body)) = Header::parse(record) else { return };
+            if header.kind != Kind::Printk as u8 {
+                out.event(&header, body);
+                return;
+            }
+            cycle.pieces += 1;
+            match (&mut *trust, Piece::parse(&header, body)) {
+                (Trust::Full(sequencer), Some(piece)) => {
+                    let seq = sequencer.sequence(&piece, anchored.then(|| merge.next()));
+                    if let (false, Some(seq)) = (*anchored, seq) {
+                        merge.start_at(seq);
+                        *anchored = true;
+                    }
+                    merge.piece(&piece, seq, out);
+                }
+                (Trust::Doorbell(calibration), Some(piece)) => calibration.piece(&piece),
+                (Trust::None | Trust::Full(_) | Trust::Doorbell(_), _) => {}
+            }
+        }) {
+            if merge.is_crowded() {
+                if oldest.is_none_or(|oldest| merge.next() >= oldest) {
+                    return true;
+                }
+                merge.give_up(out);
+            }
+        }
+        if cycle.pieces > before {
+            *missed = 0;
+        }
+        false
+    }
+
+    /// Reads /dev/kmsg to its end.
+    fn follow<R: Ring, K: KmsgLog>(
+        &mut self,
+        ring: &mut Option<R>,
+        kmsg: &mut Option<K>,
+        out: &mut impl Sink,
+        cycle: &mut Cycle,
+    ) -> io::Result<()> {
+        let Some(log) = kmsg else { return Ok(()) };
+        loop {
+            let record = match log.read()? {
+                KmsgRead::Record(record) => record,
+                KmsgRead::Overrun | KmsgRead::Malformed => continue,
+                KmsgRead::End => return Ok(()),
+            };
+            if !self.anchored {
+                self.merge.start_at(record.seq);
+                self.anchored = true;
+                if let Some(gone) = self.expected.and_then(|expected| record.seq.checked_sub(expected))
+                    && gone > 0
+                {
+                    out.lost(gone);
+                }
+            }
+            if record.seq >= self.merge.next() {
+                // Its event, and that of everything before it, is in the ring by now or never.
+                self.drain(ring, self.contiguous.then_some(record.seq), out, cycle);
+            }
+            if record.seq > self.merge.next() && !self.contiguous {
+                log.seek_oldest()?;
+                self.contiguous = true;
+                continue;
+            }
+            self.contiguous |= record.seq <= self.merge.next();
+            if record.seq >= self.merge.next() && !self.merge.knows(record.seq) {
+                self.missed = self.missed.saturating_add(1);
+            }
+            if let Trust::Doorbell(calibration) = &mut self.trust
+                && let Some(sequencer) = calibration.record(&record)
+            {
+                cycle.calibrated = Some(sequencer);
+            }
+            cycle.disagrees |= self.merge.kmsg(&record, out) == Agreement::Different;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
