@@ -21,6 +21,7 @@ pub mod health;
 #[path = "health/absent.rs"]
 pub mod health;
 pub(crate) mod log_once;
+pub mod metric;
 pub mod metrics;
 pub mod monitor;
 pub mod node;

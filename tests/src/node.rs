@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
-use npd_agent::monitor::system_stats::table::{MetricId, Section};
+use npd_agent::metric::{MetricId, Section};
 use npd_agent::monitor::system_stats::{Collectors, Node, Space, StatsPage};
 use npd_agent::node::clock::ClockState;
 use npd_agent::time::Monotonic;

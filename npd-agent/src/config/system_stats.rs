@@ -24,7 +24,7 @@ use super::system_log::rule::check_span;
 use super::system_log::{ConditionDefinition, Conditions, Effect};
 use crate::go::duration::parse_duration;
 use crate::go::json::{self, Document, Value};
-use crate::monitor::system_stats::table::{MetricId, Section, exposition_name};
+use crate::metric::{MetricId, Section, exposition_name};
 use crate::source::file::line_format::Extractor;
 
 /// How often the node is measured when a file does not say.

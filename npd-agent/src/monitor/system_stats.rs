@@ -21,17 +21,14 @@ mod os_feature;
 mod page;
 mod pressure;
 pub mod sample;
-pub mod table;
 mod tasks;
 mod vm;
 
 use std::sync::Arc;
 
+use self::sample::Samples;
 pub use self::{alert::Alerts, page::StatsPage};
-use self::{
-    sample::Samples,
-    table::{MetricId, Section},
-};
+use crate::metric::{MetricId, Section};
 pub use crate::monitor::system_stats::runner::{Monitors, StartError};
 pub use crate::node::files::{CollectError, Node, Space};
 use crate::{config::system_stats::SystemStatsConfig, time::Monotonic};

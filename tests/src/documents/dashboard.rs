@@ -1,7 +1,7 @@
 //! `deploy/grafana-dashboard.json`: a row a section, a panel a metric.
 
 use anyhow::Result;
-use npd_agent::monitor::system_stats::table::{Kind, Metric, MetricId, Section, exposition_name};
+use npd_agent::metric::{Kind, Metric, MetricId, Section, exposition_name};
 use serde_json::{Value, json};
 
 /// Panels side by side, and Grafana's units of a panel's size.

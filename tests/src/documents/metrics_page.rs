@@ -1,6 +1,6 @@
 //! `docs/metrics.md`.
 
-use npd_agent::monitor::system_stats::table::{Metric, MetricId, Section, exposition_name};
+use npd_agent::metric::{Metric, MetricId, Section, exposition_name};
 
 const INTRODUCTION: &str = "# Metrics of system stats monitors
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use npd_agent::config::system_stats::{Alert, Bound, MetricConfig};
 use npd_agent::config::{GoDuration, SystemStatsConfig};
-use npd_agent::monitor::system_stats::table::Kind;
+use npd_agent::metric::Kind;
 
 use super::reasons::{Catalogue, Level, Place, Problem};
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use npd_agent::monitor::system_stats::table::{MetricId, Section, exposition_name};
+use npd_agent::metric::{MetricId, Section, exposition_name};
 
 /// CPUs it has.
 pub const CPUS: u64 = 128;

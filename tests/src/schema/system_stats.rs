@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use npd_agent::monitor::system_stats::table::{MetricId, Section as Collector};
+use npd_agent::metric::{MetricId, Section as Collector};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use npd_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    admin::http::{Answer, HttpServer},
+    http::{Answer, HttpServer},
     program::HealthChecker,
 };
 

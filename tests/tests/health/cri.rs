@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    admin::http::{Answer, HttpServer},
+    http::{Answer, HttpServer},
     program::HealthChecker,
     runtime::{Behaviour, Does, Runtime},
 };

@@ -7,8 +7,8 @@ use npd_tests::suite::Suite;
 use tempfile::TempDir;
 
 use crate::{
-    admin::http::{Answer, HttpServer},
     bus::{Service, Systemd},
+    http::{Answer, HttpServer},
     program::HealthChecker,
 };
 

@@ -14,8 +14,8 @@ use npd_tests::{
 };
 
 use crate::{
-    admin::http::{Answer, HttpServer},
     bus::{Service, Systemd},
+    http::{Answer, HttpServer},
     program::{HealthChecker, Outcome},
 };
 

@@ -9,7 +9,7 @@ use npd_tests::{
 };
 
 use crate::{
-    admin::http::{Answer, HttpServer},
+    http::{Answer, HttpServer},
     program::HealthChecker,
 };
 

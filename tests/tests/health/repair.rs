@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use npd_tests::suite::Suite;
 
 use crate::{
-    admin::http::{Answer, HttpServer},
     bus::{Bus, Service, Systemd},
+    http::{Answer, HttpServer},
     program::{HealthChecker, Outcome},
 };
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::monitor::system_stats::table::{MetricId, exposition_name};
+use npd_agent::metric::{MetricId, exposition_name};
 use npd_tests::documents::reasons::{Catalogue, Level};
 use npd_tests::documents::{self, Document};
 use npd_tests::node;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::monitor::system_stats::table::{MetricId, Section};
+use npd_agent::metric::{MetricId, Section};
 use npd_tests::agent::metrics::Metrics;
 use npd_tests::agent::sandbox::{Sandbox, Withheld};
 use npd_tests::agent::{Agent, Setup};

@@ -6,7 +6,7 @@ use crate::config::decode::Field;
 use crate::config::report::{Declared, Findings, Problem};
 use crate::config::system_log::Conditions;
 use crate::config::system_log::rule::{check_label, check_span};
-use crate::monitor::system_stats::table::Metric;
+use crate::metric::Metric;
 
 /// What an alert is checked against.
 pub(super) struct Context<'a, 'd> {

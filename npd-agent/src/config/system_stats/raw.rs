@@ -5,7 +5,7 @@ use crate::config::monitor_kind::STATS_KEYS;
 use crate::config::report::{Findings, Notice, Problem};
 use crate::config::system_log::raw::RawCondition;
 use crate::go::json::{Kind, Value};
-use crate::monitor::system_stats::table::Section;
+use crate::metric::Section;
 
 /// The whole file.
 #[derive(Default)]

@@ -7,10 +7,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{
-    sample::{Samples, Series, Text},
-    table::{Kind, MetricId},
-};
+use super::sample::{Samples, Series, Text};
+use crate::metric::{Kind, MetricId};
 use crate::{
     config::{
         GoDuration,

@@ -1,6 +1,7 @@
 //! How right the clock of the node is, as the kernel knows it from whoever disciplines it.
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

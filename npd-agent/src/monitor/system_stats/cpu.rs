@@ -2,7 +2,8 @@
 
 use std::{str::SplitAsciiWhitespace, sync::Arc};
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

@@ -8,7 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use super::{Collector, Space, sample::Samples, table::MetricId};
+use super::{Collector, Space, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node, number};
 use crate::node::mounts::{Mount, mounts};
 use crate::{config::system_stats::DiskOptions, time::Monotonic};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node, number};
 use crate::time::Monotonic;
 

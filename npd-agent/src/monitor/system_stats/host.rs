@@ -1,6 +1,7 @@
 //! How long the node is up, and what it runs.
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node, read};
 use crate::time::Monotonic;
 

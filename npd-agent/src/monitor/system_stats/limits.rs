@@ -1,6 +1,7 @@
 //! How much is used of what the kernel bounds for the whole node.
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::{
     node::limits::{self, Usage},

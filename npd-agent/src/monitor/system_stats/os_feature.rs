@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Collector,
     sample::{Samples, Text},
-    table::MetricId,
 };
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

@@ -17,10 +17,8 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use super::{
-    sample::{Samples, Text},
-    table::{Kind, MetricId, Section},
-};
+use super::sample::{Samples, Text};
+use crate::metric::{Kind, MetricId, Section};
 use crate::{
     config::SystemStatsConfig,
     time::{Monotonic, Now},

@@ -7,8 +7,8 @@
 use super::{
     Collector,
     sample::{Samples, Text},
-    table::MetricId,
 };
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

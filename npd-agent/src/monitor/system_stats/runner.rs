@@ -15,7 +15,8 @@ use std::{
 
 use prometheus::Registry;
 
-use super::{Alerts, Collectors, Node, StatsPage, table::Section};
+use super::{Alerts, Collectors, Node, StatsPage};
+use crate::metric::Section;
 use crate::{
     config::{self, ConfigError, SystemStatsConfig},
     detector::Detector,

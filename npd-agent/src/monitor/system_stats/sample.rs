@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::table::{MetricId, Section};
+use crate::metric::{MetricId, Section};
 
 /// A label's value. Most are known beforehand, and the name of a device is shared by its series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,8 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

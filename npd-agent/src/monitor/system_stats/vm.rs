@@ -1,6 +1,7 @@
 //! What the kernel does for want of memory: /proc/vmstat.
 
-use super::{Collector, sample::Samples, table::MetricId};
+use super::{Collector, sample::Samples};
+use crate::metric::MetricId;
 use crate::node::files::{CollectError, Node};
 use crate::time::Monotonic;
 

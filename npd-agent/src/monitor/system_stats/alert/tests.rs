@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     config::{self, ConfigFile},
-    monitor::system_stats::table::Section,
+    metric::Section,
 };
 
 const ALERTS: &str = r#"{
