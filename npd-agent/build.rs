@@ -3,11 +3,13 @@
 //! It is a cargo run of its own because the probes need another target and another compiler than the agent; `toolchain.rs`, shared
 //! with `cargo xtask setup`, finds that compiler. Nothing is installed here.
 
-use std::env;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, bail};
 

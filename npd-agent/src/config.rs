@@ -20,16 +20,20 @@ pub mod system_stats;
 #[path = "config/system_stats/absent.rs"]
 pub mod system_stats;
 
-use std::fs::{File, FileType, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, FileType, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
-pub use self::custom_plugin::CustomPluginConfig;
-pub use self::monitor_kind::{MonitorKind, STATS_KEYS, guess};
-pub use self::report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning};
-pub use self::system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig};
-pub use self::system_stats::SystemStatsConfig;
+pub use self::{
+    custom_plugin::CustomPluginConfig,
+    monitor_kind::{MonitorKind, STATS_KEYS, guess},
+    report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning},
+    system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig},
+    system_stats::SystemStatsConfig,
+};
 pub use crate::go::duration::{DurationError, GoDuration, parse_duration};
 
 pub(crate) use self::system_stats::conflicts;

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::state::two_slot_file::Torn;
 
-use crate::state::two_slot_file::Slots;
-use crate::{fingerprint, record::Position, time::Timestamp};
+use crate::{fingerprint, record::Position, state::two_slot_file::Slots, time::Timestamp};
 
 /// The folder of the state, locked for this process.
 #[derive(Debug)]

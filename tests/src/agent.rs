@@ -1,13 +1,15 @@
 //! The built agent as a child process, seen as an operator sees it: its log, its metrics, its exit code.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::net::TcpListener;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    net::TcpListener,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
@@ -19,15 +21,20 @@ pub mod problem;
 pub mod sandbox;
 pub mod usage;
 
-use self::log::{Line, Log};
-use self::metrics::{Answer, Metrics};
-use self::problem::Problem;
-use self::sandbox::Sandbox;
-use self::usage::Usage;
-use crate::apiserver::ApiServer;
-use crate::monitor::{FENCE, Monitor};
-use crate::poll::{self, SOON};
-use crate::{binary, kmsg, nonce};
+use self::{
+    log::{Line, Log},
+    metrics::{Answer, Metrics},
+    problem::Problem,
+    sandbox::Sandbox,
+    usage::Usage,
+};
+use crate::{
+    apiserver::ApiServer,
+    binary, kmsg,
+    monitor::{FENCE, Monitor},
+    nonce,
+    poll::{self, SOON},
+};
 
 /// An agent to be started. Clones share the folder with their config files and their state.
 #[derive(Clone, Debug)]

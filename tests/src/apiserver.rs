@@ -5,15 +5,16 @@
 //! can do over HTTP works against a real cluster as well; what only a test may do (faults, tokens, a look at all that
 //! came) is here in [`ApiServer`]. Not in here: watches, label selectors, protobuf, admission, and controllers.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 mod access;
@@ -31,17 +32,21 @@ mod strategic_merge;
 mod tls;
 mod validation;
 
-pub use self::failure::Failure;
-pub use self::faults::{Cut, Fault};
-pub use self::rbac::RbacError;
-pub use self::request::{Request, Requests};
-pub use self::store::{Key, Resource, Store};
+pub use self::{
+    failure::Failure,
+    faults::{Cut, Fault},
+    rbac::RbacError,
+    request::{Request, Requests},
+    store::{Key, Resource, Store},
+};
 
-use self::access::Access;
-use self::faults::Faults;
-use self::rbac::Policy;
-use self::server::{Port, Serving, Shared, State, birth};
-use self::tls::Tls;
+use self::{
+    access::Access,
+    faults::Faults,
+    rbac::Policy,
+    server::{Port, Serving, Shared, State, birth},
+    tls::Tls,
+};
 use crate::nonce;
 
 /// Who every client is that is not the administrator: the agent's service account.

@@ -14,6 +14,4 @@ mod running;
 mod security;
 mod volume;
 
-pub use self::image::Image;
-pub use self::pod::Pod;
-pub use self::running::Container;
+pub use self::{image::Image, pod::Pod, running::Container};

@@ -2,16 +2,16 @@
 //!
 //! `cargo xtask setup` brings both. Where they are missing, these give a [`skip`](crate::suite::skip).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::binary;
-use crate::program::output;
-use crate::suite::need;
+use crate::{binary, program::output, suite::need};
 
 /// The overlays of `deploy/kustomize/overlays`.
 pub const OVERLAYS: [&str; 4] = ["health-checker", "least-privilege", "metrics-only", "privileged"];

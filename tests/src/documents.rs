@@ -9,8 +9,10 @@ pub mod reasons;
 mod reasons_page;
 mod rules;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use npd_agent::config::{self, ConfigFile, SystemStatsConfig};

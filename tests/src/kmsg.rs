@@ -5,15 +5,16 @@
 //! comes out as facility 1, level 6. Lines below the console's level are also written to the serial console, which
 //! takes a millisecond each: the tests use level 6 unless the level matters.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Duration, Instant};
+use std::{
+    fs::{File, OpenOptions},
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::fault::setting::Setting;
-use crate::{nonce, poll};
+use crate::{fault::setting::Setting, nonce, poll};
 
 const PATH: &str = "/dev/kmsg";
 

@@ -1,7 +1,9 @@
 //! What belongs to the whole machine, and so to one test run at a time: its kernel log, its sysctls, its loop devices.
 
-use std::fs::{File, TryLockError};
-use std::time::Duration;
+use std::{
+    fs::{File, TryLockError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 

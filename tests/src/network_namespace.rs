@@ -1,8 +1,6 @@
 //! Other network namespaces than the machine's own.
 
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::thread;
+use std::{fs::File, os::fd::AsFd, thread};
 
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

@@ -5,17 +5,20 @@
 
 pub mod large;
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
-use npd_agent::metric::{MetricId, Section};
-use npd_agent::monitor::system_stats::{Collectors, Node, Space, StatsPage};
-use npd_agent::node::clock::ClockState;
-use npd_agent::time::Monotonic;
+use npd_agent::{
+    config::{self, ConfigFile, SystemStatsConfig},
+    metric::{MetricId, Section},
+    monitor::system_stats::{Collectors, Node, Space, StatsPage},
+    node::clock::ClockState,
+    time::Monotonic,
+};
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Map, Value, json};
 

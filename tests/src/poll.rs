@@ -2,8 +2,10 @@
 //!
 //! What can wake us (a line of the agent's log) is waited for in [`agent::log`](crate::agent::log) instead.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 

@@ -1,7 +1,6 @@
 //! What /proc tells of a process.
 
-use std::fmt::Display;
-use std::fs;
+use std::{fmt::Display, fs};
 
 use anyhow::{Context, Result};
 

@@ -1,7 +1,9 @@
 //! Runs other programs to their end.
 
-use std::env;
-use std::process::{Command, Stdio};
+use std::{
+    env,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 

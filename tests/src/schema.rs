@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Deserialize;
 
-pub use self::custom_plugin::{custom_plugin_monitor, custom_plugin_monitor_file};
-pub use self::system_stats::{system_stats_monitor, system_stats_monitor_file};
+pub use self::{
+    custom_plugin::{custom_plugin_monitor, custom_plugin_monitor_file},
+    system_stats::{system_stats_monitor, system_stats_monitor_file},
+};
 
 /// A system log monitor of npd or node-problem-detector.
 #[derive(Deserialize, JsonSchema)]

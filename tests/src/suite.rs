@@ -3,10 +3,12 @@
 //! A thin layer over `libtest-mimic`: its command line, its output. A test that lacks something returns [`skip`] as
 //! its error; it shows as `ignored` with the reason beside it and is counted.
 
-use std::fmt;
-use std::io::{self, Write};
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Error, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};

@@ -4,8 +4,10 @@
 //! The expressions are evaluated as Kubernetes does it: a policy is asked when its resources and its `matchConditions`
 //! are met, variables see those above them, and what cannot be evaluated is denied (`failurePolicy: Fail`).
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::binary::shipped_manifest;

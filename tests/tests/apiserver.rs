@@ -1,22 +1,27 @@
 //! The stand-in API server, as a client sees it.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use npd_tests::apiserver::{ApiServer, Cut, Fault, conditions};
-use npd_tests::binary::shipped_manifest;
-use npd_tests::poll::SOON;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use npd_tests::{
+    apiserver::{ApiServer, Cut, Fault, conditions},
+    binary::shipped_manifest,
+    poll::SOON,
+};
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
-use ureq::http;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{
+    http,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
 
 const NODE: &str = "/api/v1/nodes/node-a";
 const STATUS: &str = "/api/v1/nodes/node-a/status";

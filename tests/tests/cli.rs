@@ -1,15 +1,18 @@
 //! The command line and the config files as an operator meets them: flags, exit codes, error texts, and the metrics
 //! page at the start. What starts an agent for real needs root; the rest runs anywhere.
 
-use std::net::TcpListener;
-use std::process::{ExitCode, Output};
+use std::{
+    net::TcpListener,
+    process::{ExitCode, Output},
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use npd_tests::agent::metrics::get;
-use npd_tests::agent::{Agent, Setup, free_port};
-use npd_tests::kmsg;
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, Setup, free_port, metrics::get},
+    kmsg,
+    monitor::Monitor,
+    suite::{Suite, need},
+};
 use rustix::process::Signal;
 
 /// A bad flag, as node-problem-detector ends.

@@ -4,11 +4,13 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use npd_agent::config::{self, LogInput, SystemLogConfig};
-use npd_agent::monitor::system_log::{SystemLog, Times};
-use npd_agent::problem::{ConditionStatus, Fields, Status};
-use npd_agent::record::{Place, Record};
-use npd_agent::time::Timestamp;
+use npd_agent::{
+    config::{self, LogInput, SystemLogConfig},
+    monitor::system_log::{SystemLog, Times},
+    problem::{ConditionStatus, Fields, Status},
+    record::{Place, Record},
+    time::Timestamp,
+};
 use serde_json::{Value, json};
 
 const HOUR: i64 = 3600 * 1_000_000_000;

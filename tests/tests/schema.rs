@@ -1,11 +1,13 @@
 //! The JSON schemas in `config/schema/` are the code's, know the agent's keys, and take what is shipped.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::config::system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
-use npd_agent::config::{MonitorKind, STATS_KEYS, custom_plugin, guess, system_stats};
+use npd_agent::config::{
+    MonitorKind, STATS_KEYS, custom_plugin, guess,
+    system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS},
+    system_stats,
+};
 use npd_tests::{binary::shipped_config, schema};
 use serde_json::{Value, json};
 

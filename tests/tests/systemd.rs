@@ -1,19 +1,26 @@
 //! What systemd asks of a service: the agent tells it how it is, and its unit gives it no more than it needs.
 #![allow(clippy::print_stdout, reason = "the unit's score is shown")]
 
-use std::fs;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::{
+    fs,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    path::Path,
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup, free_port};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::SOON;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{binary, nonce};
+use npd_tests::{
+    agent::{Agent, Setup, free_port},
+    binary,
+    monitor::Monitor,
+    nonce,
+    poll::SOON,
+    suite::{Suite, need},
+};
 
 /// The exposure that `systemd-analyze security` may find in the unit, in tenths. It was 2.9 with systemd 252.
 const EXPOSURE: u32 = 29;

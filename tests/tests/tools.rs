@@ -1,9 +1,11 @@
 //! `npd-agent check-config` and `npd-agent replay`, as an operator runs them.
 
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::binary::{agent, shipped_config};

@@ -5,10 +5,11 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::build;
-use crate::setup;
-use crate::step::Step;
-use crate::workspace::{as_root, cargo, target_dir};
+use crate::{
+    build, setup,
+    step::Step,
+    workspace::{as_root, cargo, target_dir},
+};
 
 /// The verb.
 pub(crate) fn bench(sections: &[OsString]) -> Result<()> {

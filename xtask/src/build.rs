@@ -1,15 +1,18 @@
 //! `cargo xtask build`: the agent with its probes, as a developer's, a release or a static build.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 
-use crate::remap;
-use crate::setup;
-use crate::step::Step;
-use crate::workspace::{cargo, cargo_home, host_triple, root, target_dir};
+use crate::{
+    remap, setup,
+    step::Step,
+    workspace::{cargo, cargo_home, host_triple, root, target_dir},
+};
 
 /// The programs that are built, in the order of their weight.
 pub(crate) const PROGRAMS: [&str; 3] = ["npd-agent", "health-checker", "log-counter"];

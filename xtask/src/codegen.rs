@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 
-use crate::setup;
-use crate::step::Step;
-use crate::workspace::cargo;
+use crate::{setup, step::Step, workspace::cargo};
 
 /// The verb.
 pub(crate) fn codegen() -> Result<()> {

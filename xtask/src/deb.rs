@@ -1,16 +1,19 @@
 //! `cargo xtask deb`: the Debian package, made by cargo-deb from what `npd-agent/Cargo.toml` says, in `target/deb`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::build;
-use crate::dist;
-use crate::step::Step;
-use crate::tool;
-use crate::workspace::{remove_folder, root, source_date, target_dir};
+use crate::{
+    build, dist,
+    step::Step,
+    tool,
+    workspace::{remove_folder, root, source_date, target_dir},
+};
 
 /// The cargo-deb that is compiled.
 const CARGO_DEB: &str = "3.8.0";

@@ -7,16 +7,20 @@ mod bill;
 mod rebuild;
 mod source;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::build::{self, PROGRAMS};
-use crate::setup;
-use crate::step::Step;
-use crate::workspace::{cargo, remove_folder, source_date, target_dir};
+use crate::{
+    build::{self, PROGRAMS},
+    setup,
+    step::Step,
+    workspace::{cargo, remove_folder, source_date, target_dir},
+};
 pub(crate) use rebuild::check;
 
 /// What to do.

@@ -8,17 +8,19 @@ mod layer;
 mod layout;
 mod root;
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::build::PROGRAMS;
-use crate::dist;
-use crate::setup;
-use crate::step::Step;
-use crate::workspace::{source_date, target_dir};
+use crate::{
+    build::PROGRAMS,
+    dist, setup,
+    step::Step,
+    workspace::{source_date, target_dir},
+};
 use layout::Layout;
 
 /// Which images.

@@ -18,8 +18,7 @@ mod tool;
 mod toolchain;
 mod workspace;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 

@@ -3,9 +3,11 @@
 //!
 //! npd-agent's build script includes this same file. Therefore: std only.
 
-use std::env;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 /// Cargo's home, where its programs and the sources of the libraries are.
 pub(crate) fn cargo_home() -> Option<PathBuf> {

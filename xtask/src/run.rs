@@ -2,14 +2,14 @@
 //!
 //! xtask becomes the agent (execve): Ctrl-C and signals reach it as they would in production.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
+use std::{ffi::OsString, os::unix::process::CommandExt as _};
 
 use anyhow::{Context as _, Result};
 
-use crate::build;
-use crate::setup;
-use crate::workspace::{as_root, is_root, root, target_dir};
+use crate::{
+    build, setup,
+    workspace::{as_root, is_root, root, target_dir},
+};
 
 /// The monitors that are run unless the user names others.
 const MONITORS: [&str; 2] = ["kernel-monitor.json", "readonly-monitor.json"];

@@ -8,14 +8,18 @@ mod debian;
 mod distribution;
 mod kubernetes;
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::step::{self, note};
-use crate::toolchain::{Compiler, Places, Toolchain};
-use crate::workspace::{cargo, cargo_home, program, scratch_dir, unpacked_dir, unpacked_programs};
+use crate::{
+    step::{self, note},
+    toolchain::{Compiler, Places, Toolchain},
+    workspace::{cargo, cargo_home, program, scratch_dir, unpacked_dir, unpacked_programs},
+};
 use distribution::Distribution;
 
 /// Programs that tests call, by name or path, and the Debian package of each. A test whose program is missing says so and is skipped.

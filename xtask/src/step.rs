@@ -3,14 +3,16 @@
 //! A *loud* step lets the command speak and says how long it took. A *quiet* one shows one line that ticks, keeps the output in a log
 //! file and prints the end of it only when the command fails.
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 

@@ -3,21 +3,21 @@
 //! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
 //! the sum of all test programs' own closing lines and is what CI reads.
 
-use std::ffi::OsString;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::{
+    ffi::OsString,
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use anyhow::Result;
 use clap::ValueEnum as _;
 
-use crate::build;
-use crate::deb;
-use crate::dist;
-use crate::image;
-use crate::setup;
-use crate::step::{self, Step};
-use crate::toolchain::{Compiler, Places, TARGET, Toolchain};
-use crate::workspace::{cargo, cargo_home, host_triple, is_root, program, scratch_dir, search_path, target_dir};
+use crate::{
+    build, deb, dist, image, setup,
+    step::{self, Step},
+    toolchain::{Compiler, Places, TARGET, Toolchain},
+    workspace::{cargo, cargo_home, host_triple, is_root, program, scratch_dir, search_path, target_dir},
+};
 
 /// Which steps.
 #[derive(clap::Args)]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::step::quiet;
-use crate::workspace::{cargo, scratch_dir};
+use crate::{
+    step::quiet,
+    workspace::{cargo, scratch_dir},
+};
 
 /// The folder that this version of a program is in, compiled if it is not there yet.
 pub(crate) fn folder_of(name: &str, version: &str) -> Result<PathBuf> {

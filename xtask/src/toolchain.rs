@@ -6,11 +6,11 @@
 //! A linker *fits* a compiler when it links a small program of that compiler. Version numbers do not decide: what matters is the LLVM
 //! inside both, which bpf-linker does not tell.
 
-use std::env;
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 /// The target the probes are built for. Node agents run on little-endian machines only.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";

@@ -9,21 +9,29 @@
 mod raw;
 mod rule;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use self::raw::{KEYS, RULE_KEYS, SETTING_KEYS};
 
 use self::raw::{RawCustomPlugin, RawSettings};
-use super::decode::{Decode, Field, Optional};
-use super::monitor_kind::{HEALTH, PLUGIN};
-use super::report::{Findings, Problem};
-use super::system_log::{ConditionDefinition, Conditions, Effect};
-use crate::go::duration::parse_duration;
-use crate::go::json::{Document, Value};
-use crate::health::built_in::BuiltIn;
+use super::{
+    decode::{Decode, Field, Optional},
+    monitor_kind::{HEALTH, PLUGIN},
+    report::{Findings, Problem},
+    system_log::{ConditionDefinition, Conditions, Effect},
+};
+use crate::{
+    go::{
+        duration::parse_duration,
+        json::{Document, Value},
+    },
+    health::built_in::BuiltIn,
+};
 
 /// The time between two runs of a rule when nothing is said.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);

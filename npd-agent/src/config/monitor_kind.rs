@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::{LogInput, read_text};
-use crate::feature::{Feature, NotBuilt};
-use crate::go::json;
+use crate::{
+    feature::{Feature, NotBuilt},
+    go::json,
+};
 
 /// What a config file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

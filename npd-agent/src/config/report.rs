@@ -2,15 +2,21 @@
 
 mod words;
 
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use self::words::{Chain, Excerpt, Listed, Meant, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
-use crate::feature::NotBuilt;
-use crate::go::duration::DurationError;
-use crate::go::json::{Kind, Member, Position, Value};
-use crate::rules::{PatternError, TemplateError};
+use crate::{
+    feature::NotBuilt,
+    go::{
+        duration::DurationError,
+        json::{Kind, Member, Position, Value},
+    },
+    rules::{PatternError, TemplateError},
+};
 
 /// Everything that is wrong with the configuration files; npd does not start with any of it.
 ///

@@ -15,26 +15,32 @@ mod input;
 pub(super) mod raw;
 pub(super) mod rule;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
 
 pub(in crate::config) use self::conditions::Conditions;
 
-use self::raw::RawSystemLog;
-use self::rule::RuleContext;
-use super::decode::{Decode, Field};
-use super::report::{Findings, Problem};
-use crate::go::duration::{GoDuration, parse_duration};
-use crate::go::json::{Document, Value};
-use crate::problem::{Condition, ConditionStatus};
-use crate::rules::{Pattern, Template};
-use crate::source::file::line_format::LineFormat;
-use crate::source::journal::JournalFilter;
-use crate::time::Timestamp;
+use self::{raw::RawSystemLog, rule::RuleContext};
+use super::{
+    decode::{Decode, Field},
+    report::{Findings, Problem},
+};
+use crate::{
+    go::{
+        duration::{GoDuration, parse_duration},
+        json::{Document, Value},
+    },
+    problem::{Condition, ConditionStatus},
+    rules::{Pattern, Template},
+    source::{file::line_format::LineFormat, journal::JournalFilter},
+    time::Timestamp,
+};
 
 /// Lines a monitor may keep for patterns over several lines: a record of the kernel log has up to 8 KiB, so this
 /// bounds a monitor at 8 MiB.

@@ -10,22 +10,29 @@
 mod alert;
 mod raw;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use self::raw::{ALERT_KEYS, DISK_KEYS, METRIC_KEYS, MODULE_KEYS, NET_KEYS, OS_FEATURE_KEYS, SECTION_KEYS};
 
 use self::raw::{RawModule, RawSection, RawSystemStats};
-use super::decode::{Decode, Field, List, nearest};
-use super::report::{ConfigError, Findings, Notice, Problem};
-use super::system_log::rule::check_span;
-use super::system_log::{ConditionDefinition, Conditions, Effect};
-use crate::go::duration::parse_duration;
-use crate::go::json::{self, Document, Value};
-use crate::metric::{MetricId, Section, exposition_name};
-use crate::source::file::line_format::Extractor;
+use super::{
+    decode::{Decode, Field, List, nearest},
+    report::{ConfigError, Findings, Notice, Problem},
+    system_log::{ConditionDefinition, Conditions, Effect, rule::check_span},
+};
+use crate::{
+    go::{
+        duration::parse_duration,
+        json::{self, Document, Value},
+    },
+    metric::{MetricId, Section, exposition_name},
+    source::file::line_format::Extractor,
+};
 
 /// How often the node is measured when a file does not say.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);

@@ -25,22 +25,22 @@ pub use crate::exporter::kubernetes::api::server::{ApiServer, ConnectError, Over
 
 use self::metrics::Outcome;
 use super::Exporter;
-use crate::exporter::kubernetes::{
-    api::{
-        client::{Api, Connect},
-        pods::Pods,
-    },
-    conditions::{
-        sync::{ConditionOptions, ConditionSync},
-        task::Wait,
-    },
-    events::{
-        outbox::Outbox,
-        queue::{EventQueue, Object},
-    },
-};
 use crate::{
     component::Part,
+    exporter::kubernetes::{
+        api::{
+            client::{Api, Connect},
+            pods::Pods,
+        },
+        conditions::{
+            sync::{ConditionOptions, ConditionSync},
+            task::Wait,
+        },
+        events::{
+            outbox::Outbox,
+            queue::{EventQueue, Object},
+        },
+    },
     monitor::Declared,
     problem::{Event, Status},
     state::StateFile,

@@ -4,8 +4,7 @@
 //! words of the errors are those of Go's `time.ParseDuration`, and the spelling that of its `Duration.String`. They
 //! are signed: a negative lookback starts in the future. Not `std::time::Duration`, which cannot be negative.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// A signed span of time in whole nanoseconds, a little over 292 years either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -28,10 +28,15 @@ use std::sync::Arc;
 
 use self::sample::Samples;
 pub use self::{alert::Alerts, page::StatsPage};
-use crate::metric::{MetricId, Section};
-pub use crate::monitor::system_stats::runner::{Monitors, StartError};
-pub use crate::node::files::{CollectError, Node, Space};
-use crate::{config::system_stats::SystemStatsConfig, time::Monotonic};
+use crate::{
+    config::system_stats::SystemStatsConfig,
+    metric::{MetricId, Section},
+    time::Monotonic,
+};
+pub use crate::{
+    monitor::system_stats::runner::{Monitors, StartError},
+    node::files::{CollectError, Node, Space},
+};
 
 /// What reads one part of the node.
 trait Collector: Send {

@@ -7,8 +7,7 @@ use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, Look};
 
 use super::{Hit, Pattern, Rules};
-use crate::go::regex;
-use crate::time::Timestamp;
+use crate::{go::regex, time::Timestamp};
 
 mod go;
 

@@ -12,12 +12,14 @@ pub mod stream;
 use std::sync::Arc;
 
 use super::{Health, LogSource, SourceError, Stop, journal::JournalFilter};
-use crate::source::journal::journald::{Journald, JournaldOptions};
 use crate::{
     monitor::system_log::runner::SystemLogs,
-    source::kernel::{
-        log::{KernelLog, KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
-        metrics::KernelMetrics,
+    source::{
+        journal::journald::{Journald, JournaldOptions},
+        kernel::{
+            log::{KernelLog, KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
+            metrics::KernelMetrics,
+        },
     },
     state::StateDir,
 };

@@ -1,7 +1,9 @@
 //! The agent's metrics page, fetched with a plain socket and taken apart as far as the tests need.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 use anyhow::{Context, Result, ensure};
 

@@ -1,9 +1,6 @@
 //! Who may do what: bearer tokens, and then the rules.
 
-use super::failure::Failure;
-use super::rbac::Policy;
-use super::request::Request;
-use super::request_info::RequestInfo;
+use super::{failure::Failure, rbac::Policy, request::Request, request_info::RequestInfo};
 
 /// Who may do what at the moment.
 #[derive(Debug)]

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::request::Request;
-use super::request_info::RequestInfo;
-use super::selector::FieldSelector;
-use super::store::{Birth, Key, Page, Resource, Store};
+use super::{
+    failure::Failure,
+    request::Request,
+    request_info::RequestInfo,
+    selector::FieldSelector,
+    store::{Birth, Key, Page, Resource, Store},
+};
 
 const PATCH_TYPE: &str = "application/strategic-merge-patch+json";
 const METADATA_ONLY: &str = "as=PartialObjectMetadataList";

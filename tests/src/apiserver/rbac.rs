@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::failure::Failure;
-use super::request_info::RequestInfo;
+use super::{failure::Failure, request_info::RequestInfo};
 
 /// What one user may do.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! The requests that have come, as a test looks at them.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::time::Instant;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    time::Instant,
+};
 
-use hyper::body::Bytes;
-use hyper::http::request::Parts;
+use hyper::{body::Bytes, http::request::Parts};
 use serde_json::Value;
 
 /// How many requests are remembered; the oldest go.

@@ -4,8 +4,7 @@
 //! the same as absent, and a `metav1.Time` keeps no fractions of a second. The same shapes say which lists a strategic
 //! merge patch merges by key: `patchStrategy` and `patchMergeKey` in the Go types.
 
-use jiff::fmt::temporal::DateTimePrinter;
-use jiff::{Timestamp, TimestampRound, Unit};
+use jiff::{Timestamp, TimestampRound, Unit, fmt::temporal::DateTimePrinter};
 use serde_json::{Map, Value};
 use thiserror::Error;
 

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::store::Resource;
+use super::{failure::Failure, store::Resource};
 
 /// A selector of one resource; without comparisons it selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

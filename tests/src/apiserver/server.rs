@@ -2,40 +2,47 @@
 //!
 //! It is hyper and not axum because a fault may end a connection without any answer, which a handler of axum cannot.
 
-use std::convert::Infallible;
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll};
-use std::thread::JoinHandle;
-use std::{future, io, thread};
+use std::{
+    convert::Infallible,
+    fs, future, io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context as TaskContext, Poll},
+    thread::{self, JoinHandle},
+};
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    header::{CONTENT_TYPE, RETRY_AFTER},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket},
+    runtime,
+    sync::oneshot,
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 
-use super::Cluster;
-use super::access::Access;
-use super::api;
-use super::failure::Failure;
-use super::faults::{Cut, Faults, Outcome};
-use super::request::Request;
-use super::request_info::RequestInfo;
-use super::store::Birth;
+use super::{
+    Cluster,
+    access::Access,
+    api,
+    failure::Failure,
+    faults::{Cut, Faults, Outcome},
+    request::Request,
+    request_info::RequestInfo,
+    store::Birth,
+};
 
 /// As Kubernetes.
 const BODY_LIMIT: usize = 3 << 20;

@@ -1,16 +1,17 @@
 //! The objects of the cluster, and what the API server does to them. Pure: the edge brings time and uids.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::failure::{Cause, Failure};
-use super::schema::{self, Shape};
-use super::selector::FieldSelector;
-use super::strategic_merge::{self, PatchError};
-use super::validation;
+use super::{
+    failure::{Cause, Failure},
+    schema::{self, Shape},
+    selector::FieldSelector,
+    strategic_merge::{self, PatchError},
+    validation,
+};
 
 /// The kinds of objects that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

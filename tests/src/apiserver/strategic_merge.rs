@@ -173,8 +173,7 @@ fn in_order(key: &str, merged: Vec<Value>, order: &[&Value], live: &[&Value]) ->
 mod tests {
     use serde_json::json;
 
-    use super::super::schema::NODE;
-    use super::*;
+    use super::{super::schema::NODE, *};
 
     fn patched(conditions: &Value, patch: &Value) -> Value {
         let node = json!({"status": {"conditions": conditions}});

@@ -1,8 +1,9 @@
 //! Writes the manual pages and shell completions of the shipped programs into a folder: called by `cargo xtask dist`.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};

@@ -4,8 +4,10 @@
 //! frozen. `npd-victim COMM eat MIB` allocates and touches so much memory at an order. An order is one byte on stdin,
 //! the answer (one at the start as well) is one byte on stdout.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+};
 
 use anyhow::{Context, Result, bail};
 

@@ -1,14 +1,15 @@
 //! The OCI runtime bundle, as containerd's CRI plugin makes it.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::security::Security;
-use super::volume::{self, bind};
-use super::{Image, Pod};
+use super::{
+    Image, Pod,
+    security::Security,
+    volume::{self, bind},
+};
 
 /// What a container that is not privileged cannot see, and what it cannot write.
 const MASKED: [&str; 11] = [

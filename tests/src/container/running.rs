@@ -1,25 +1,31 @@
 //! A container that runs: its log, its pages, its end.
 
-use std::ffi::CString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::{
+    ffi::CString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
-use rustix::fs::Mode;
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::{
+    fs::Mode,
+    mount::{MountFlags, UnmountFlags},
+};
 use tempfile::TempDir;
 
-use super::bundle;
-use super::{Image, Pod};
-use crate::agent::log::Log;
-use crate::agent::metrics::{self, Answer, Metrics};
-use crate::network_namespace;
-use crate::nonce;
-use crate::poll::{self, SOON};
-use crate::program::output;
-use crate::suite::{need, skip};
+use super::{Image, Pod, bundle};
+use crate::{
+    agent::{
+        log::Log,
+        metrics::{self, Answer, Metrics},
+    },
+    network_namespace, nonce,
+    poll::{self, SOON},
+    program::output,
+    suite::{need, skip},
+};
 
 /// A running container; killed when dropped, with its cgroup and mounts.
 #[derive(Debug)]

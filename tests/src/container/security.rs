@@ -1,9 +1,11 @@
 //! What a security context makes of a container: capabilities, user, seccomp, devices.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};

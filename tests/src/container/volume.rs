@@ -1,16 +1,16 @@
 //! The mounts of a container: its volumes, and what every container has.
 
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::Pod;
-use super::pod::SECRETS;
+use super::{Pod, pod::SECRETS};
 
 /// The mounts that the pod asks for, with a folder for what the kubelet keeps of it.
 pub(super) fn mounts(pod: &Pod, folder: &Path) -> Result<Vec<Value>> {

@@ -4,10 +4,11 @@
 mod examples;
 mod place;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs;
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;

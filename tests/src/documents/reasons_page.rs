@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::reasons::{Area, Catalogue, Level, Place, Problem};
-use super::rules::OWN;
+use super::{
+    reasons::{Area, Catalogue, Level, Place, Problem},
+    rules::OWN,
+};
 
 const INTRODUCTION: &str = "# What npd reports, and what to do
 

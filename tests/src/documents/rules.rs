@@ -1,13 +1,16 @@
 //! `deploy/prometheus-rules.yaml`: an alert for each reason that wants one, and what npd tells of itself. A reason that a
 //! shipped threshold has is looked for in the metric itself, which Prometheus sees also while npd's events are switched off.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, bail};
-use npd_agent::config::system_stats::{Alert, Bound, MetricConfig};
-use npd_agent::config::{GoDuration, SystemStatsConfig};
-use npd_agent::metric::Kind;
+use npd_agent::{
+    config::{
+        GoDuration, SystemStatsConfig,
+        system_stats::{Alert, Bound, MetricConfig},
+    },
+    metric::Kind,
+};
 
 use super::reasons::{Catalogue, Level, Place, Problem};
 

@@ -2,8 +2,7 @@
 //!
 //! `block_rq_error` fires for every one of them; printk lets about ten lines through and then counts in silence.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use std::{fs::OpenOptions, os::unix::fs::FileExt};
 
 use anyhow::{Context, Result, bail};
 

@@ -1,16 +1,17 @@
 //! A loop device over a file of its own, and mounts of it.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
-use crate::poll;
-use crate::program::output;
+use crate::{poll, program::output};
 
 /// A loop device; detached when dropped.
 #[derive(Debug)]

@@ -6,8 +6,10 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-use crate::kmsg::Reader;
-use crate::poll::{self, SOON};
+use crate::{
+    kmsg::Reader,
+    poll::{self, SOON},
+};
 
 /// The device that always exists and never does anything: `/dev/null`.
 const UEVENT: &str = "/sys/devices/virtual/mem/null/uevent";

@@ -4,8 +4,10 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::disk::{Disk, Mounted};
-use super::ioctl;
+use super::{
+    disk::{Disk, Mounted},
+    ioctl,
+};
 
 /// A mounted ext4.
 #[derive(Debug)]

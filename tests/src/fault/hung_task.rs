@@ -4,15 +4,16 @@
 //! `hung_task_timeout_secs`, again at every look, until `hung_task_warnings` is used up; `sched_process_hang` fires
 //! at every look all the same.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::disk::{Disk, Mounted};
-use super::ioctl;
-use super::setting::Setting;
-use super::victim::Victim;
+use super::{
+    disk::{Disk, Mounted},
+    ioctl,
+    setting::Setting,
+    victim::Victim,
+};
 use crate::poll::{self, SOON};
 
 const SYSCTL: &str = "/proc/sys/kernel";

@@ -1,8 +1,6 @@
 //! The three ioctls of file systems that no library of ours wraps.
 
-use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::{fs::File, io, path::Path};
 
 use anyhow::{Context, Result};
 use rustix::ioctl::{Opcode, Setter};

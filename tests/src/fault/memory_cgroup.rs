@@ -1,13 +1,17 @@
 //! A memory cgroup so small that a process in it is killed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
 use super::victim::Victim;
-use crate::nonce;
-use crate::poll::{self, SOON};
+use crate::{
+    nonce,
+    poll::{self, SOON},
+};
 
 /// The name of the process that is killed.
 pub const COMM: &str = "npd-oom";

@@ -1,8 +1,6 @@
 //! A value of `/proc/sys` or `/sys` that is changed for a while.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context, Result};
 

@@ -1,12 +1,16 @@
 //! A process that something happens to: `npd-victim`, under a name of the test's choice.
 
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::binary;
-use crate::poll::{self, SOON};
+use crate::{
+    binary,
+    poll::{self, SOON},
+};
 
 /// A running victim; killed when dropped.
 #[derive(Debug)]

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 
-use super::disk::{Disk, Mounted};
-use super::ioctl;
+use super::{
+    disk::{Disk, Mounted},
+    ioctl,
+};
 
 /// A mounted XFS.
 #[derive(Debug)]

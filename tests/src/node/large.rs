@@ -3,10 +3,7 @@
 //! Its numbers come from one formula, so that both its files and what is to be measured of it are written from the same
 //! numbers, each in its own way.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 use npd_agent::metric::{MetricId, Section, exposition_name};

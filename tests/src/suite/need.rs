@@ -1,18 +1,13 @@
 //! What a test needs of the machine. Each of these is silent when it is there, and otherwise gives a
 //! [`skip`](super::skip) that says what is missing.
 
-use std::env;
-use std::ffi::CString;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::{env, ffi::CString, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use anyhow::{Context, Result};
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::skip;
-use crate::fault::memory_cgroup;
-use crate::process;
+use crate::{fault::memory_cgroup, process};
 
 /// Capability numbers of `linux/capability.h`.
 const CAP_SYS_ADMIN: u32 = 21;

@@ -1,17 +1,23 @@
 //! The files of the corpus, which say of single lines what the rules make of them.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::tz::TimeZone;
-use npd_agent::config::LogInput;
-use npd_agent::rules::{Hit, Rules};
+use npd_agent::{
+    config::LogInput,
+    rules::{Hit, Rules},
+};
 
-use crate::NOW;
-use crate::shipped::{Shipped, entries};
+use crate::{
+    NOW,
+    shipped::{Shipped, entries},
+};
 
 /// What came of a file.
 #[derive(Default)]

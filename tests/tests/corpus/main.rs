@@ -10,18 +10,18 @@
 //! Other lines that start with `#` are comments, blank lines count for nothing. What takes several lines and time to
 //! happen is played to a whole monitor. No kernel and no agent is needed.
 
-use std::collections::BTreeSet;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use anyhow::{Result, ensure};
 use npd_agent::time::Timestamp;
 use npd_tests::suite::Suite;
 
-use self::counts::{crash_loop, given_up, restarts_after_boot, restarts_by_hand, restarts_in_two_lines, thresholds};
-use self::lines::{all_are_hit, check, corpus, corpus_folder};
-use self::shipped::{Shipped, same_rules, shipped};
-use self::subjects::{bad_blocks, rechecks};
+use self::{
+    counts::{crash_loop, given_up, restarts_after_boot, restarts_by_hand, restarts_in_two_lines, thresholds},
+    lines::{all_are_hit, check, corpus, corpus_folder},
+    shipped::{Shipped, same_rules, shipped},
+    subjects::{bad_blocks, rechecks},
+};
 
 mod counts;
 mod lines;

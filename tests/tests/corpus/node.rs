@@ -1,13 +1,14 @@
 //! A monitor that lines are played to, as time goes by.
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::monitor::system_log::{SystemLog, Times};
-use npd_agent::problem::{ConditionStatus, Fields, Status};
-use npd_agent::record::{Place, Record};
-use npd_agent::time::Timestamp;
+use npd_agent::{
+    monitor::system_log::{SystemLog, Times},
+    problem::{ConditionStatus, Fields, Status},
+    record::{Place, Record},
+    time::Timestamp,
+};
 
-use crate::shipped::Shipped;
-use crate::{HOUR, NOW, SECOND};
+use crate::{HOUR, NOW, SECOND, shipped::Shipped};
 
 /// A monitor on a node that was booted an hour ago.
 pub(crate) struct Node {

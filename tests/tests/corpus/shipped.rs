@@ -1,8 +1,10 @@
 //! The shipped log monitors.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_agent::config::{self, LogInput, SystemLogConfig};

@@ -2,9 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::HOUR;
-use crate::node::Node;
-use crate::shipped::Shipped;
+use crate::{HOUR, node::Node, shipped::Shipped};
 
 pub(crate) fn bad_blocks(shipped: &Shipped) -> Result<()> {
     let bad = &["DiskBadBlock"][..];

@@ -1,12 +1,12 @@
 //! The files of a release.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
+use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::program::output;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    program::output,
+    suite::{Suite, need},
+};
 use serde_json::Value;
 
 use super::{files, folder};

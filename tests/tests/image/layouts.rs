@@ -1,15 +1,19 @@
 //! The images as files: read by tools that are not ours.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
-use std::process::Command;
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::PathBuf,
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary;
-use npd_tests::container::Image;
-use npd_tests::program::output;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    binary,
+    container::Image,
+    program::output,
+    suite::{Suite, need},
+};
 use serde_json::Value;
 
 use super::folder;

@@ -2,13 +2,13 @@
 //!
 //! `cargo xtask test --deploy` builds all of it and says where it is in `NPD_DIST_DIR` and `NPD_IMAGE_DIR`.
 
-use std::env;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use npd_tests::machine;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    machine,
+    suite::{Suite, need},
+};
 
 mod dist;
 mod layouts;

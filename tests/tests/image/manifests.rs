@@ -3,15 +3,19 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::container::{Container, Image};
-use npd_tests::deploy::{self, OVERLAYS, Release};
-use npd_tests::fault::tracefs::Tracefs;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    container::{Container, Image},
+    deploy::{self, OVERLAYS, Release},
+    fault::tracefs::Tracefs,
+    poll::{self, SOON},
+    suite::{Suite, need},
+};
 use serde_json::Value;
 
-use super::layouts::{FLAVOURS, image};
-use super::pods::{World, reads_the_kernel_log, sees_a_hung_task, tells_the_cluster};
+use super::{
+    layouts::{FLAVOURS, image},
+    pods::{World, reads_the_kernel_log, sees_a_hung_task, tells_the_cluster},
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     for overlay in OVERLAYS {

@@ -1,17 +1,19 @@
 //! Pods of the images, run as a node runs them. Each has to see a task that really hangs.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::apiserver::ApiServer;
-use npd_tests::binary;
-use npd_tests::container::{Container, Image, Pod};
-use npd_tests::fault::hung_task::{COMM, HungTask};
-use npd_tests::fault::tracefs::Tracefs;
-use npd_tests::poll::SOON;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    apiserver::ApiServer,
+    binary,
+    container::{Container, Image, Pod},
+    fault::{
+        hung_task::{COMM, HungTask},
+        tracefs::Tracefs,
+    },
+    poll::SOON,
+    suite::{Suite, need},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

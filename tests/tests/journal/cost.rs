@@ -1,14 +1,18 @@
 //! What a journal costs that has nothing for us.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use npd_agent::source::journal::JournalTail;
-use npd_tests::journald_namespace::JournaldNamespace;
-use npd_tests::poll::{SOON, pause};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    journald_namespace::JournaldNamespace,
+    poll::{SOON, pause},
+    suite::Suite,
+};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::lines::{expect_lines, identifier, open, read, since_ever, wait};

@@ -1,20 +1,26 @@
 //! Files that are damaged, or are none.
 
-use std::fs::{self, File};
-use std::ops::ControlFlow;
-use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    ops::ControlFlow,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use npd_agent::source::journal::{Cursor, JournalFilter, Start};
-use npd_tests::journald_namespace::{JournaldNamespace, write_journal};
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    journald_namespace::{JournaldNamespace, write_journal},
+    poll::SOON,
+    suite::Suite,
+};
 
-use crate::exported::{BOOT, exported};
-use crate::lines::{expect_texts, follow, identifier, numbers, open, read, since_ever, wait};
-use crate::warnings::Warnings;
+use crate::{
+    exported::{BOOT, exported},
+    lines::{expect_texts, follow, identifier, numbers, open, read, since_ever, wait},
+    warnings::Warnings,
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim, run| crate::test(suite, claim, run);

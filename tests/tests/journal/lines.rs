@@ -1,16 +1,22 @@
 //! Reading a journal to lines that can be compared with those of journalctl, or with what was sent.
 
-use std::borrow::Cow;
-use std::fmt::Display;
-use std::ops::{ControlFlow, Range};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    ops::{ControlFlow, Range},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::source::journal::{Entry, JournalFilter, JournalTail, Start};
-use npd_agent::time::Timestamp;
-use npd_tests::journald_namespace::{ExportedEntry, field};
-use npd_tests::poll::SOON;
+use npd_agent::{
+    source::journal::{Entry, JournalFilter, JournalTail, Start},
+    time::Timestamp,
+};
+use npd_tests::{
+    journald_namespace::{ExportedEntry, field},
+    poll::SOON,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// What is compared of an entry.

@@ -1,14 +1,10 @@
 //! A journald that writes, rotates, deletes, dies and starts anew while we read.
 
-use std::fs;
-use std::ops::ControlFlow;
-use std::time::Instant;
+use std::{fs, ops::ControlFlow, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::source::journal::{JournalFilter, JournalTail, Start};
-use npd_tests::journald_namespace::JournaldNamespace;
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{journald_namespace::JournaldNamespace, poll::SOON, suite::Suite};
 
 use crate::lines::{
     Line, expect_lines, expect_texts, follow, from_entry, identifier, numbers, open, read, read_anew, since_ever, wait,

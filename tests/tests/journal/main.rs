@@ -6,8 +6,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use npd_tests::journald_namespace;
-use npd_tests::suite::{Suite, skip};
+use npd_tests::{
+    journald_namespace,
+    suite::{Suite, skip},
+};
 
 mod cost;
 mod damage;

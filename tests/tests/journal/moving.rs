@@ -1,14 +1,15 @@
 //! The system's journal while journald moves it from /run to /var, as it does when a host has booted.
 
-use std::fs::{self, File};
-use std::os::fd::AsFd;
-use std::path::Path;
-use std::thread;
+use std::{
+    fs::{self, File},
+    os::fd::AsFd,
+    path::Path,
+    thread,
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use npd_agent::source::journal::{JournalTail, Start};
-use npd_tests::journald_namespace::JournaldNamespace;
-use npd_tests::suite::Suite;
+use npd_tests::{journald_namespace::JournaldNamespace, suite::Suite};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::lines::{expect_lines, expect_texts, follow, identifier, numbers, read, since_ever};

@@ -1,16 +1,21 @@
 //! What is in files that nobody writes to.
 
-use std::fs;
-use std::ops::ControlFlow;
+use std::{fs, ops::ControlFlow};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::source::journal::{JournalFilter, Start};
-use npd_agent::time::Timestamp;
-use npd_tests::journald_namespace::{JournaldNamespace, export_folder, write_journal};
-use npd_tests::suite::Suite;
+use npd_agent::{
+    source::journal::{JournalFilter, Start},
+    time::Timestamp,
+};
+use npd_tests::{
+    journald_namespace::{JournaldNamespace, export_folder, write_journal},
+    suite::Suite,
+};
 
-use crate::exported::{BOOT, exported};
-use crate::lines::{expect_lines, from_export, identifier, open, read_anew, since_ever};
+use crate::{
+    exported::{BOOT, exported},
+    lines::{expect_lines, from_export, identifier, open, read_anew, since_ever},
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     let mut test = |claim, run| crate::test(suite, claim, run);

@@ -1,11 +1,13 @@
 //! Conditions and their metrics, as node-problem-detector keeps them.
 
 use anyhow::{Result, ensure};
-use npd_tests::agent::Agent;
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{kmsg, nonce};
+use npd_tests::{
+    agent::{Agent, metrics::Metrics},
+    kmsg,
+    monitor::Monitor,
+    nonce,
+    suite::{Suite, need},
+};
 
 use super::expect_count;
 

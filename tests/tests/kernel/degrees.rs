@@ -4,16 +4,19 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::sandbox::{Sandbox, Withheld};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::block::CutDisk;
-use npd_tests::fault::memory_cgroup;
-use npd_tests::fault::setting::Setting;
-use npd_tests::journald_namespace::{self, JournaldNamespace};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, nonce};
+use npd_tests::{
+    agent::{
+        Agent, Setup,
+        sandbox::{Sandbox, Withheld},
+    },
+    fault::{block::CutDisk, memory_cgroup, setting::Setting},
+    journald_namespace::{self, JournaldNamespace},
+    kmsg,
+    monitor::Monitor,
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need, skip},
+};
 
 use super::{expect_count, kernel_monitor};
 

@@ -2,14 +2,18 @@
 //! are to be mended, not the agent.
 
 use anyhow::{Result, ensure};
-use npd_tests::fault::block::CutDisk;
-use npd_tests::fault::ext4::Ext4;
-use npd_tests::fault::hung_task::{self, HungTask};
-use npd_tests::fault::memory_cgroup;
-use npd_tests::kmsg::{self, Reader, Record};
-use npd_tests::nonce;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    fault::{
+        block::CutDisk,
+        ext4::Ext4,
+        hung_task::{self, HungTask},
+        memory_cgroup,
+    },
+    kmsg::{self, Reader, Record},
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need},
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.test("faults: a written line is in the kernel log", line);

@@ -1,12 +1,14 @@
 //! Many lines at once: nothing is lost, or what is lost is counted to the last line.
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::kmsg::{self, Flood};
-use npd_tests::monitor::Monitor;
-use npd_tests::nonce;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, Setup},
+    kmsg::{self, Flood},
+    monitor::Monitor,
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need},
+};
 use rustix::process::Signal;
 
 use super::{expect_count, timed};

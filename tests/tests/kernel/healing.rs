@@ -1,13 +1,18 @@
 //! Conditions that recover when the node does: real hung tasks, real file systems.
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::ext4::Ext4;
-use npd_tests::fault::hung_task::{COMM, HungTask};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{binary, kmsg};
+use npd_tests::{
+    agent::{Agent, Setup},
+    binary,
+    fault::{
+        ext4::Ext4,
+        hung_task::{COMM, HungTask},
+    },
+    kmsg,
+    monitor::Monitor,
+    poll,
+    suite::{Suite, need},
+};
 use rustix::process::Signal;
 use serde_json::json;
 

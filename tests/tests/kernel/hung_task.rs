@@ -1,10 +1,11 @@
 //! Hung tasks: one report an episode, whether printk speaks of them or not.
 
 use anyhow::{Result, ensure};
-use npd_tests::agent::Agent;
-use npd_tests::agent::problem::Problem;
-use npd_tests::fault::hung_task::{self, HungTask};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, problem::Problem},
+    fault::hung_task::{self, HungTask},
+    suite::{Suite, need},
+};
 
 use super::{expect_count, kernel_monitor};
 

@@ -1,14 +1,19 @@
 //! Start, stop, signals, `features`.
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{binary, kmsg, nonce};
+use npd_tests::{
+    agent::{Agent, Setup},
+    binary, kmsg,
+    monitor::Monitor,
+    nonce,
+    suite::{Suite, need},
+};
 use rustix::process::Signal;
 
 use super::{expect_count, kernel_monitor};

@@ -2,11 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::driver_message;
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, nonce};
+use npd_tests::{
+    agent::{Agent, Setup},
+    fault::driver_message,
+    kmsg,
+    monitor::Monitor,
+    nonce,
+    suite::{Suite, need, skip},
+};
 
 use super::{SOURCES, expect_count};
 

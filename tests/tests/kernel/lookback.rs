@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{kmsg, nonce, poll};
+use npd_tests::{
+    agent::{Agent, Setup},
+    kmsg,
+    monitor::Monitor,
+    nonce, poll,
+    suite::{Suite, need},
+};
 
 use super::{SOURCES, expect_count};
 

@@ -4,15 +4,19 @@
 //! one kernel log and one set of sysctls with the whole machine, so they run one by one, and a lock keeps a second
 //! run out. Messages of others do no harm: each test knows its own by a word, a device or a process id.
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
-use npd_tests::agent::problem::Problem;
-use npd_tests::fault::tracefs::Tracefs;
-use npd_tests::machine;
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::problem::Problem,
+    fault::tracefs::Tracefs,
+    machine,
+    monitor::Monitor,
+    suite::{Suite, need},
+};
 
 mod conditions;
 mod degrees;

@@ -1,16 +1,16 @@
 //! Ways up: from a doorbell to the full sequence, and from a probe that has gone silent back to one that works.
 
-use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::sandbox::Sandbox;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::hung_task::{self, HungTask};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
-use npd_tests::{kmsg, nonce, poll};
+use npd_tests::{
+    agent::{Agent, Setup, sandbox::Sandbox},
+    fault::hung_task::{self, HungTask},
+    kmsg,
+    monitor::Monitor,
+    nonce, poll,
+    suite::{Suite, need},
+};
 
 use super::{expect_count, kernel_monitor};
 

@@ -1,23 +1,29 @@
 //! The agent is killed at any moment, again and again, while problems keep coming from all three kinds of source.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::problem::Problem;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::setting::Setting;
-use npd_tests::journald_namespace::{self, JournaldNamespace};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, nonce, poll};
+use npd_tests::{
+    agent::{Agent, Setup, problem::Problem},
+    fault::setting::Setting,
+    journald_namespace::{self, JournaldNamespace},
+    kmsg,
+    monitor::Monitor,
+    nonce, poll,
+    suite::{Suite, need, skip},
+};
 use rustix::process::Signal;
 
 use super::expect_count;

@@ -1,16 +1,15 @@
 //! Disks and file systems that fail.
 
 use anyhow::{Result, ensure};
-use npd_tests::agent::problem::Problem;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::block::CutDisk;
-use npd_tests::fault::ext4::Ext4;
-use npd_tests::fault::xfs::Xfs;
-use npd_tests::kmsg::Reader;
-use npd_tests::monitor::Monitor;
-use npd_tests::nonce;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, Setup, problem::Problem},
+    fault::{block::CutDisk, ext4::Ext4, xfs::Xfs},
+    kmsg::Reader,
+    monitor::Monitor,
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need},
+};
 
 use super::{expect_count, kernel_monitor};
 

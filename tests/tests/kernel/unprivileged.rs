@@ -1,16 +1,22 @@
 //! An agent that is not root: what the capabilities of its file are good for, and what they are not.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::Setup;
-use npd_tests::agent::problem::Problem;
-use npd_tests::agent::sandbox::{Sandbox, Withheld};
-use npd_tests::fault::hung_task::HungTask;
-use npd_tests::poll::SOON;
-use npd_tests::process;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{
+        Setup,
+        problem::Problem,
+        sandbox::{Sandbox, Withheld},
+    },
+    fault::hung_task::HungTask,
+    poll::SOON,
+    process,
+    suite::{Suite, need},
+};
 use serde_json::json;
 
 use super::kernel_monitor;

@@ -1,11 +1,13 @@
 //! Processes that the kernel kills.
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::memory_cgroup::{self, MemoryCgroup};
-use npd_tests::kmsg;
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, Setup},
+    fault::memory_cgroup::{self, MemoryCgroup},
+    kmsg,
+    monitor::Monitor,
+    suite::{Suite, need},
+};
 
 use super::{SOURCES, expect_count, kernel_monitor};
 

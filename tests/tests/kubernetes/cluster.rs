@@ -4,26 +4,30 @@
 //! test has a Node and a namespace of its own, which no kubelet and nobody else knows of, and removes both. Without the
 //! variable the same code runs against the stand-in only.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::apiserver::{ApiServer, conditions};
-use npd_tests::suite::{Suite, skip};
-use npd_tests::{nonce, poll};
+use npd_tests::{
+    agent::{Agent, Setup},
+    apiserver::{ApiServer, conditions},
+    nonce, poll,
+    suite::{Suite, skip},
+};
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;
-use ureq::http;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::{
+    http,
+    tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem},
+};
 
 use super::{App, OWNED, died, monitor, seconds};
 

@@ -1,15 +1,19 @@
 //! Conditions: what the Node says, and how often it is told.
 
-use std::fs;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::Setup;
-use npd_tests::apiserver::{ApiServer, Key, Request, Resource, conditions};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::Setup,
+    apiserver::{ApiServer, Key, Request, Resource, conditions},
+    monitor::Monitor,
+    poll::{self, SOON},
+    suite::Suite,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -1,15 +1,14 @@
 //! Certificates and tokens, in a kubeconfig and without one.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::Setup;
-use npd_tests::agent::sandbox::Sandbox;
-use npd_tests::apiserver::ApiServer;
-use npd_tests::poll::SOON;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Setup, sandbox::Sandbox},
+    apiserver::ApiServer,
+    poll::SOON,
+    suite::{Suite, need},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::Setup;
-use npd_tests::apiserver::{ApiServer, Resource};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need};
-use npd_tests::{kmsg, nonce};
+use npd_tests::{
+    agent::Setup,
+    apiserver::{ApiServer, Resource},
+    kmsg,
+    monitor::Monitor,
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need},
+};
 use serde_json::{Value, json};
 
 use super::{EVENTS_PATH, NODE, STATUS_PATH, World, died, seconds};

@@ -1,15 +1,15 @@
 //! Far more problems than the API server wants to hear of.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::apiserver::{ApiServer, Fault, Request};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup, metrics::Metrics},
+    apiserver::{ApiServer, Fault, Request},
+    monitor::Monitor,
+    poll::{self, SOON},
+    suite::Suite,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 

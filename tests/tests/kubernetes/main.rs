@@ -3,19 +3,23 @@
 //! The API server is the stand-in of [`npd_tests::apiserver`]; only [`cluster`] also knows real ones. Most problems are
 //! lines of a log file, which needs no root and lets a test choose the time of a record.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use jiff::{Timestamp, Unit};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::apiserver::{ApiServer, Request};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    apiserver::{ApiServer, Request},
+    monitor::Monitor,
+    poll::SOON,
+    suite::Suite,
+};
 use serde_json::{Value, json};
 
 mod cluster;

@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use npd_tests::agent::Setup;
-use npd_tests::apiserver::{ApiServer, Resource, conditions};
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::Setup,
+    apiserver::{ApiServer, Resource, conditions},
+    monitor::Monitor,
+    poll::SOON,
+    suite::Suite,
+};
 
 use super::{App, EVENTS_PATH, NODE, OWNED, World, died, seconds};
 

@@ -4,8 +4,10 @@ use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    suite::Suite,
+};
 use serde_json::{Value, json};
 
 use super::{App, World, monitor};

@@ -1,18 +1,21 @@
 //! Problems that come from a pod: the OOM killer takes a process of one.
 
-use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fs,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::problem::Problem;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::apiserver::{ApiServer, Cut, Fault, Resource};
-use npd_tests::binary::shipped_manifest;
-use npd_tests::fault::memory_cgroup::MemoryCgroup;
-use npd_tests::monitor::Monitor;
-use npd_tests::nonce;
-use npd_tests::poll::SOON;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::{Agent, Setup, problem::Problem},
+    apiserver::{ApiServer, Cut, Fault, Resource},
+    binary::shipped_manifest,
+    fault::memory_cgroup::MemoryCgroup,
+    monitor::Monitor,
+    nonce,
+    poll::SOON,
+    suite::{Suite, need},
+};
 use serde_json::{Value, json};
 
 use super::{NODE, rbac};

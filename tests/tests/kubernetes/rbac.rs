@@ -4,11 +4,13 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::Setup;
-use npd_tests::apiserver::{ApiServer, conditions};
-use npd_tests::binary::shipped_manifest;
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::Setup,
+    apiserver::{ApiServer, conditions},
+    binary::shipped_manifest,
+    poll::SOON,
+    suite::Suite,
+};
 
 use super::{App, NODE, monitor};
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use npd_tests::agent::Stopped;
-use npd_tests::apiserver::Fault;
-use npd_tests::suite::Suite;
+use npd_tests::{agent::Stopped, apiserver::Fault, suite::Suite};
 use rustix::process::Signal;
 
 use super::{EVENTS_PATH, World, seconds};

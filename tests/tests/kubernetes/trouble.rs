@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::Agent;
-use npd_tests::apiserver::{Cut, Fault, Request};
-use npd_tests::poll::SOON;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::Agent,
+    apiserver::{Cut, Fault, Request},
+    poll::SOON,
+    suite::Suite,
+};
 
 use super::{EVENTS_PATH, NODE_PATH, STATUS_PATH, World, died, expect_apart};
 

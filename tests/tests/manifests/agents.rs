@@ -1,19 +1,21 @@
 //! The agents that the manifests start: the arguments are read by the agent's own parser, the monitors by its own reader, and
 //! what they need of the pod is there.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
-use npd_agent::cli::Args;
-use npd_agent::config::{self, ConfigFile, Notice};
-use npd_agent::exporter::kubernetes::KubernetesOptions;
-use npd_tests::binary::shipped_config;
-use npd_tests::deploy;
-use npd_tests::suite::Suite;
+use npd_agent::{
+    cli::Args,
+    config::{self, ConfigFile, Notice},
+    exporter::kubernetes::KubernetesOptions,
+};
+use npd_tests::{binary::shipped_config, deploy, suite::Suite};
 use serde_json::{Value, json};
 
 use super::rendering::{self, Rendering};

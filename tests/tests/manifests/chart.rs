@@ -1,12 +1,13 @@
 //! The chart as a user meets it: its values, its errors, its notes, and the way from deliveryhero's chart.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::shipped_manifest;
-use npd_tests::deploy::{self, Release};
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    binary::shipped_manifest,
+    deploy::{self, Release},
+    suite::{Suite, need},
+};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,13 +1,13 @@
 //! Each object for itself, and how they hang together: nobody but the API server would say otherwise.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
+use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
-use npd_tests::deploy::Release;
-use npd_tests::program::output;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    deploy::Release,
+    program::output,
+    suite::{Suite, need},
+};
 use serde_json::{Value, json};
 
 use super::rendering::{self, Rendering};

@@ -1,13 +1,14 @@
 //! All that is rendered, once for all tests: each overlay with and without the components, and the chart with each values
 //! file in `values/`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use anyhow::{Context, Result};
-use npd_tests::deploy;
-use npd_tests::suite::need;
+use npd_tests::{deploy, suite::need};
 use serde_json::Value;
 
 /// What is rendered, and how it came about.

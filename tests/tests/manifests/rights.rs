@@ -1,17 +1,16 @@
 //! What an agent may do in the cluster is what its arguments need: the rights themselves are proven by the tests of the
 //! exporter against `deploy/kustomize/base`, here everything that is rendered is compared with these.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::shipped_manifest;
-use npd_tests::deploy;
-use npd_tests::suite::Suite;
+use npd_tests::{binary::shipped_manifest, deploy, suite::Suite};
 use serde_json::Value;
 
-use super::agents;
-use super::rendering::{self, Rendering};
+use super::{
+    agents,
+    rendering::{self, Rendering},
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.test("rights: each agent has those that its arguments need, and no others", granted);

@@ -3,16 +3,21 @@
 //! It shares the kernel, so its kernel log is the machine's. All its mounts are in a mount namespace that ends with its
 //! last process; of the machine's it has nothing but a cgroup. /proc/sys is read-only: no sysctl of the machine changes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::skip;
-use npd_tests::{network_namespace, nonce, process};
+use npd_tests::{
+    agent::metrics::Metrics,
+    network_namespace, nonce,
+    poll::{self, SOON},
+    process,
+    suite::skip,
+};
 use tempfile::TempDir;
 
 /// What the root has beside Debian's essential packages.

@@ -4,18 +4,22 @@
 //! of them boots.
 #![allow(clippy::print_stdout, reason = "what an operator would see is shown")]
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::fault::hung_task::HungTask;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need, skip};
-use npd_tests::{kmsg, machine, nonce, process};
+use npd_tests::{
+    agent::metrics::Metrics,
+    fault::hung_task::HungTask,
+    kmsg, machine, nonce,
+    poll::{self, SOON},
+    process,
+    suite::{Suite, need, skip},
+};
 use serde_json::Value;
 
 mod host;

@@ -1,16 +1,19 @@
 //! Plugins that misbehave: each beside one that behaves, which goes on running meanwhile, and within bounds of memory.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::sandbox::Sandbox;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::fault::hung_task::Freezable;
-use npd_tests::nonce;
-use npd_tests::poll::{self, SOON};
-use npd_tests::suite::{Suite, need, skip};
+use npd_tests::{
+    agent::{Agent, Setup, sandbox::Sandbox},
+    fault::hung_task::Freezable,
+    nonce,
+    poll::{self, SOON},
+    suite::{Suite, need, skip},
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Plugins, runs, wait_for_runs};

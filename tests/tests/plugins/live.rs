@@ -1,11 +1,15 @@
 //! What becomes of results.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    suite::Suite,
+};
 
 use super::{Plugins, runs, wait_for_runs};
 

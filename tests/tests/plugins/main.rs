@@ -1,15 +1,18 @@
 //! The agent with custom plugin monitors: what becomes of results, plugins that misbehave, and the shipped scripts. No test
 //! in here touches the kernel log.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup, metrics::Metrics},
+    suite::Suite,
+};
 use serde_json::{Value, json};
 
 mod hostile;

@@ -1,16 +1,20 @@
 //! The shipped plugin scripts and the monitors that run them. The programs that they ask are stood in for by scripts that
 //! say what the test wants.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_agent::config::{self, ConfigFile, custom_plugin::CheckConfig};
-use npd_tests::agent::Setup;
-use npd_tests::binary::shipped_config;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    agent::Setup,
+    binary::shipped_config,
+    suite::{Suite, need},
+};
 use tempfile::TempDir;
 
 use super::script_in;

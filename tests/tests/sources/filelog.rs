@@ -1,14 +1,18 @@
 //! `"plugin": "filelog"`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    monitor::Monitor,
+    suite::Suite,
+};
 use rustix::process::Signal;
 
 use super::expect_texts;

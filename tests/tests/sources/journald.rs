@@ -1,10 +1,12 @@
 //! `"plugin": "journald"`, on a journald of the test's own.
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::agent::Setup;
-use npd_tests::journald_namespace::{self, JournaldNamespace};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::{Suite, skip};
+use npd_tests::{
+    agent::Setup,
+    journald_namespace::{self, JournaldNamespace},
+    monitor::Monitor,
+    suite::{Suite, skip},
+};
 
 use super::expect_texts;
 

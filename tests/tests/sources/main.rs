@@ -4,8 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use npd_tests::agent::problem::Problem;
-use npd_tests::suite::Suite;
+use npd_tests::{agent::problem::Problem, suite::Suite};
 
 mod filelog;
 mod journald;

@@ -1,15 +1,19 @@
 //! Config files that change while the agent runs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    monitor::Monitor,
+    suite::Suite,
+};
 
 use super::expect_texts;
 

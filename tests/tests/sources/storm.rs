@@ -1,14 +1,18 @@
 //! Many problems at once, thresholds, and recovery by silence.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::monitor::Monitor;
-use npd_tests::suite::Suite;
+use npd_tests::{
+    agent::{Agent, Setup},
+    monitor::Monitor,
+    suite::Suite,
+};
 use serde_json::json;
 
 pub(crate) fn add(suite: &mut Suite) {

@@ -1,18 +1,24 @@
 //! The documents that are written from the table of metrics, the shipped configs and the catalogue of reasons.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::metric::{MetricId, exposition_name};
-use npd_tests::documents::reasons::{Catalogue, Level};
-use npd_tests::documents::{self, Document};
-use npd_tests::node;
-use npd_tests::program::output;
-use npd_tests::suite::{Suite, need};
+use npd_tests::{
+    documents::{
+        self, Document,
+        reasons::{Catalogue, Level},
+    },
+    node,
+    program::output,
+    suite::{Suite, need},
+};
 use serde_json::Value;
 
 pub(super) fn add(suite: &mut Suite) {

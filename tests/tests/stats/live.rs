@@ -1,21 +1,29 @@
 //! The built agent with system stats monitors only, which takes no root but for one test.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::metric::{MetricId, Section};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::agent::sandbox::{Sandbox, Withheld};
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::binary::shipped_config;
-use npd_tests::monitor::Monitor;
-use npd_tests::node;
-use npd_tests::suite::{Suite, need, skip};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
-use rustix::process::Signal;
+use npd_tests::{
+    agent::{
+        Agent, Setup,
+        metrics::Metrics,
+        sandbox::{Sandbox, Withheld},
+    },
+    binary::shipped_config,
+    monitor::Monitor,
+    node,
+    suite::{Suite, need, skip},
+};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::Signal,
+};
 use serde_json::{Map, Value, json};
 
 /// Labels whose values belong to the machine.

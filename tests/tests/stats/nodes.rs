@@ -1,11 +1,12 @@
 //! Recorded nodes: the whole metrics page, byte for byte.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use npd_tests::node::{self, large};
-use npd_tests::suite::Suite;
+use npd_tests::{
+    node::{self, large},
+    suite::Suite,
+};
 use serde_json::json;
 
 pub(super) fn add(suite: &mut Suite) {

@@ -3,18 +3,18 @@
 //! cargo-cyclonedx makes it. It also lists procedural macros and what these are made of, which run in the compiler and are in no program:
 //! `cargo tree` knows what is. cargo-auditable would put the list into the programs themselves; as files they are read by more scanners.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::source;
-use crate::build::PROGRAMS;
-use crate::step::quiet;
-use crate::tool;
-use crate::workspace::{cargo, host_triple, remove_folder, scratch_dir, search_path, source_date};
+use crate::{
+    build::PROGRAMS,
+    step::quiet,
+    tool,
+    workspace::{cargo, host_triple, remove_folder, scratch_dir, search_path, source_date},
+};
 
 const VERSION: &str = "0.5.9";
 /// Where the source is said to be.

@@ -1,16 +1,16 @@
 //! The second build of `cargo xtask dist --check`: from a copy of the source at another path, with another target directory and another
 //! home of cargo. What differs then has taken something of the machine into the program.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::source;
-use crate::build::PROGRAMS;
-use crate::step::Step;
-use crate::workspace::{cargo, cargo_home, host_triple, remove_folder, target_dir};
+use crate::{
+    build::PROGRAMS,
+    step::Step,
+    workspace::{cargo, cargo_home, host_triple, remove_folder, target_dir},
+};
 
 /// Builds again and fails when a program is not the same.
 pub(crate) fn check(dist: &Path) -> Result<()> {

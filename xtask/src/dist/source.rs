@@ -1,8 +1,6 @@
 //! Copies of the source, for what must not see or touch the workspace itself.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 

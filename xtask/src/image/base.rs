@@ -4,18 +4,21 @@
 //! that not even dpkg has to be in it. systemctl and iptables are not in it either, as in node-problem-detector's image: the plugins
 //! that want them say that they are missing.
 
-use std::env;
-use std::fs::{self, File};
-use std::os::unix::fs::chown;
-use std::path::Path;
-use std::process::Command;
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::fs::chown,
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Arch;
-use super::layer::Layer;
-use crate::step::quiet;
-use crate::workspace::{is_root, program};
+use super::{Arch, layer::Layer};
+use crate::{
+    step::quiet,
+    workspace::{is_root, program},
+};
 
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "base-files,base-passwd,bash,coreutils,dash,debconf,findutils,grep,libc-bin,mawk,procps,sed";

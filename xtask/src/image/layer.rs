@@ -1,7 +1,9 @@
 //! A layer of an image: files with their modes and capabilities, packed the same way whenever and wherever that is done.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write as _},
+};
 
 use anyhow::{Context as _, Result};
 use flate2::{Compression, GzBuilder};

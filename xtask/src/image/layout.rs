@@ -1,14 +1,18 @@
 //! An OCI image layout: blobs by their digest, and the index that leads to them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::layer::{Packed, digest};
-use super::{Arch, Flavour};
+use super::{
+    Arch, Flavour,
+    layer::{Packed, digest},
+};
 use crate::workspace::{commit, remove_folder};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,8 +1,6 @@
 //! What stands in the images beside Debian: npd at node-problem-detector's places, and what a root file system has to have.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, Result};
 

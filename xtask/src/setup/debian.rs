@@ -4,16 +4,20 @@
 //! BPF with it: neither a nightly nor build-std is needed. bpf-linker is not packaged; it must be compiled against the LLVM that this
 //! rustc has, which Debian packages too.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result};
 
 use super::distribution::Distribution;
-use crate::step;
-use crate::toolchain::Compiler;
-use crate::workspace::{as_root, is_root, program};
+use crate::{
+    step,
+    toolchain::Compiler,
+    workspace::{as_root, is_root, program},
+};
 
 /// The compiler, and `core` for BPF.
 pub(super) const COMPILER_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];

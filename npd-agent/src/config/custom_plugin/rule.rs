@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use super::raw::RawRule;
-use super::{CheckConfig, PluginRule, Settings, check_interval, check_timeout};
-use crate::config::decode::{Element, Field};
-use crate::config::report::{Findings, Notice, Problem};
-use crate::config::system_log::Conditions;
-use crate::config::system_log::rule::RuleHead;
-use crate::go::json::Value;
-use crate::health::built_in::{BuiltIn, BuiltInError};
+use super::{CheckConfig, PluginRule, Settings, check_interval, check_timeout, raw::RawRule};
+use crate::{
+    config::{
+        decode::{Element, Field},
+        report::{Findings, Notice, Problem},
+        system_log::{Conditions, rule::RuleHead},
+    },
+    go::json::Value,
+    health::built_in::{BuiltIn, BuiltInError},
+};
 
 /// What a rule is checked against.
 pub(super) struct Context<'a, 'd> {

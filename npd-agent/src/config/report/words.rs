@@ -1,7 +1,6 @@
 //! How a message shows what it did not write itself: keys, names and values from outside.
 
-use std::error::Error;
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// Escapes control characters: keys, names and patterns come from outside and must not forge further lines.
 pub(super) struct OneLine<'a, 'f>(pub(super) &'a mut fmt::Formatter<'f>);

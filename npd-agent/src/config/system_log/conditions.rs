@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ConditionDefinition;
-use super::raw::RawCondition;
-use crate::config::decode::{Element, List};
-use crate::config::report::{Findings, Notice, Problem};
-use crate::go::json::Position;
+use super::{ConditionDefinition, raw::RawCondition};
+use crate::{
+    config::{
+        decode::{Element, List},
+        report::{Findings, Notice, Problem},
+    },
+    go::json::Position,
+};
 
 /// The conditions a file declares.
 pub(in crate::config) struct Conditions<'d> {

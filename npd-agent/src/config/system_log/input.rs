@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::LogInput;
-use super::raw::RawSystemLog;
-use crate::config::report::{Findings, Notice, Problem};
-use crate::go::json::Value;
-use crate::go::time_layout::Layout;
-use crate::source::file::line_format::{Extractor, LineFormat};
-use crate::source::journal::JournalFilter;
+use super::{LogInput, raw::RawSystemLog};
+use crate::{
+    config::report::{Findings, Notice, Problem},
+    go::{json::Value, time_layout::Layout},
+    source::{
+        file::line_format::{Extractor, LineFormat},
+        journal::JournalFilter,
+    },
+};
 
 const FILE_KEYS: &[&str] = &["timestamp", "message", "timestampFormat"];
 const JOURNAL_KEYS: &[&str] = &["source", "unit", "transport", "priority"];

@@ -1,9 +1,15 @@
 //! What a system log monitor's file says, typed but not checked.
 
-use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
-use crate::config::report::{Findings, Problem};
-use crate::go::json::{Kind, Value};
-use crate::go::rfc3339;
+use crate::{
+    config::{
+        decode::{Decode, Field, List, Map, Optional, Scalar, object},
+        report::{Findings, Problem},
+    },
+    go::{
+        json::{Kind, Value},
+        rfc3339,
+    },
+};
 
 /// The whole file.
 #[derive(Default)]

@@ -1,17 +1,22 @@
 //! One rule of a file, checked.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use super::conditions::Conditions;
-use super::raw::RawRule;
-use super::{Effect, LogInput, MAX_BY, MAX_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold};
-use crate::config::decode::{Element, Field};
-use crate::config::report::{Declared, Findings, Notice, Problem};
-use crate::go::duration::{GoDuration, parse_duration};
-use crate::go::json::Value;
-use crate::rules::{Pattern, Template};
+use super::{
+    Effect, LogInput, MAX_BY, MAX_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold, conditions::Conditions,
+    raw::RawRule,
+};
+use crate::{
+    config::{
+        decode::{Element, Field},
+        report::{Declared, Findings, Notice, Problem},
+    },
+    go::{
+        duration::{GoDuration, parse_duration},
+        json::Value,
+    },
+    rules::{Pattern, Template},
+};
 
 /// How often the node is asked when a rule does not say.
 const RECHECK_EVERY: Duration = Duration::from_secs(30);

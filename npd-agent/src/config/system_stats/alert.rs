@@ -1,12 +1,17 @@
 //! One alert of a file, checked.
 
-use super::raw::RawAlert;
-use super::{Alert, Bound, Effect};
-use crate::config::decode::Field;
-use crate::config::report::{Declared, Findings, Problem};
-use crate::config::system_log::Conditions;
-use crate::config::system_log::rule::{check_label, check_span};
-use crate::metric::Metric;
+use super::{Alert, Bound, Effect, raw::RawAlert};
+use crate::{
+    config::{
+        decode::Field,
+        report::{Declared, Findings, Problem},
+        system_log::{
+            Conditions,
+            rule::{check_label, check_span},
+        },
+    },
+    metric::Metric,
+};
 
 /// What an alert is checked against.
 pub(super) struct Context<'a, 'd> {

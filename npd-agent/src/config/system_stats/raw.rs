@@ -1,11 +1,15 @@
 //! What a system stats monitor's file says, typed but not checked.
 
-use crate::config::decode::{Decode, Field, List, Map, Optional, Scalar, object};
-use crate::config::monitor_kind::STATS_KEYS;
-use crate::config::report::{Findings, Notice, Problem};
-use crate::config::system_log::raw::RawCondition;
-use crate::go::json::{Kind, Value};
-use crate::metric::Section;
+use crate::{
+    config::{
+        decode::{Decode, Field, List, Map, Optional, Scalar, object},
+        monitor_kind::STATS_KEYS,
+        report::{Findings, Notice, Problem},
+        system_log::raw::RawCondition,
+    },
+    go::json::{Kind, Value},
+    metric::Section,
+};
 
 /// The whole file.
 #[derive(Default)]

@@ -3,8 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::tests::check_text;
-use crate::config::{ConfigFile, load_files};
+use crate::config::{ConfigFile, load_files, tests::check_text};
 
 /// The configuration and the warnings, or the errors, each as one line without the file's name.
 fn check(text: &str) -> (Result<SystemStatsConfig, Vec<String>>, Vec<String>) {

@@ -1,7 +1,6 @@
 //! The grammar: bytes in, a flat list of entries out, syntax errors in Go's words.
 
-use super::text::unescape;
-use super::{Content, Entry, Label, MAX_VALUES, Position, SyntaxError};
+use super::{Content, Entry, Label, MAX_VALUES, Position, SyntaxError, text::unescape};
 
 /// Go's `maxNestingDepth`.
 const MAX_DEPTH: usize = 10_000;

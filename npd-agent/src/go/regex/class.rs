@@ -5,10 +5,12 @@
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
-use super::error::{GoRegexError, GoRegexErrorKind};
-use super::fold::fold;
-use super::parser::Parser;
-use super::property::Property;
+use super::{
+    error::{GoRegexError, GoRegexErrorKind},
+    fold::fold,
+    parser::Parser,
+    property::Property,
+};
 
 type AsciiRanges = &'static [(char, char)];
 

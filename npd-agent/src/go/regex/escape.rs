@@ -1,7 +1,9 @@
 //! Backslash followed by something that stands for one character.
 
-use super::error::{GoRegexError, GoRegexErrorKind};
-use super::parser::Parser;
+use super::{
+    error::{GoRegexError, GoRegexErrorKind},
+    parser::Parser,
+};
 
 impl Parser<'_> {
     /// The character that the escape at the cursor stands for; Go takes surrogates too, hence a number.

@@ -6,8 +6,7 @@
 
 use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, Look, Repetition};
 
-use super::fold::fold;
-use super::repeat::Repeat;
+use super::{fold::fold, repeat::Repeat};
 
 /// The largest height of Go's syntax tree, its `maxHeight`.
 pub(super) const MAX_HEIGHT: u32 = 1000;

@@ -6,11 +6,13 @@ use std::collections::HashSet;
 
 use regex_syntax::hir::{ClassUnicode, Hir, Look};
 
-use super::class;
-use super::error::{GoRegexError, GoRegexErrorKind};
-use super::expr::{Expr, MAX_HEIGHT, MAX_RUNES, MAX_SIZE};
-use super::property::{Property, PropertyTables};
-use super::repeat::{MAX_REPEAT, Repeat, counts};
+use super::{
+    class,
+    error::{GoRegexError, GoRegexErrorKind},
+    expr::{Expr, MAX_HEIGHT, MAX_RUNES, MAX_SIZE},
+    property::{Property, PropertyTables},
+    repeat::{MAX_REPEAT, Repeat, counts},
+};
 
 /// A cursor over the pattern and what was built from the part before it.
 pub(super) struct Parser<'p> {

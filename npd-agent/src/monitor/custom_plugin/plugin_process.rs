@@ -37,8 +37,10 @@ use super::{
     check::{CheckStatus, Pending},
     orphans::Children,
 };
-use crate::monitor::custom_plugin::permissions::{self, Insecure};
-use crate::process::environment;
+use crate::{
+    monitor::custom_plugin::permissions::{self, Insecure},
+    process::environment,
+};
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);

@@ -23,14 +23,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::watched::Watched;
-use crate::monitor::{
-    recheck::Node,
-    system_log::{SystemLog, SystemLogState},
-};
 use crate::{
     detector::Detector,
     fingerprint,
     metrics::AgentMetrics,
+    monitor::{
+        recheck::Node,
+        system_log::{SystemLog, SystemLogState},
+    },
     problem::{Condition, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
     state::{self, StateDir, tell},

@@ -8,7 +8,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::sample::{Samples, Series, Text};
-use crate::metric::{Kind, MetricId};
 use crate::{
     config::{
         GoDuration,
@@ -16,6 +15,7 @@ use crate::{
         system_stats::{Alert, SystemStatsConfig},
     },
     go::quote::quote,
+    metric::{Kind, MetricId},
     monitor::{Counted, Declared, announcement},
     problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},

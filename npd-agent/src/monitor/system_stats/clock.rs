@@ -1,9 +1,11 @@
 //! How right the clock of the node is, as the kernel knows it from whoever disciplines it.
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// The collector of `clock`.
 pub(super) struct Clock;

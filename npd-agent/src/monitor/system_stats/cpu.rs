@@ -3,9 +3,11 @@
 use std::{str::SplitAsciiWhitespace, sync::Arc};
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// The states of a CPU in the order of /proc/stat, as `cpu/usage_time` and as `system/cpu_stat` call them.
 const STATES: [(&str, &str); 10] = [

@@ -9,10 +9,15 @@ use std::{
 };
 
 use super::{Collector, Space, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node, number};
-use crate::node::mounts::{Mount, mounts};
-use crate::{config::system_stats::DiskOptions, time::Monotonic};
+use crate::{
+    config::system_stats::DiskOptions,
+    metric::MetricId,
+    node::{
+        files::{CollectError, Node, number},
+        mounts::{Mount, mounts},
+    },
+    time::Monotonic,
+};
 
 /// The major number of RAM disks, which lsblk leaves out.
 const RAM: &str = "1";

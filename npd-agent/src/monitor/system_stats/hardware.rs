@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node, number};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node, number},
+    time::Monotonic,
+};
 
 const CONTROLLERS: &str = "devices/system/edac/mc";
 

@@ -1,9 +1,11 @@
 //! How long the node is up, and what it runs.
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node, read};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node, read},
+    time::Monotonic,
+};
 
 /// Distributions whose version node-problem-detector calls by `VERSION`. It knows no others and ends.
 const BY_VERSION: &[&str] =

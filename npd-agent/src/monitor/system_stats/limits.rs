@@ -1,10 +1,12 @@
 //! How much is used of what the kernel bounds for the whole node.
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
 use crate::{
-    node::limits::{self, Usage},
+    metric::MetricId,
+    node::{
+        files::{CollectError, Node},
+        limits::{self, Usage},
+    },
     time::Monotonic,
 };
 

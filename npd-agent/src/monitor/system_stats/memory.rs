@@ -1,9 +1,11 @@
 //! What memory is used for: /proc/meminfo.
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// Metrics that are one line of /proc/meminfo each: metric, state and line.
 const LINES: [(MetricId, &str, &str); 6] = [

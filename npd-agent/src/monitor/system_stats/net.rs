@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node, number};
-use crate::{source::file::line_format::Extractor, time::Monotonic};
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node, number},
+    source::file::line_format::Extractor,
+    time::Monotonic,
+};
 
 /// The columns of /proc/net/dev.
 const COLUMNS: [MetricId; 16] = [

@@ -6,9 +6,11 @@ use super::{
     Collector,
     sample::{Samples, Text},
 };
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// The collector of `osFeature`.
 pub(super) struct OsFeature {

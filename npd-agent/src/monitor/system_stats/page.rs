@@ -18,9 +18,9 @@ use prometheus::{
 };
 
 use super::sample::{Samples, Text};
-use crate::metric::{Kind, MetricId, Section};
 use crate::{
     config::SystemStatsConfig,
+    metric::{Kind, MetricId, Section},
     time::{Monotonic, Now},
 };
 

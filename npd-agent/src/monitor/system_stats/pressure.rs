@@ -8,9 +8,11 @@ use super::{
     Collector,
     sample::{Samples, Text},
 };
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 const RESOURCES: [(&str, &str); 4] =
     [("cpu", "pressure/cpu"), ("io", "pressure/io"), ("irq", "pressure/irq"), ("memory", "pressure/memory")];

@@ -16,10 +16,10 @@ use std::{
 use prometheus::Registry;
 
 use super::{Alerts, Collectors, Node, StatsPage};
-use crate::metric::Section;
 use crate::{
     config::{self, ConfigError, SystemStatsConfig},
     detector::Detector,
+    metric::Section,
     problem::{Event, Status},
     time::Now,
 };

@@ -5,9 +5,11 @@
 use std::{fs, path::PathBuf};
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// States, by the letters of /proc/PID/stat.
 const STATES: [(&str, &[u8]); 6] = [

@@ -1,9 +1,11 @@
 //! What the kernel does for want of memory: /proc/vmstat.
 
 use super::{Collector, sample::Samples};
-use crate::metric::MetricId;
-use crate::node::files::{CollectError, Node};
-use crate::time::Monotonic;
+use crate::{
+    metric::MetricId,
+    node::files::{CollectError, Node},
+    time::Monotonic,
+};
 
 /// Who scans for pages to reclaim, and the line that counts it.
 const SCANNERS: [(&str, &str); 4] = [

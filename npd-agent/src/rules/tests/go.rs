@@ -4,8 +4,13 @@
 
 use std::num::NonZeroUsize;
 
-use super::super::{Pattern, PatternError, Rules, Text, line_buffer::LineBuffer, line_buffer::decode};
-use super::push;
+use super::{
+    super::{
+        Pattern, PatternError, Rules, Text,
+        line_buffer::{LineBuffer, decode},
+    },
+    push,
+};
 use crate::time::Timestamp;
 
 /// A pattern, a text, and where in it the match that reaches its end starts.

@@ -9,15 +9,15 @@ use jiff::tz::TimeZone;
 use prometheus::IntCounter;
 
 use super::line_format::{LineError, LineFormat};
-use crate::source::{
-    Health, LogSource, SourceError, Stop,
-    file::tail::{FileState, FileTail, FileTailError, Line},
-};
 use crate::{
     metrics::AgentMetrics,
     monitor::system_log::runner::SystemLogs,
     problem::Fields,
     record::{Place, Position, PositionKind, Record, RecordSink as _},
+    source::{
+        Health, LogSource, SourceError, Stop,
+        file::tail::{FileState, FileTail, FileTailError, Line},
+    },
     time::{Monotonic, Now, Timestamp},
 };
 

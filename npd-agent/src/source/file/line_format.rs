@@ -9,9 +9,11 @@ use std::borrow::Cow;
 
 use regex_automata::{Anchored, Input, meta};
 
-use crate::go::time_layout::{Layout, LayoutError};
 use crate::{
-    go::regex,
+    go::{
+        regex,
+        time_layout::{Layout, LayoutError},
+    },
     rules::{PatternError, SIZE_LIMIT, decode},
     time::Timestamp,
 };

@@ -52,8 +52,7 @@ use self::{
     step::Take,
     watch::Watch,
 };
-use crate::path_watch::Home;
-use crate::record::file_position::FileMark;
+use crate::{path_watch::Home, record::file_position::FileMark};
 
 /// Longer lines are cut: their first bytes are given and the rest is dropped.
 pub const MAX_LINE: usize = 2 << 20;

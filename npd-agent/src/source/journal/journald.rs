@@ -2,15 +2,15 @@
 
 use std::{ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
 
-use crate::source::{
-    Health, LogSource, SourceError, Stop,
-    journal::{Entry, JournalFilter, JournalTail, Start},
-};
 use crate::{
     monitor::system_log::runner::SystemLogs,
     problem::Fields,
     record::{Place, Position, PositionKind, Record, RecordSink as _},
-    source::kernel::kmsg::Priority,
+    source::{
+        Health, LogSource, SourceError, Stop,
+        journal::{Entry, JournalFilter, JournalTail, Start},
+        kernel::kmsg::Priority,
+    },
     time::Now,
 };
 

@@ -17,8 +17,10 @@ use super::{
     Entry, JournalFilter, JournalState, ReadOutcome, Start,
     filter::{self, Filter},
 };
-use crate::record::cursor::{self, Cursor, CursorError, Origin};
-use crate::time::Now;
+use crate::{
+    record::cursor::{self, Cursor, CursorError, Origin},
+    time::Now,
+};
 
 mod file;
 mod files;

@@ -10,21 +10,23 @@ use std::{
 use npd_common::Kind;
 use rustix::{event::epoll, io::Errno};
 
-use crate::source::kernel::{
-    kmsg::{self, Kmsg},
-    log::{KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
-    metrics::KernelMetrics,
-    probes::{PROBES, ProbeReport, ProbeState, Probes, ProbesRing},
-    router::Router,
-    stream::{
-        calibration::Calibration,
-        fragment::Sequencer,
-        tail::{Cycle, KmsgLog, Tail, Trust},
-    },
-};
 use crate::{
     record::RecordSink,
-    source::{Health, Stop},
+    source::{
+        Health, Stop,
+        kernel::{
+            kmsg::{self, Kmsg},
+            log::{KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
+            metrics::KernelMetrics,
+            probes::{PROBES, ProbeReport, ProbeState, Probes, ProbesRing},
+            router::Router,
+            stream::{
+                calibration::Calibration,
+                fragment::Sequencer,
+                tail::{Cycle, KmsgLog, Tail, Trust},
+            },
+        },
+    },
     time::{Monotonic, Now, timespec},
 };
 

@@ -12,10 +12,9 @@ use super::{
     metrics::KernelMetrics,
     probes::{ProbeReport, ProbeState},
 };
-use crate::source::kernel::driver::Driver;
 use crate::{
     record::RecordSink,
-    source::{Health, Stop},
+    source::{Health, Stop, kernel::driver::Driver},
     state::StateFile,
 };
 

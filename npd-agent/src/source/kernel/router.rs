@@ -5,24 +5,24 @@ use std::{collections::BTreeMap, time::Duration};
 use npd_common::{Header, Kind};
 
 use super::{kmsg, metrics::KernelMetrics};
-use crate::node::host::{Host, Proc};
-use crate::source::kernel::{
-    events::{
-        decode,
-        format::Layout,
-        hung::{Episode, HungTasks, TaskState},
-        hung_memory::HungMemory,
-        oom_kill::OomKill,
-        pairing::{Identity, Twins, Verdict},
-    },
-    stream::{
-        merge::{Line, Output},
-        tail::Sink,
-    },
-};
 use crate::{
+    node::host::{Host, Proc},
     problem::Fields,
     record::{Place, Record, RecordSink},
+    source::kernel::{
+        events::{
+            decode,
+            format::Layout,
+            hung::{Episode, HungTasks, TaskState},
+            hung_memory::HungMemory,
+            oom_kill::OomKill,
+            pairing::{Identity, Twins, Verdict},
+        },
+        stream::{
+            merge::{Line, Output},
+            tail::Sink,
+        },
+    },
     state::StateFile,
     time::{Monotonic, Now},
 };

@@ -3,12 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::kmsg::Flood;
-use npd_tests::monitor::Monitor;
-use npd_tests::nonce;
+use npd_tests::{kmsg::Flood, monitor::Monitor, nonce};
 
-use crate::sample::median;
-use crate::table::Row;
+use crate::{sample::median, table::Row};
 
 const EVERY: usize = 100;
 const LIMIT: Duration = Duration::from_mins(2);

@@ -1,15 +1,15 @@
 //! An agent that has nothing to do, alone and in a cluster, and its size on disk.
 
-use std::fs;
-use std::path::Path;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use npd_tests::agent::usage::Usage;
-use npd_tests::apiserver::ApiServer;
-use npd_tests::binary;
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::{self, SOON};
+use npd_tests::{
+    agent::usage::Usage,
+    apiserver::ApiServer,
+    binary,
+    monitor::Monitor,
+    poll::{self, SOON},
+};
 
 use crate::table::Row;
 

@@ -4,13 +4,18 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use npd_tests::apiserver::ApiServer;
-use npd_tests::monitor::Monitor;
-use npd_tests::poll::SOON;
-use npd_tests::{kmsg, nonce, poll};
+use npd_tests::{
+    apiserver::ApiServer,
+    kmsg,
+    monitor::Monitor,
+    nonce,
+    poll::{self, SOON},
+};
 
-use crate::sample::{median, percentile};
-use crate::table::Row;
+use crate::{
+    sample::{median, percentile},
+    table::Row,
+};
 
 const ROUNDS: usize = 4;
 const LINES: usize = 50;

@@ -15,15 +15,18 @@ mod sample;
 mod stats;
 mod table;
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
-use npd_tests::agent::Setup;
-use npd_tests::binary;
-use npd_tests::fault::setting::Setting;
-use npd_tests::fault::tracefs::Tracefs;
-use npd_tests::monitor::Monitor;
+use npd_tests::{
+    agent::Setup,
+    binary,
+    fault::{setting::Setting, tracefs::Tracefs},
+    monitor::Monitor,
+};
 
 use self::table::{Row, Table};
 

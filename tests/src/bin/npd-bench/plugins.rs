@@ -1,12 +1,12 @@
 //! What 200 plugins cost that run once a second, beyond themselves.
 
-use std::fs;
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
-use npd_tests::agent::metrics::Metrics;
-use npd_tests::agent::{Agent, Setup};
-use npd_tests::poll;
+use npd_tests::{
+    agent::{Agent, Setup, metrics::Metrics},
+    poll,
+};
 use serde_json::json;
 
 use crate::table::Row;

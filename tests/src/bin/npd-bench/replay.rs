@@ -1,17 +1,20 @@
 //! A large syslog, replayed: lines a second on one core, and memory that does not grow with the log.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::{self, shipped_config};
-use npd_tests::poll;
+use npd_tests::{
+    binary::{self, shipped_config},
+    poll,
+};
 
-use crate::sample::median;
-use crate::table::Row;
+use crate::{sample::median, table::Row};
 
 /// Bytes of the large log, and of the small one that its memory is compared with.
 const LARGE: u64 = 1_000_000_000;

@@ -1,17 +1,20 @@
 //! One innocent line against many rules.
 
-use std::hint::black_box;
-use std::num::NonZeroUsize;
+use std::{hint::black_box, num::NonZeroUsize};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::config;
-use npd_agent::rules::{Hit, Pattern, Rules};
-use npd_agent::time::Timestamp;
+use npd_agent::{
+    config,
+    rules::{Hit, Pattern, Rules},
+    time::Timestamp,
+};
 use npd_tests::binary::shipped_config;
 use regex::bytes::Regex;
 
-use crate::sample::{cpu_time, median};
-use crate::table::Row;
+use crate::{
+    sample::{cpu_time, median},
+    table::Row,
+};
 
 const LINE: &[u8] = b"IPv6: ADDRCONF(NETDEV_CHANGE): eth0: link okay";
 const ROUNDS: usize = 21;

@@ -1,18 +1,21 @@
 //! One collection of every metric, on this machine and on a large node.
 
-use std::env;
-use std::hint::black_box;
+use std::{env, hint::black_box};
 
 use anyhow::{Context, Result, ensure};
-use npd_agent::config::SystemStatsConfig;
-use npd_agent::monitor::system_stats::{Collectors, Node, StatsPage};
-use npd_agent::time::Now;
+use npd_agent::{
+    config::SystemStatsConfig,
+    monitor::system_stats::{Collectors, Node, StatsPage},
+    time::Now,
+};
 use npd_tests::node::{self, large};
 use prometheus::{Encoder, Registry, TextEncoder};
 use serde_json::json;
 
-use crate::sample::{cpu_time, median};
-use crate::table::Row;
+use crate::{
+    sample::{cpu_time, median},
+    table::Row,
+};
 
 const ROUNDS: usize = 51;
 

@@ -1,12 +1,13 @@
 //! Where reasons show: what the shipped configs say, and what the code itself reports.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
-use npd_agent::agent::INVALID_CONFIG;
-use npd_agent::monitor::custom_plugin::check::RunKind;
+use npd_agent::{agent::INVALID_CONFIG, monitor::custom_plugin::check::RunKind};
 use serde_json::Value;
 
 use crate::binary::shipped_config;

@@ -9,8 +9,11 @@ use k8s_openapi::{
 };
 
 use super::pods::PodName;
-use crate::exporter::kubernetes::events::queue::{Object, Telling};
-use crate::{problem::Severity, time::Timestamp};
+use crate::{
+    exporter::kubernetes::events::queue::{Object, Telling},
+    problem::Severity,
+    time::Timestamp,
+};
 
 /// The longest message of an Event, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 1024;

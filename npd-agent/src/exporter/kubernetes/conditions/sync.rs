@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{
     back_off::{BackOff, Retry},
-    exporter::kubernetes::api::{
-        body::{cut, seconds},
-        node::{NodeObject, OWNED},
+    exporter::{
+        kubernetes::api::{
+            body::{cut, seconds},
+            node::{NodeObject, OWNED},
+        },
+        node_conditions::{Gone, NodeConditions},
     },
-};
-use crate::{
-    exporter::node_conditions::{Gone, NodeConditions},
     monitor::Declared,
     problem::{Condition, Status},
     time::Timestamp,

@@ -7,14 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     back_off::random,
+    chain,
     exporter::kubernetes::{
         Shared,
         api::client::{Api, ApiError, Verdict},
         conditions::sync::Request,
     },
     log_once::Complaint,
+    time::Now,
 };
-use crate::{chain, time::Now};
 
 /// How long the API server is waited for at the start.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::exporter::kubernetes::events::queue::{EventQueue, Pending};
 use crate::{
+    exporter::kubernetes::events::queue::{EventQueue, Pending},
     state::{Keep, StateFile, tell},
     time::Timestamp,
 };

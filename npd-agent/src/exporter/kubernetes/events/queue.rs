@@ -18,15 +18,18 @@ use tokio::time::Instant;
 
 pub(crate) use crate::exporter::kubernetes::events::series::{Object, Pending, SeriesId, Telling};
 
-use crate::exporter::kubernetes::events::{
-    series::{Class, Key, Series, State},
-    similar::Similar,
+use crate::{
+    exporter::kubernetes::{
+        api::body::{MESSAGE_MAX, cut},
+        events::{
+            pacing::TokenBucket,
+            series::{Class, Key, Series, State},
+            similar::Similar,
+        },
+    },
+    fingerprint,
+    problem::Event,
 };
-use crate::exporter::kubernetes::{
-    api::body::{MESSAGE_MAX, cut},
-    events::pacing::TokenBucket,
-};
-use crate::{fingerprint, problem::Event};
 
 /// Series that wait to be sent.
 const WAITING_MAX: usize = 1000;

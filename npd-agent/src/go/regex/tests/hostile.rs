@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::{GoRegexErrorKind, parse};
-use super::{at_end, engine, parsed, span};
+use super::{
+    super::{GoRegexErrorKind, parse},
+    at_end, engine, parsed, span,
+};
 
 const TWO_MIB: usize = 2 << 20;
 

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::recovery::Driven;
-use super::*;
+use super::{recovery::Driven, *};
 
 const RULES: &str = r#"
     {"type": "permanent", "condition": "Bad", "reason": "Down", "by": ["dev"], "pattern": "(?P<dev>\\w+) down", "clearPattern": "(?P<dev>\\w+) up"},

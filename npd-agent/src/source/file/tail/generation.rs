@@ -21,8 +21,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::{lines::LogFile, stat::FileStat};
-use crate::path_watch::Home;
-use crate::record::file_position::FileMark;
+use crate::{path_watch::Home, record::file_position::FileMark};
 
 /// Opens a regular file for reading; a FIFO or a terminal at the path does no harm.
 pub(crate) fn open(path: &Path) -> io::Result<(File, FileStat)> {

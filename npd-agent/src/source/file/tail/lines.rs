@@ -12,8 +12,7 @@ use std::{fs::File, io, ops::ControlFlow, time::Instant};
 
 use rustix::{fs::SeekFrom, io::Errno};
 
-use super::head::read_at;
-use super::{FileMark, MAX_LINE, stat::FileStat};
+use super::{FileMark, MAX_LINE, head::read_at, stat::FileStat};
 use crate::path_watch::Home;
 
 /// How much is read at once. Larger is not faster: this much stays in the second level cache.

@@ -11,8 +11,7 @@ use super::{
     stat::FileStat,
     watch::Role,
 };
-use crate::path_watch::Home;
-use crate::record::file_position::FileMark;
+use crate::{path_watch::Home, record::file_position::FileMark};
 
 /// Takes the lines of a read.
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&Line<'_>) -> ControlFlow<()>;

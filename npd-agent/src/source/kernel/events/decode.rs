@@ -6,9 +6,12 @@
 use npd_common::{Context, Header, Kind, RAW_MAX};
 
 use super::format::Layout;
-use crate::node::{host::Host, pod};
-use crate::source::kernel::events::pairing::Identity;
-use crate::{problem::Fields, time::Monotonic};
+use crate::{
+    node::{host::Host, pod},
+    problem::Fields,
+    source::kernel::events::pairing::Identity,
+    time::Monotonic,
+};
 
 /// One structured event.
 #[derive(Clone, Debug, PartialEq, Eq)]

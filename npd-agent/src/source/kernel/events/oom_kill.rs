@@ -3,8 +3,7 @@
 //! Linux 5.0 and later: `oom-kill:constraint=…,task_memcg=/…,task=…,pid=…,uid=…`. Who asks /proc instead may be late: on
 //! cgroup v1 a task that is exiting is shown in `/`.
 
-use crate::node::pod;
-use crate::problem::Fields;
+use crate::{node::pod, problem::Fields};
 
 /// What such a line begins with.
 pub const MARK: &str = "oom-kill:constraint=";

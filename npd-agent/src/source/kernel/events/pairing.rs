@@ -11,8 +11,7 @@ use std::{collections::VecDeque, time::Duration};
 use aho_corasick::packed;
 
 use super::oom_kill;
-use crate::source::kernel::events::decode::KernelEvent;
-use crate::{problem::Fields, time::Monotonic};
+use crate::{problem::Fields, source::kernel::events::decode::KernelEvent, time::Monotonic};
 
 /// How long an event waits for its line. The kernel prints it within microseconds of the tracepoint; the rest is
 /// for a line that has to come from /dev/kmsg, which wakes its readers at the next timer tick only.

@@ -15,8 +15,10 @@ use npd_common::Kind;
 
 pub use super::ring::ProbesRing;
 use super::{PROBES, Probe, ProbeReport, ProbeState};
-use crate::chain;
-use crate::source::kernel::events::{format::Layout, tracefs};
+use crate::{
+    chain,
+    source::kernel::events::{format::Layout, tracefs},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/npd-ebpf"));
 

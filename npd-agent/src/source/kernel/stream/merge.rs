@@ -10,11 +10,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::source::kernel::{
-    kmsg::{KmsgRecord, Priority},
-    stream::fragment::Piece,
+use crate::{
+    problem::Fields,
+    source::kernel::{
+        kmsg::{KmsgRecord, Priority},
+        stream::fragment::Piece,
+    },
+    time::Monotonic,
 };
-use crate::{problem::Fields, time::Monotonic};
 
 /// How long a record may keep others waiting that /dev/kmsg cannot give yet: one that a CPU has reserved and not
 /// finished, or one without its newline that nobody continues.

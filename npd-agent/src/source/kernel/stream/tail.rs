@@ -14,11 +14,13 @@ use super::{
     calibration::Calibration,
     merge::{Agreement, Merge, Output},
 };
-use crate::source::kernel::{
-    kmsg::KmsgRead,
-    stream::fragment::{Piece, Sequencer},
+use crate::{
+    source::kernel::{
+        kmsg::KmsgRead,
+        stream::fragment::{Piece, Sequencer},
+    },
+    time::Monotonic,
 };
-use crate::time::Monotonic;
 
 /// A batch of at most so many lines is followed in /dev/kmsg line by line; a larger one is skipped.
 const FOLLOWED: usize = 16;

@@ -1,6 +1,8 @@
 use super::*;
-use crate::monitor::Counted;
-use crate::problem::{ConditionStatus, Event, Severity};
+use crate::{
+    monitor::Counted,
+    problem::{ConditionStatus, Event, Severity},
+};
 
 const NODE: &str = r#"{"metadata":{"uid":"u-1","annotations":{"npd-agent/condition-types":"Broken,Old"}},
     "status":{"conditions":[
