@@ -13,7 +13,7 @@ use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    component::Vitals,
+    component::Components,
     config::{
         ConfigErrors, ConfigFile, CustomPluginConfig, Loaded, SystemStatsConfig,
         reload::Changed,
@@ -24,7 +24,7 @@ use crate::{
     monitor::{
         custom_plugin::Plugins,
         system_log::{
-            SystemLog, Times,
+            SystemLog,
             runner::{Before, SystemLogs},
         },
         system_stats::{self, Monitors},
@@ -38,7 +38,7 @@ use crate::{
         supervisor::{Build, Opened, PAUSE_FIRST, Supervisor, log_failure},
     },
     state::StateDir,
-    time::Now,
+    time::{BootTimes, Now},
 };
 
 /// The reason of the event that tells of a changed config file with errors.
@@ -98,19 +98,20 @@ impl Agent {
         kernel_options: KernelLogOptions,
         detector: Detector,
         state: Option<StateDir>,
-        vitals: Vitals,
+        components: Components,
         allow_insecure_plugins: bool,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
+        let node = kernel_options.node.clone();
         let (detector, state) = (Arc::new(detector), state.map(Arc::new));
-        let (parts, kept) = (vitals.clone(), state.clone());
-        let plugins = Plugins::new(registry, Arc::clone(&detector), parts, kept, allow_insecure_plugins)?;
+        let (parts, kept) = (components.clone(), state.clone());
+        let plugins = Plugins::new(registry, Arc::clone(&detector), parts, kept, node.clone(), allow_insecure_plugins)?;
         Ok(Self {
             plugins,
-            stats: Monitors::new(registry, Arc::clone(&detector))?,
+            stats: Monitors::new(registry, Arc::clone(&detector), node)?,
             kernel_options,
             kernel_metrics: KernelMetrics::register(registry)?,
-            supervisor: Supervisor::new(metrics.clone(), vitals),
+            supervisor: Supervisor::new(metrics.clone(), components),
             metrics,
             detector,
             state,
@@ -141,7 +142,7 @@ impl Agent {
     /// Starts the system log monitors. Sources that cannot be read are tried again for ever, unless none can and nothing
     /// else is to be done.
     pub async fn start(&mut self, configs: Vec<SystemLogConfig>) -> Result<(), AgentError> {
-        let times = times();
+        let times = BootTimes::read();
         let (kernel, others): (Vec<_>, Vec<_>) =
             configs.into_iter().partition(|config| config.input == LogInput::KernelLog);
         for config in kernel {
@@ -179,7 +180,7 @@ impl Agent {
     /// Takes a changed config file. What belongs to unchanged rules goes on, and so does the source if it is the same.
     fn replace(&mut self, config: SystemLogConfig) -> Result<(), AgentError> {
         let Some(index) = self.units.iter().position(|unit| unit.path == config.path) else { return Ok(()) };
-        let times = times();
+        let times = BootTimes::read();
         if self.units[index].input == config.input {
             let (path, source) = (config.path.clone(), config.source.clone());
             let monitor = SystemLog::new(config, times);
@@ -285,7 +286,7 @@ impl Agent {
         }
     }
 
-    fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: Times, before: Option<Before>) {
+    fn add_to_kernel_log(&mut self, config: SystemLogConfig, times: BootTimes, before: Option<Before>) {
         let monitors = match &self.kernel_log {
             Some(monitors) => monitors.clone(),
             None => self.monitors(kernel::NAME),
@@ -307,7 +308,7 @@ impl Agent {
     fn add_with_source(
         &mut self,
         config: SystemLogConfig,
-        times: Times,
+        times: BootTimes,
         before: Option<Before>,
     ) -> Result<(String, Opened), AgentError> {
         let name = self.free_name(config.input.name());
@@ -344,7 +345,8 @@ impl Agent {
     }
 
     fn monitors(&self, name: &str) -> SystemLogs {
-        let monitors = SystemLogs::new(name, Arc::clone(&self.detector), self.metrics.clone());
+        let monitors =
+            SystemLogs::new(name, Arc::clone(&self.detector), self.metrics.clone(), self.kernel_options.node.clone());
         self.tasks.spawn(monitors.clone().keep_time(self.stop.clone()));
         monitors
     }
@@ -354,7 +356,7 @@ impl Agent {
         config: SystemLogConfig,
         name: String,
         monitors: SystemLogs,
-        times: Times,
+        times: BootTimes,
         before: Option<Before>,
     ) {
         let (path, source, input) = (config.path.clone(), config.source.clone(), config.input.clone());
@@ -374,13 +376,4 @@ impl Agent {
             self.metrics.config_reloads.with_label_values(&[&*file, outcome]);
         }
     }
-}
-
-/// When the node was started, and what time it is.
-#[must_use]
-pub fn times() -> Times {
-    let now = Now::read();
-    let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let uptime = boottime.tv_sec.saturating_mul(1_000_000_000).saturating_add(boottime.tv_nsec);
-    Times { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
 }

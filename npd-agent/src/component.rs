@@ -7,11 +7,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use tokio::sync::watch;
 
@@ -22,18 +24,18 @@ const STUCK: Duration = Duration::from_mins(1);
 
 /// The parts. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Vitals {
-    parts: Arc<Mutex<BTreeMap<String, Arc<Vital>>>>,
+pub struct Components {
+    parts: Arc<Mutex<BTreeMap<String, Arc<Shared>>>>,
     /// Marked when the readiness of a part is another.
     changed: watch::Sender<()>,
 }
 
 /// One part; it is no longer one when this is dropped.
 #[derive(Debug)]
-pub struct Part {
+pub struct Component {
     name: String,
-    vital: Arc<Vital>,
-    vitals: Vitals,
+    shared: Arc<Shared>,
+    components: Components,
 }
 
 /// Whether a part can do its work.
@@ -46,7 +48,7 @@ pub enum Readiness {
 }
 
 #[derive(Debug)]
-struct Vital {
+struct Shared {
     state: Mutex<State>,
     /// When the step began that it works at, in monotonic nanoseconds; 0 while it waits.
     at_work_since: AtomicU64,
@@ -58,27 +60,27 @@ struct State {
     waits_for: Option<String>,
 }
 
-// === impl Vitals ===
+// === impl Components ===
 
-impl Vitals {
-    /// Adds a part, which is not ready yet.
+impl Components {
+    /// Adds a component, which is not ready yet.
     #[must_use]
-    pub fn part(&self, name: &str) -> Part {
+    pub fn add(&self, name: &str) -> Component {
         let state = Mutex::new(State { way: "", waits_for: Some("it starts".to_owned()) });
-        let vital = Arc::new(Vital { state, at_work_since: AtomicU64::new(0) });
-        lock(&self.parts).insert(name.to_owned(), Arc::clone(&vital));
+        let shared = Arc::new(Shared { state, at_work_since: AtomicU64::new(0) });
+        self.parts.lock().insert(name.to_owned(), Arc::clone(&shared));
         self.changed.send_replace(());
-        Part { name: name.to_owned(), vital, vitals: self.clone() }
+        Component { name: name.to_owned(), shared, components: self.clone() }
     }
 
     /// All parts with their readiness, by name.
     #[must_use]
     pub fn readiness(&self) -> Vec<(String, Readiness)> {
-        let readiness = |vital: &Vital| match &*lock(&vital.state) {
+        let readiness = |shared: &Shared| match &*shared.state.lock() {
             State { waits_for: Some(why), .. } => Readiness::Waiting(why.clone()),
             State { way, .. } => Readiness::Ready(way),
         };
-        lock(&self.parts).iter().map(|(name, vital)| (name.clone(), readiness(vital))).collect()
+        self.parts.lock().iter().map(|(name, shared)| (name.clone(), readiness(shared))).collect()
     }
 
     /// Tells when a part comes, goes, or has another readiness.
@@ -90,72 +92,68 @@ impl Vitals {
     /// The parts that are stuck, with how long they have been.
     #[must_use]
     pub fn stuck(&self, now: Monotonic) -> Vec<(String, Duration)> {
-        let parts = lock(&self.parts);
-        let at_work = parts.iter().filter_map(|(name, vital)| {
-            let since = vital.at_work_since.load(Ordering::Relaxed);
+        let parts = self.parts.lock();
+        let at_work = parts.iter().filter_map(|(name, shared)| {
+            let since = shared.at_work_since.load(Ordering::Relaxed);
             (since != 0).then(|| (name.clone(), now.since(Monotonic::from_nanos(since))))
         });
         at_work.filter(|(_, time)| *time > STUCK).collect()
     }
 }
 
-// === impl Part ===
+// === impl Component ===
 
-impl Part {
+impl Component {
     /// It can do its work.
-    pub fn is_ready(&self) {
-        if lock(&self.vital.state).waits_for.take().is_some() {
-            self.vitals.changed.send_replace(());
+    pub fn set_ready(&self) {
+        if self.shared.state.lock().waits_for.take().is_some() {
+            self.components.changed.send_replace(());
         }
     }
 
     /// It cannot do its work.
-    pub fn waits_for(&self, why: &str) {
-        let mut state = lock(&self.vital.state);
+    pub fn set_waiting(&self, why: &str) {
+        let mut state = self.shared.state.lock();
         if state.waits_for.as_deref() != Some(why) {
             state.waits_for = Some(why.to_owned());
             drop(state);
-            self.vitals.changed.send_replace(());
+            self.components.changed.send_replace(());
         }
     }
 
     /// Of several ways to do its work, the one that it takes.
-    pub fn takes(&self, way: &'static str) {
-        if std::mem::replace(&mut lock(&self.vital.state).way, way) != way {
-            self.vitals.changed.send_replace(());
+    pub fn set_mode(&self, way: &'static str) {
+        if std::mem::replace(&mut self.shared.state.lock().way, way) != way {
+            self.components.changed.send_replace(());
         }
     }
 
     /// A sign of life: it begins a step.
-    pub fn works(&self) {
-        self.works_since(Now::read().mono);
+    pub fn begin_step(&self) {
+        self.begin_step_at(Now::read().mono);
     }
 
     /// It began its step then.
-    pub(crate) fn works_since(&self, then: Monotonic) {
-        self.vital.at_work_since.store(then.nanos(), Ordering::Relaxed);
+    pub(crate) fn begin_step_at(&self, then: Monotonic) {
+        self.shared.at_work_since.store(then.nanos(), Ordering::Relaxed);
     }
 
     /// It has nothing to do but to wait.
-    pub fn rests(&self) {
-        self.vital.at_work_since.store(0, Ordering::Relaxed);
+    pub fn end_step(&self) {
+        self.shared.at_work_since.store(0, Ordering::Relaxed);
     }
 }
 
-impl Drop for Part {
+impl Drop for Component {
     fn drop(&mut self) {
-        let mut parts = lock(&self.vitals.parts);
+        let mut parts = self.components.parts.lock();
         // A part of the same name may have taken its place.
-        if parts.get(&self.name).is_some_and(|vital| Arc::ptr_eq(vital, &self.vital)) {
+        if parts.get(&self.name).is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
             parts.remove(&self.name);
             drop(parts);
-            self.vitals.changed.send_replace(());
+            self.components.changed.send_replace(());
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -164,58 +162,58 @@ mod tests {
 
     #[test]
     fn a_part_is_stuck_when_a_step_does_not_end_and_never_while_it_waits() {
-        let vitals = Vitals::default();
-        let part = vitals.part("reader");
+        let components = Components::default();
+        let component = components.add("reader");
         let later = |seconds| Now::read().mono.after(Duration::from_secs(seconds));
-        assert_eq!(vitals.stuck(later(1000)), [], "it has not begun");
-        part.works();
-        assert_eq!(vitals.stuck(later(50)), []);
-        let stuck = vitals.stuck(later(70));
+        assert_eq!(components.stuck(later(1000)), [], "it has not begun");
+        component.begin_step();
+        assert_eq!(components.stuck(later(50)), []);
+        let stuck = components.stuck(later(70));
         assert!(stuck.len() == 1 && stuck[0].0 == "reader" && stuck[0].1 > STUCK, "{stuck:?}");
-        part.rests();
-        assert_eq!(vitals.stuck(later(1000)), []);
+        component.end_step();
+        assert_eq!(components.stuck(later(1000)), []);
     }
 
     #[test]
     fn a_part_says_what_it_waits_for_and_is_gone_with_its_handle() {
-        let vitals = Vitals::default();
-        let part = vitals.part("reader");
-        part.waits_for("a file");
-        assert_eq!(vitals.readiness(), [("reader".to_owned(), Readiness::Waiting("a file".to_owned()))]);
-        let next = vitals.part("reader");
-        next.takes("by hand");
-        next.is_ready();
-        drop(part);
-        assert_eq!(vitals.readiness(), [("reader".to_owned(), Readiness::Ready("by hand"))]);
+        let components = Components::default();
+        let component = components.add("reader");
+        component.set_waiting("a file");
+        assert_eq!(components.readiness(), [("reader".to_owned(), Readiness::Waiting("a file".to_owned()))]);
+        let next = components.add("reader");
+        next.set_mode("by hand");
+        next.set_ready();
+        drop(component);
+        assert_eq!(components.readiness(), [("reader".to_owned(), Readiness::Ready("by hand"))]);
         drop(next);
-        assert_eq!(vitals.readiness(), []);
+        assert_eq!(components.readiness(), []);
     }
 
     #[test]
     fn a_change_of_readiness_is_told_and_what_stays_is_not() {
-        let vitals = Vitals::default();
-        let mut changes = vitals.changes();
+        let components = Components::default();
+        let mut changes = components.changes();
         let mut told = || {
             let told = changes.has_changed().unwrap();
             changes.mark_unchanged();
             told
         };
         assert!(!told());
-        let part = vitals.part("reader");
+        let component = components.add("reader");
         assert!(told(), "it has come");
-        let mut twice = |step: &dyn Fn(&Part), name: &str| {
-            step(&part);
+        let mut twice = |step: &dyn Fn(&Component), name: &str| {
+            step(&component);
             assert!(told(), "it {name}");
-            step(&part);
+            step(&component);
             assert!(!told(), "it {name} as before");
         };
-        twice(&|part| part.waits_for("a file"), "waits");
-        twice(&|part| part.takes("by hand"), "takes a way");
-        twice(&Part::is_ready, "is ready");
-        part.works();
-        part.rests();
+        twice(&|component| component.set_waiting("a file"), "waits");
+        twice(&|component| component.set_mode("by hand"), "takes a way");
+        twice(&Component::set_ready, "is ready");
+        component.begin_step();
+        component.end_step();
         assert!(!told(), "a sign of life is no change");
-        drop(part);
+        drop(component);
         assert!(told(), "it has gone");
     }
 }

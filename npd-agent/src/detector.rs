@@ -3,9 +3,8 @@
 //! There is no queue here: the thread that finds a problem hands it to the exporters, which is the quickest way out.
 //! An exporter that is slow by nature, such as one that talks to a server, has a queue of its own, with its own bound.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use crate::{exporter::Exporter, monitor::Declared, problem::Status};
+use crate::{exporter::Exporter, problem::Declared, problem::Status};
+use parking_lot::Mutex;
 
 /// The way of statuses to the exporters; shared by all monitors.
 pub struct Detector {
@@ -23,20 +22,15 @@ impl Detector {
 
     /// Hands a status to each exporter in turn.
     pub fn report(&self, status: &Status) {
-        for exporter in self.lock().iter_mut() {
+        for exporter in self.exporters.lock().iter_mut() {
             exporter.export(status);
         }
     }
 
     /// Tells each exporter what a monitor can report.
     pub fn declare(&self, declared: &Declared) {
-        for exporter in self.lock().iter_mut() {
+        for exporter in self.exporters.lock().iter_mut() {
             exporter.declare(declared);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Exporter>>> {
-        // An exporter that panicked has left nothing half done that another could see.
-        self.exporters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ pub mod node_conditions;
 pub mod prometheus;
 pub mod recent;
 
-use crate::{monitor::Declared, problem::Status};
+use crate::{problem::Declared, problem::Status};
 
 /// A way out. `export` is called on the thread that found the problem, for one status after the other, and must not
 /// block: whatever is slow queues, within bounds, on its own.

@@ -11,6 +11,7 @@ pub mod command;
 pub mod component;
 pub mod config;
 pub mod detector;
+pub mod error;
 pub mod exporter;
 pub mod feature;
 pub(crate) mod fingerprint;
@@ -33,18 +34,3 @@ pub mod rules;
 pub mod source;
 pub mod state;
 pub mod time;
-
-/// An error and its causes in one line; what an error has said of its cause already is not said again.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}

@@ -13,7 +13,7 @@ pub(crate) struct Complaint {
 impl Complaint {
     /// Has `tell` tell of the error, unless the same was told last.
     pub(crate) fn make(&mut self, error: &dyn Error, tell: impl FnOnce(&str)) {
-        let text = crate::chain(error);
+        let text = crate::error::chain(error);
         if self.last.as_ref() != Some(&text) {
             tell(&text);
             self.last = Some(text);

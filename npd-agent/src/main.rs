@@ -19,11 +19,11 @@ use npd_agent::{
         systemd::Systemd,
     },
     agent::Agent,
-    chain,
     cli::{self, Args, Command, LogFormat},
     command::replay::{self, ReplayOptions},
     config::{self, ConfigErrors, ConfigFile, Loaded, reload::Reload},
     detector::Detector,
+    error::chain,
     exporter::{
         Exporter,
         kubernetes::{self, ApiServer, ConnectError, KubernetesMetrics, KubernetesOptions, KubernetesTasks},
@@ -31,6 +31,7 @@ use npd_agent::{
         prometheus::{self as metrics_page, PrometheusExporter},
     },
     feature::Feature,
+    node::Node,
     process::{capabilities, memory},
     record::Record,
     source::kernel::{
@@ -135,23 +136,24 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
         );
     }
     let systemd = systemd();
-    let state = open_state(&args.state_dir);
+    let machine = Node::from_env();
+    let state = open_state(&args.state_dir, &machine);
     // In the order in which they are told: the longest way is begun first.
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
     let mut tasks: Option<KubernetesTasks> = None;
     if let Some((options, server)) = cluster {
-        let (metrics, part) = (KubernetesMetrics::register(&registry)?, shown.vitals.part("kubernetes"));
+        let (metrics, component) = (KubernetesMetrics::register(&registry)?, shown.components.add("kubernetes"));
         let outbox = state.as_ref().and_then(open_outbox);
-        let (exporter, running) = kubernetes::start(options, server, outbox, metrics, part).await?;
+        let (exporter, running) = kubernetes::start(options, server, outbox, metrics, component).await?;
         exporters.push(Box::new(exporter));
         tasks = Some(running);
     }
     exporters.push(Box::new(LogExporter));
     exporters.push(Box::new(PrometheusExporter::register(&registry)?));
     exporters.push(Box::new(shown.recent.clone()));
-    let (kernel, detector) = (kernel_options(args), Detector::new(exporters));
-    let vitals = shown.vitals.clone();
-    let mut agent = Agent::new(&registry, kernel, detector, state, vitals.clone(), args.allow_insecure_plugins)?;
+    let (kernel, detector) = (kernel_options(args, &machine), Detector::new(exporters));
+    let components = shown.components.clone();
+    let mut agent = Agent::new(&registry, kernel, detector, state, components.clone(), args.allow_insecure_plugins)?;
     let mut signals = Signals::listen()?;
     let mut reload = Reload::new(&loaded)?;
     let stop = CancellationToken::new();
@@ -170,7 +172,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
     let stopping = CancellationToken::new();
     if let Some(systemd) = systemd {
         // Nobody waits for its end: systemd may not read.
-        tokio::spawn(systemd.tell(vitals, stopping.clone()));
+        tokio::spawn(systemd.tell(components, stopping.clone()));
     }
 
     let failed = loop {
@@ -232,11 +234,11 @@ fn systemd() -> Option<Systemd> {
 }
 
 /// The folder of the state. Without it the agent works all the same, and says so.
-fn open_state(path: &OsStr) -> Option<StateDir> {
+fn open_state(path: &OsStr, node: &Node) -> Option<StateDir> {
     if path.is_empty() {
         return None;
     }
-    match StateDir::open(Path::new(path)) {
+    match StateDir::open(Path::new(path), node) {
         Ok(dir) => Some(dir),
         Err(error) => {
             let error = &error as &dyn Error;
@@ -252,12 +254,13 @@ fn open_outbox(state: &StateDir) -> Option<StateFile> {
     opened.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "events that wait are not kept")).ok()
 }
 
-fn kernel_options(args: &Args) -> KernelLogOptions {
+fn kernel_options(args: &Args, node: &Node) -> KernelLogOptions {
     KernelLogOptions {
         source: args.kernel_source.into(),
         ring_size: args.kernel_ring_size.0,
         probe_diagnostics: args.verbosity > 0,
         kmsg: "/dev/kmsg".into(),
+        node: node.clone(),
     }
 }
 
@@ -297,7 +300,7 @@ fn replay_log(args: &cli::ReplayArgs) -> ExitCode {
 
 /// The table of `npd-agent features`. It is there to be read where nothing works, so nothing makes it fail.
 fn features(args: &Args) -> String {
-    let options = kernel_options(args);
+    let options = kernel_options(args, &Node::from_env());
     let sink = Box::new(|_: &Record<'_>| ());
     let opened = KernelMetrics::register(&Registry::new())
         .map_err(Box::<dyn Error>::from)
@@ -305,8 +308,8 @@ fn features(args: &Args) -> String {
     let (probes, way) = match opened {
         Ok(log) => (log.probes().to_vec(), log.mode().as_str().to_owned()),
         Err(error) => {
-            let probes =
-                Probes::load(options.ring_size, false).map_or_else(|none| none, |(p, ..)| p.reports().to_vec());
+            let probes = Probes::load(&options.node, options.ring_size, false)
+                .map_or_else(|none| none, |(p, ..)| p.reports().to_vec());
             (probes, format!("none: {}", chain(&*error)))
         }
     };

@@ -104,6 +104,26 @@ fn is_one(count: &u64) -> bool {
     *count == 1
 }
 
+/// What a monitor can report, known before it reports anything. Declared anew, it replaces what was declared before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Which monitor it is, as in its [`Status`].
+    pub monitor: Arc<str>,
+    /// The types of its conditions.
+    pub conditions: Vec<Arc<str>>,
+    /// What is counted of it: the metrics of each start at zero.
+    pub counted: Counted,
+}
+
+/// What of a monitor becomes metrics; nothing when its config says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All reasons.
+    pub reasons: Vec<Arc<str>>,
+    /// Condition types with the reasons that make them True.
+    pub conditions: Vec<(Arc<str>, Arc<str>)>,
+}
+
 // === impl Status ===
 
 impl Status {

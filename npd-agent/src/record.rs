@@ -1,14 +1,16 @@
 //! One record of a log, on its way from a source to the monitors.
 
-pub mod cursor;
+pub(crate) mod cursor;
 pub(crate) mod file_position;
+pub(crate) mod priority;
+
+pub use self::{cursor::Cursor, file_position::FilePosition, priority::Priority};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     fingerprint,
     problem::Fields,
-    source::{file::tail::FilePosition, journal::Cursor, kernel::kmsg::Priority},
     time::{Monotonic, Timestamp},
 };
 

@@ -22,7 +22,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{component::Part, time::timespec};
+use crate::{component::Component, time::timespec};
 
 /// A source of records. It lives on one thread, which it may block.
 pub trait LogSource {
@@ -49,7 +49,7 @@ pub struct Stop(Arc<OwnedFd>);
 #[derive(Debug)]
 pub struct Health {
     up: IntGauge,
-    part: Part,
+    component: Component,
 }
 
 // === impl SourceError ===
@@ -129,35 +129,35 @@ impl AsFd for Stop {
 impl Health {
     /// Shows the health in a gauge and as a part of the agent.
     #[must_use]
-    pub fn new(up: IntGauge, part: Part) -> Self {
+    pub fn new(up: IntGauge, component: Component) -> Self {
         up.set(0);
-        Self { up, part }
+        Self { up, component }
     }
 
     /// The source can be read now.
-    pub fn is_up(&self) {
+    pub fn set_up(&self) {
         self.up.set(1);
-        self.part.is_ready();
+        self.component.set_ready();
     }
 
     /// Of several ways to read the source, the one that is taken.
-    pub fn takes(&self, way: &'static str) {
-        self.part.takes(way);
+    pub fn set_mode(&self, way: &'static str) {
+        self.component.set_mode(way);
     }
 
     /// The source cannot be read now.
-    pub fn is_down(&self, why: &str) {
+    pub fn set_down(&self, why: &str) {
         self.up.set(0);
-        self.part.waits_for(why);
+        self.component.set_waiting(why);
     }
 
     /// A sign of life: a step of reading begins.
-    pub fn works(&self) {
-        self.part.works();
+    pub fn begin_step(&self) {
+        self.component.begin_step();
     }
 
     /// There is nothing to read for now.
-    pub fn rests(&self) {
-        self.part.rests();
+    pub fn end_step(&self) {
+        self.component.end_step();
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::state::two_slot_file::Torn;
 
-use crate::{fingerprint, record::Position, state::two_slot_file::Slots, time::Timestamp};
+use crate::{fingerprint, node::Node, record::Position, state::two_slot_file::Slots, time::Timestamp};
 
 /// The folder of the state, locked for this process.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ pub struct Keep<'a, T> {
 
 impl StateDir {
     /// Opens the folder, or makes it, and keeps other agents out of it.
-    pub fn open(path: &Path) -> Result<Self, StateError> {
+    pub fn open(path: &Path, node: &Node) -> Result<Self, StateError> {
         let failed = |source| StateError::Dir { path: path.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let options = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
@@ -134,7 +134,7 @@ impl StateDir {
             Err(fs::TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
             Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
-        Ok(Self { path: path.to_owned(), boot: boot_id().map_err(failed)?, _lock: lock })
+        Ok(Self { path: path.to_owned(), boot: node.boot_id().map_err(failed)?, _lock: lock })
     }
 
     /// The file for `name`, for example a config file's path.
@@ -244,11 +244,6 @@ impl StateFile {
 /// What goes wrong with a state is told and stops nothing.
 pub fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
     outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state")).ok()
-}
-
-/// The id of this boot of the node.
-pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -32,6 +32,15 @@ pub fn timespec(span: std::time::Duration) -> rustix::time::Timespec {
     }
 }
 
+/// The time now, and when the node was booted.
+#[derive(Clone, Copy, Debug)]
+pub struct BootTimes {
+    /// Now.
+    pub now: Timestamp,
+    /// When the node was booted, suspends included.
+    pub boot: Timestamp,
+}
+
 // === impl Timestamp ===
 
 impl Timestamp {
@@ -135,6 +144,26 @@ impl Now {
     pub const fn wall_of(self, at: Monotonic) -> Timestamp {
         let ahead = at.0.cast_signed().saturating_sub(self.mono.0.cast_signed());
         self.wall.shift(ahead)
+    }
+}
+
+// === impl BootTimes ===
+
+impl BootTimes {
+    /// Asks the clocks.
+    #[must_use]
+    pub fn read() -> Self {
+        let now = Now::read();
+        let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let uptime = boottime.tv_sec.saturating_mul(1_000_000_000).saturating_add(boottime.tv_nsec);
+        Self { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
+    }
+
+    /// From when on records of a log count: not before the boot plus `delay`, nor before now minus `lookback`, both in
+    /// nanoseconds.
+    #[must_use]
+    pub fn start(self, lookback: i64, delay: i64) -> Timestamp {
+        self.boot.shift(delay).max(self.now.shift(lookback.saturating_neg()))
     }
 }
 

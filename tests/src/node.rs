@@ -15,8 +15,9 @@ use anyhow::{Context, Result, ensure};
 use npd_agent::{
     config::{self, ConfigFile, SystemStatsConfig},
     metric::{MetricId, Section},
-    monitor::system_stats::{Collectors, Node, Space, StatsPage},
+    monitor::system_stats::{Collectors, StatsPage},
     node::clock::ClockState,
+    node::{Node, space::Space},
     time::Monotonic,
 };
 use prometheus::{Registry, TextEncoder};

@@ -13,7 +13,7 @@ use axum::{
 };
 
 use crate::{
-    component::{Readiness, Vitals},
+    component::{Components, Readiness},
     exporter::recent::Recent,
     time::Now,
 };
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// How the parts of the agent are.
-    pub vitals: Vitals,
+    pub components: Components,
     /// What was found.
     pub recent: Recent,
 }
@@ -39,7 +39,7 @@ pub fn router(shown: Shown) -> Router {
 }
 
 async fn healthz(State(shown): State<Shown>) -> impl IntoResponse {
-    let stuck = shown.vitals.stuck(Now::read().mono);
+    let stuck = shown.components.stuck(Now::read().mono);
     if stuck.is_empty() {
         return (StatusCode::OK, "ok".to_owned());
     }
@@ -47,9 +47,9 @@ async fn healthz(State(shown): State<Shown>) -> impl IntoResponse {
     (StatusCode::INTERNAL_SERVER_ERROR, lines.collect())
 }
 
-/// One line a part, as the API server's own page has them.
+/// One line a component, as the API server's own page has them.
 async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
-    let parts = shown.vitals.readiness();
+    let parts = shown.components.readiness();
     let is_ready = parts.iter().all(|(_, readiness)| matches!(readiness, Readiness::Ready(_)));
     let lines = parts.iter().map(|(name, readiness)| match readiness {
         Readiness::Ready("") => format!("[+] {name}: ok\n"),
@@ -81,14 +81,14 @@ mod tests {
     #[tokio::test]
     async fn ready_means_that_all_parts_are_and_else_it_says_what_is_waited_for() {
         let shown = Shown::default();
-        let kernel = shown.vitals.part("source kmsg");
-        kernel.takes("probe+kmsg");
-        kernel.is_ready();
-        let cluster = shown.vitals.part("kubernetes");
-        cluster.waits_for("connection refused");
+        let kernel = shown.components.add("source kmsg");
+        kernel.set_mode("probe+kmsg");
+        kernel.set_ready();
+        let cluster = shown.components.add("kubernetes");
+        cluster.set_waiting("connection refused");
         let lines = "[-] kubernetes: connection refused\n[+] source kmsg: probe+kmsg\n".to_owned();
         assert_eq!(ask(&shown, Method::GET, "/readyz").await, (503, lines));
-        cluster.is_ready();
+        cluster.set_ready();
         let lines = "[+] kubernetes: ok\n[+] source kmsg: probe+kmsg\n".to_owned();
         assert_eq!(ask(&shown, Method::GET, "/readyz").await, (200, lines));
     }
@@ -104,12 +104,12 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_is_stuck_is_no_health_and_is_named() {
         let shown = Shown::default();
-        let part = shown.vitals.part("source kmsg");
-        part.works_since(Monotonic::from_nanos(1));
+        let component = shown.components.add("source kmsg");
+        component.begin_step_at(Monotonic::from_nanos(1));
         let (code, text) = ask(&shown, Method::GET, "/healthz").await;
         assert_eq!(code, 500);
         assert!(text.starts_with("source kmsg is stuck for "), "{text}");
-        part.works();
+        component.begin_step();
         assert_eq!(ask(&shown, Method::GET, "/healthz").await.0, 200);
     }
 

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    component::{Readiness, Vitals},
+    component::{Components, Readiness},
     process::environment::{NOTIFY_SOCKET as SOCKET, WATCHDOG_PID, WATCHDOG_USEC},
     time::Now,
 };
@@ -70,26 +70,26 @@ impl Systemd {
     }
 
     /// Tells that the agent is ready, then whatever changes, until it ends.
-    pub async fn tell(mut self, vitals: Vitals, stop: CancellationToken) {
-        if let Err(error) = self.tell_all(&vitals, &stop).await {
+    pub async fn tell(mut self, components: Components, stop: CancellationToken) {
+        if let Err(error) = self.tell_all(&components, &stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told any more");
         }
     }
 
-    async fn tell_all(&mut self, vitals: &Vitals, stop: &CancellationToken) -> io::Result<()> {
-        let mut changes = vitals.changes();
+    async fn tell_all(&mut self, components: &Components, stop: &CancellationToken) -> io::Result<()> {
+        let mut changes = components.changes();
         let mut watchdog = self.watchdog.map(half);
-        let mut status = status(vitals);
+        let mut status = status(components);
         let mut was_well = true;
         self.send(&format!("READY=1\nSTATUS={status}")).await?;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.send("STOPPING=1\nSTATUS=stopping").await,
-                // The sender lives as long as `vitals`.
+                // The sender lives as long as `components`.
                 _ = changes.changed() => {}
                 () = tick(&mut watchdog) => {
-                    let is_well = vitals.stuck(Now::read().mono).is_empty();
+                    let is_well = components.stuck(Now::read().mono).is_empty();
                     if is_well {
                         self.send("WATCHDOG=1").await?;
                     } else if was_well {
@@ -98,7 +98,7 @@ impl Systemd {
                     was_well = is_well;
                 }
             }
-            let now = self::status(vitals);
+            let now = self::status(components);
             if now != status {
                 self.send(&format!("STATUS={now}")).await?;
                 status = now;
@@ -152,14 +152,14 @@ async fn tick(watchdog: &mut Option<Interval>) {
 }
 
 /// `ready; source kmsg: probe+kmsg`, or what is stuck and what is waited for.
-fn status(vitals: &Vitals) -> String {
+fn status(components: &Components) -> String {
     let (mut words, mut ways) = (Vec::new(), Vec::new());
-    let stuck = vitals.stuck(Now::read().mono).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let stuck = components.stuck(Now::read().mono).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     if !stuck.is_empty() {
         words.push(format!("stuck: {}", stuck.join(", ")));
     }
     let mut waiting = Vec::new();
-    for (name, readiness) in vitals.readiness() {
+    for (name, readiness) in components.readiness() {
         match readiness {
             Readiness::Ready("") => {}
             Readiness::Ready(way) => ways.push(format!("{name}: {way}")),
@@ -182,7 +182,7 @@ mod tests {
     use tokio::{task::JoinHandle, time::timeout};
 
     use super::*;
-    use crate::{component::Part, time::Monotonic};
+    use crate::{component::Component, time::Monotonic};
 
     const WATCHDOG: Duration = Duration::from_mins(1);
 
@@ -191,14 +191,14 @@ mod tests {
         _folder: TempDir,
         path: std::path::PathBuf,
         listener: UnixDatagram,
-        vitals: Vitals,
+        components: Components,
         stop: CancellationToken,
         task: JoinHandle<()>,
     }
 
     impl Told {
         /// The variables beside NOTIFY_SOCKET.
-        fn by(variables: &[(&str, &str)]) -> (Self, Part) {
+        fn by(variables: &[(&str, &str)]) -> (Self, Component) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("notify");
             let listener = UnixDatagram::bind(&path).unwrap();
@@ -207,12 +207,12 @@ mod tests {
                 _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()),
             };
             let systemd = Systemd::from_variables(variable).unwrap().unwrap();
-            let (vitals, stop) = (Vitals::default(), CancellationToken::new());
-            let part = vitals.part("source kmsg");
-            part.takes("probe+kmsg");
-            part.is_ready();
-            let task = tokio::spawn(systemd.tell(vitals.clone(), stop.clone()));
-            (Self { _folder: folder, path, listener, vitals, stop, task }, part)
+            let (components, stop) = (Components::default(), CancellationToken::new());
+            let component = components.add("source kmsg");
+            component.set_mode("probe+kmsg");
+            component.set_ready();
+            let task = tokio::spawn(systemd.tell(components.clone(), stop.clone()));
+            (Self { _folder: folder, path, listener, components, stop, task }, component)
         }
 
         /// What comes within a time, if anything does.
@@ -225,19 +225,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ready_then_each_other_status_then_the_end() {
-        let (mut told, part) = Told::by(&[]);
+        let (mut told, component) = Told::by(&[]);
         let second = Duration::from_secs(1);
         assert_eq!(told.hears(second).await.unwrap(), "READY=1\nSTATUS=ready; source kmsg: probe+kmsg");
         assert_eq!(told.hears(10 * WATCHDOG).await, None, "nothing ticks");
-        let cluster = told.vitals.part("kubernetes");
-        cluster.waits_for("connection\nREADY=0");
+        let cluster = told.components.add("kubernetes");
+        cluster.set_waiting("connection\nREADY=0");
         let status = "STATUS=waiting: kubernetes (connection READY=0); source kmsg: probe+kmsg";
         assert_eq!(told.hears(second).await.unwrap(), status);
-        cluster.is_ready();
+        cluster.set_ready();
         drop(told.listener);
         std::fs::remove_file(&told.path).unwrap();
         told.listener = UnixDatagram::bind(&told.path).unwrap();
-        part.takes("kmsg");
+        component.set_mode("kmsg");
         assert_eq!(told.hears(second).await.unwrap(), "STATUS=ready; source kmsg: kmsg");
         told.stop.cancel();
         assert_eq!(told.hears(second).await.unwrap(), "STOPPING=1\nSTATUS=stopping");
@@ -247,7 +247,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_watchdog_hears_twice_in_its_time_but_never_of_an_agent_with_a_stuck_part() {
         let me = process::id().to_string();
-        let (told, part) = Told::by(&[("WATCHDOG_USEC", "60000000"), ("WATCHDOG_PID", &me)]);
+        let (told, component) = Told::by(&[("WATCHDOG_USEC", "60000000"), ("WATCHDOG_PID", &me)]);
         assert!(told.hears(WATCHDOG).await.unwrap().starts_with("READY=1"));
         let seconds = Duration::from_secs;
         assert_eq!(told.hears(seconds(1)).await.as_deref(), Some("WATCHDOG=1"), "at once");
@@ -255,10 +255,10 @@ mod tests {
             assert_eq!(told.hears(seconds(29)).await, None);
             assert_eq!(told.hears(seconds(2)).await.as_deref(), Some("WATCHDOG=1"));
         }
-        part.works_since(Monotonic::from_nanos(1));
+        component.begin_step_at(Monotonic::from_nanos(1));
         assert_eq!(told.hears(WATCHDOG).await.as_deref(), Some("STATUS=stuck: source kmsg; source kmsg: probe+kmsg"));
         assert_eq!(told.hears(10 * WATCHDOG).await, None);
-        part.rests();
+        component.end_step();
         assert_eq!(told.hears(WATCHDOG).await.as_deref(), Some("WATCHDOG=1"));
     }
 

@@ -4,13 +4,12 @@ use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
 use npd_agent::{
-    agent, chain,
     command::log_counter::{
         Counter,
         args::{Args, UsageError},
     },
-    monitor::system_log::start,
-    time::Now,
+    error::chain,
+    time::{BootTimes, Now},
 };
 
 const TOO_MANY: u8 = 1;
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
         }
         Err(error) => return end(UNKNOWN, &error.to_string()),
     };
-    let since = start(agent::times(), request.lookback.nanos(), request.delay.nanos());
+    let since = BootTimes::read().start(request.lookback.nanos(), request.delay.nanos());
     let now = Now::read();
     let mut counter = Counter::new(request.pattern, request.revert, since, now.wall);
     if let Err(error) = request.log.count(now, &mut counter) {

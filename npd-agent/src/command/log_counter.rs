@@ -173,7 +173,7 @@ fn count_lines(
         match at.and_then(|at| Ok((at, format.message(&line)?))) {
             // Lines of a file need not be in the order of their times.
             Ok((at, message)) => drop(counter.line(&message, at)),
-            Err(error) => tracing::debug!(error = crate::chain(&error), "line cannot be read"),
+            Err(error) => tracing::debug!(error = crate::error::chain(&error), "line cannot be read"),
         }
     }
 }

@@ -22,11 +22,11 @@ use self::{
 };
 use crate::{
     config::{self, ConfigErrors, LogInput, Warning},
-    monitor::system_log::{SystemLog, Times},
+    monitor::system_log::SystemLog,
     problem::Fields,
     record::{Place, Record},
     source::journal::Filter,
-    time::{Now, Timestamp},
+    time::{BootTimes, Now, Timestamp},
 };
 
 /// What to replay.
@@ -103,7 +103,7 @@ pub fn replay(
             LogInput::Journal { filter, .. } => Filter::new(filter),
             LogInput::KernelLog | LogInput::File { .. } => Filter::default(),
         };
-        let mut monitor = SystemLog::new(config, Times { now: ever, boot: ever });
+        let mut monitor = SystemLog::new(config, BootTimes { now: ever, boot: ever });
         monitor.resume();
         Player { source, input, filter, monitor, rules }
     });

@@ -6,10 +6,9 @@
 
 mod metrics;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
 use kube::Client;
@@ -26,7 +25,7 @@ pub use crate::exporter::kubernetes::api::server::{ApiServer, ConnectError, Over
 use self::metrics::Outcome;
 use super::Exporter;
 use crate::{
-    component::Part,
+    component::Component,
     exporter::kubernetes::{
         api::{
             client::{Api, Connect},
@@ -41,7 +40,7 @@ use crate::{
             queue::{EventQueue, Object},
         },
     },
-    monitor::Declared,
+    problem::Declared,
     problem::{Event, Status},
     state::StateFile,
     time::Now,
@@ -104,7 +103,7 @@ pub(crate) struct Shared {
     /// It was reached after it was not: events need not wait any longer.
     reached_again: Notify,
     metrics: KubernetesMetrics,
-    part: Part,
+    component: Component,
 }
 
 /// Starts the exporter. Credentials that cannot be used at all are an error; an API server that is away is not.
@@ -113,14 +112,14 @@ pub async fn start(
     server: ApiServer,
     outbox: Option<StateFile>,
     metrics: KubernetesMetrics,
-    part: Part,
+    component: Component,
 ) -> Result<(KubernetesExporter, KubernetesTasks), ConnectError> {
     let client = server.connect().await?;
     let connect: Connect = Box::new(move || {
         let server = server.clone();
         async move { server.connect().await }.boxed()
     });
-    Ok(start_with(options, connect, Some(client), outbox, metrics, part))
+    Ok(start_with(options, connect, Some(client), outbox, metrics, component))
 }
 
 fn start_with(
@@ -129,7 +128,7 @@ fn start_with(
     client: Option<Client>,
     outbox: Option<StateFile>,
     metrics: KubernetesMetrics,
-    part: Part,
+    component: Component,
 ) -> (KubernetesExporter, KubernetesTasks) {
     let conditions = ConditionSync::new(ConditionOptions {
         heartbeat: options.heartbeat,
@@ -150,7 +149,7 @@ fn start_with(
         may_send: SetOnce::new(),
         reached_again: Notify::new(),
         metrics: metrics.clone(),
-        part,
+        component,
     });
     let api = Arc::new(Api::new(options.node, connect, client, (options.qps, options.burst), metrics));
     let stop = CancellationToken::new();
@@ -238,15 +237,15 @@ impl KubernetesTasks {
 
 impl Shared {
     fn conditions(&self) -> MutexGuard<'_, ConditionSync> {
-        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.conditions.lock()
     }
 
     fn events(&self) -> MutexGuard<'_, EventQueue> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.events.lock()
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outbox.lock()
     }
 
     /// Keeps and shows what waits, as it is now.

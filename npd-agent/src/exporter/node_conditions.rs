@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    monitor::Declared,
+    problem::Declared,
     problem::{Condition, ConditionStatus, Status},
     time::Timestamp,
 };
@@ -119,7 +119,7 @@ fn rank(status: ConditionStatus) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Counted;
+    use crate::problem::Counted;
 
     fn declare(conditions: &mut NodeConditions, monitor: &str, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).into()).collect();

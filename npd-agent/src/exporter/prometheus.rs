@@ -8,7 +8,7 @@ use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncode
 
 use super::Exporter;
 use crate::{
-    monitor::Declared,
+    problem::Declared,
     problem::{ConditionStatus, Severity, Status},
 };
 
@@ -111,7 +111,7 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
 mod tests {
     use super::*;
     use crate::{
-        monitor::Counted,
+        problem::Counted,
         problem::{Condition, Event},
         time::Timestamp,
     };

@@ -1,16 +1,15 @@
 //! What was found of late, kept for whoever asks this node: the conditions as they are, and the newest problems.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
 
 use serde::Serialize;
 
 use super::Exporter;
 use crate::{
     exporter::node_conditions::{Gone, NodeConditions},
-    monitor::Declared,
+    problem::Declared,
     problem::{Condition, Event, Status},
 };
 
@@ -62,27 +61,23 @@ impl Recent {
     /// The node's conditions, by type.
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
-        self.lock().conditions.iter().cloned().collect()
+        self.shared.lock().conditions.iter().cloned().collect()
     }
 
     /// The newest problems, newest first.
     #[must_use]
     pub fn problems(&self) -> Vec<RecentProblem> {
-        self.lock().problems.iter().rev().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().problems.iter().rev().cloned().collect()
     }
 }
 
 impl Exporter for Recent {
     fn declare(&mut self, declared: &Declared) {
-        self.lock().conditions.declare(declared);
+        self.shared.lock().conditions.declare(declared);
     }
 
     fn export(&mut self, status: &Status) {
-        let mut found = self.lock();
+        let mut found = self.shared.lock();
         found.conditions.update(status);
         for event in &status.events {
             let problem = RecentProblem {
@@ -151,6 +146,6 @@ mod tests {
         for _ in 0..100 {
             recent.export(&status("x".repeat(100_000)));
         }
-        assert!(recent.lock().bytes <= BYTES_MAX && recent.problems().len() == 2, "{}", recent.problems().len());
+        assert!(recent.shared.lock().bytes <= BYTES_MAX && recent.problems().len() == 2, "{}", recent.problems().len());
     }
 }

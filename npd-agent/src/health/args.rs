@@ -185,7 +185,7 @@ impl Args {
 
 impl Patterns {
     fn parse(text: &str) -> Result<Self, String> {
-        LogPattern::parse_list(text).map(Self).map_err(|error| crate::chain(&error))
+        LogPattern::parse_list(text).map(Self).map_err(|error| crate::error::chain(&error))
     }
 }
 

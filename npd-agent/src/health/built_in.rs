@@ -3,10 +3,7 @@
 //! Each takes arguments as a program would, so that a config can go from the one to the other: those of a component are
 //! health-checker's flags but `--component`.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
@@ -17,7 +14,7 @@ use super::{
     clock::{ClockLimits, clock},
     limits::{self, Percent},
 };
-use crate::config::GoDuration;
+use crate::{config::GoDuration, node::Node};
 
 /// A check that needs no program.
 #[derive(Clone, Debug)]
@@ -111,8 +108,8 @@ impl BuiltIn {
     }
 
     /// Checks, and repairs as far as that is wanted. What a person reads of a component is what health-checker says.
-    pub async fn run(&self, within: Duration) -> Verdict {
-        let proc = Path::new("/proc");
+    pub async fn run(&self, node: &Node, within: Duration) -> Verdict {
+        let proc = &node.proc;
         match self {
             Self::Component(check) => match check.run().await {
                 Verdict::Healthy => Verdict::Healthy,
@@ -179,9 +176,9 @@ mod tests {
     #[tokio::test]
     async fn a_limit_is_reached_at_its_threshold() {
         let within = Duration::from_secs(20);
-        let none = built_in("processes", &["--threshold=0"]).unwrap().run(within).await;
+        let none = built_in("processes", &["--threshold=0"]).unwrap().run(&Node::default(), within).await;
         assert!(matches!(&none, Verdict::Unhealthy(why) if why.contains("processes and threads")), "{none:?}");
-        let all = built_in("processes", &["--threshold=100"]).unwrap().run(within).await;
+        let all = built_in("processes", &["--threshold=100"]).unwrap().run(&Node::default(), within).await;
         assert_eq!(all, Verdict::Healthy);
     }
 }

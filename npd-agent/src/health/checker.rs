@@ -21,7 +21,7 @@ use super::{
     repair::{self, Memory, MemoryError},
     systemd::{Systemd, SystemdError},
 };
-use crate::{chain, go::duration::GoDuration, time::Now};
+use crate::{error::chain, go::duration::GoDuration, time::Now};
 
 /// What is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use self::{
     messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse},
 };
 use super::{Verdict, socket};
-use crate::{chain, go::duration::GoDuration, process::environment};
+use crate::{error::chain, go::duration::GoDuration, process::environment};
 
 mod grpc;
 mod messages;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::{Verdict, http_get, socket};
-use crate::chain;
+use crate::error::chain;
 
 /// The request of `docker ps`, in the version that the daemon speaks.
 const LIST: &str = "/containers/json";

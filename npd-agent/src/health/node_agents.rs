@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::{Verdict, http_get};
-use crate::chain;
+use crate::error::chain;
 
 /// Where a node agent serves its health.
 #[derive(Clone, Debug, PartialEq, Eq)]

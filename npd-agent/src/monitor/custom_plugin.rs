@@ -24,10 +24,10 @@ pub use self::{
 pub use crate::monitor::custom_plugin::runner::Plugins;
 
 use self::condition::{Change, ConditionState};
-use super::{Counted, Declared, announcement};
+use super::announcement;
 use crate::{
     config::{CustomPluginConfig, Effect},
-    problem::{Event, Fields, Severity, Status},
+    problem::{Counted, Declared, Event, Fields, Severity, Status},
     time::Timestamp,
 };
 

@@ -26,16 +26,16 @@ use self::{
     counter::Counter,
     fold::{Folded, Folds, Repeats},
 };
-use super::{Counted, Declared, announcement};
+use super::announcement;
 use crate::{
     config::{
         GoDuration,
         system_log::{Effect, Recheck, SystemLogConfig, Threshold},
     },
-    problem::{Event, Fields, Severity, Status},
+    problem::{Counted, Declared, Event, Fields, Severity, Status},
     record::Record,
     rules::{Hit, Rules, Template},
-    time::Timestamp,
+    time::{BootTimes, Timestamp},
 };
 
 /// One system log monitor.
@@ -78,15 +78,6 @@ struct Action {
 /// By what occurrences of one rule are told apart: the values of its `by`, in their order.
 type Key = Vec<String>;
 
-/// When the node was started, and what time it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// Now.
-    pub now: Timestamp,
-    /// When the node was booted, suspends included.
-    pub boot: Timestamp,
-}
-
 /// What a monitor makes of its records.
 pub trait Findings {
     /// A rule has matched, whatever comes of it.
@@ -119,7 +110,7 @@ impl<F: FnMut(Status)> Findings for F {
 impl SystemLog {
     /// Builds the monitor of a checked config.
     #[must_use]
-    pub fn new(config: SystemLogConfig, times: Times) -> Self {
+    pub fn new(config: SystemLogConfig, times: BootTimes) -> Self {
         let (mut patterns, mut clear_patterns, mut clears) = (Vec::new(), Vec::new(), Vec::new());
         let mut actions = Vec::new();
         for (index, rule) in config.rules.into_iter().enumerate() {
@@ -149,7 +140,7 @@ impl SystemLog {
             id: config.path.to_string_lossy().into(),
             source: config.source,
             metrics: config.metrics_reporting,
-            start: start(times, config.lookback.nanos(), config.delay.nanos()),
+            start: times.start(config.lookback.nanos(), config.delay.nanos()),
             earliest: times.boot.shift(config.delay.nanos()),
             rules: Rules::new(patterns, config.buffer_size),
             actions,
@@ -360,12 +351,6 @@ impl SystemLog {
         let (monitor, source) = (self.id.clone(), self.source.clone());
         Status { monitor, source, events, conditions, metrics: self.metrics }
     }
-}
-
-/// When reading a log starts: not before the boot plus `delay`, nor before now minus `lookback`.
-#[must_use]
-pub fn start(times: Times, lookback: i64, delay: i64) -> Timestamp {
-    times.boot.shift(delay).max(times.now.shift(lookback.saturating_neg()))
 }
 
 /// A problem that a rule has found.

@@ -27,15 +27,16 @@ mod vm;
 use std::sync::Arc;
 
 use self::sample::Samples;
-pub use self::{alert::Alerts, page::StatsPage};
+pub use self::{
+    alert::Alerts,
+    page::StatsPage,
+    runner::{Monitors, StartError},
+};
 use crate::{
     config::system_stats::SystemStatsConfig,
     metric::{MetricId, Section},
+    node::{Node, files::CollectError},
     time::Monotonic,
-};
-pub use crate::{
-    monitor::system_stats::runner::{Monitors, StartError},
-    node::files::{CollectError, Node, Space},
 };
 
 /// What reads one part of the node.

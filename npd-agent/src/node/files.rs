@@ -1,50 +1,19 @@
-//! The node as the collectors see it: where its files are, and the two questions that no file answers.
+//! Files of the node's /proc and /sys as plain text, bounded.
 //!
-//! The files are read as plain text and taken apart by each collector. The `procfs` crate does not fit here: it drops what
-//! these metrics need (the sum of all interrupts, the numbers of the CPUs, the order of mount options, anything finer
-//! than a millisecond), and some of its parsers panic on text that is cut short.
+//! Collectors take the text apart themselves. The `procfs` crate does not fit there: it drops what these metrics need
+//! (the sum of all interrupts, the numbers of the CPUs, the order of mount options, anything finer than a millisecond),
+//! and some of its parsers panic on text that is cut short.
 
 use std::{
-    ffi::OsString,
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use crate::node::clock::{self, ClockState};
+use super::Node;
 
 /// The most bytes a file of /proc may have: several times what 10,000 interfaces and disks need.
 const MAX_FILE_SIZE: u64 = 32 << 20;
-
-/// The node.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Its /proc.
-    pub proc: PathBuf,
-    /// Its /sys.
-    pub sys: PathBuf,
-    /// Its /etc.
-    pub etc: PathBuf,
-    /// Its /: the mount points are found below it.
-    pub root: PathBuf,
-    /// How full the file system at a mount point is.
-    pub space: fn(&Path) -> io::Result<Space>,
-    /// What the kernel knows of its clock.
-    pub clock: fn() -> io::Result<ClockState>,
-}
-
-/// How full a file system is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
-    /// Bytes that a user without privileges can still have.
-    pub bytes_free: u64,
-    /// Bytes in use.
-    pub bytes_used: u64,
-    /// All inodes; 0 where the file system makes them as it needs them.
-    pub inodes: u64,
-    /// Those that are free.
-    pub inodes_free: u64,
-}
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -80,22 +49,6 @@ pub enum CollectError {
 // === impl Node ===
 
 impl Node {
-    /// The node as node-problem-detector finds it: in `$HOST_PROC`, `$HOST_SYS`, `$HOST_ETC` and `$HOST_ROOT`, where they
-    /// are set. A config's `procPath` wins over the first.
-    #[must_use]
-    pub fn new(proc: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Self {
-        let folder = |name, default: PathBuf| env(name).filter(|path| !path.is_empty()).map_or(default, PathBuf::from);
-        let root = folder("HOST_ROOT", "/".into());
-        Self {
-            proc: proc.map_or_else(|| folder("HOST_PROC", "/proc".into()), Path::to_owned),
-            sys: folder("HOST_SYS", "/sys".into()),
-            etc: folder("HOST_ETC", root.join("etc")),
-            root,
-            space,
-            clock: clock::read,
-        }
-    }
-
     /// A file of /proc.
     pub(crate) fn proc(&self, name: &str) -> Result<String, CollectError> {
         read(&self.proc.join(name))
@@ -117,11 +70,6 @@ impl Node {
         let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
-    }
-
-    /// A mount point as a path that can be asked.
-    pub(crate) fn below_root(&self, mount_point: &str) -> PathBuf {
-        self.root.join(mount_point.trim_start_matches('/'))
     }
 
     /// What the text of a file of /proc lacks.
@@ -168,36 +116,5 @@ pub(crate) fn if_there(text: Result<String, CollectError>) -> Result<Option<Stri
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_absence() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-fn space(mount_point: &Path) -> io::Result<Space> {
-    let stat = rustix::fs::statvfs(mount_point)?;
-    Ok(Space {
-        bytes_free: stat.f_bavail.saturating_mul(stat.f_frsize),
-        bytes_used: stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize),
-        inodes: stat.f_files,
-        inodes_free: stat.f_ffree,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_says_where_the_node_is_and_the_config_wins() {
-        let env = |name: &str| match name {
-            "HOST_PROC" => Some("/host/proc".into()),
-            "HOST_ROOT" => Some("/host/root".into()),
-            "HOST_SYS" => Some("".into()),
-            _ => None,
-        };
-        let node = Node::new(None, env);
-        assert_eq!(node.proc, Path::new("/host/proc"));
-        assert_eq!(node.sys, Path::new("/sys"));
-        assert_eq!(node.etc, Path::new("/host/root/etc"));
-        assert_eq!(node.below_root("/var/lib"), Path::new("/host/root/var/lib"));
-        assert_eq!(Node::new(Some(Path::new("/p")), env).proc, Path::new("/p"));
     }
 }

@@ -33,7 +33,7 @@ pub struct CursorError;
 
 /// Where reading a file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// With the first entry of this wall time, microseconds.
     Since(u64),
     /// Behind this entry, or where it would stand.
@@ -138,7 +138,7 @@ impl FromStr for Cursor {
 impl Origin {
     /// Whether the entry lies behind the origin.
     #[must_use]
-    pub fn admits(&self, entry: &Cursor) -> bool {
+    pub(crate) fn admits(&self, entry: &Cursor) -> bool {
         match self {
             Self::Since(realtime) => entry.realtime >= *realtime,
             Self::Above(seqnum) => entry.seqnum > *seqnum,

@@ -108,7 +108,7 @@ impl LogSource for KernelLogSource {
         match self.open.take() {
             Some(Open::Kernel(mut log)) => log.run(stop, health).map_err(SourceError::new),
             Some(Open::Journal(mut journal)) => {
-                health.takes(Mode::Journald.as_str());
+                health.set_mode(Mode::Journald.as_str());
                 journal.run(stop, health)
             }
             None => Ok(()),

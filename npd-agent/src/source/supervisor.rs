@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{Health, LogSource, SourceError, Stop};
-use crate::{chain, component::Vitals, metrics::AgentMetrics, time::Now};
+use crate::{component::Components, error::chain, metrics::AgentMetrics, time::Now};
 
 /// The first pause before a source is started anew; doubled up to the longest while it keeps failing.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ const STEADY: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub struct Supervisor {
     metrics: AgentMetrics,
-    vitals: Vitals,
+    components: Components,
     running: Vec<Running>,
     /// Some thread has ended.
     ended: Arc<Notify>,
@@ -57,8 +57,8 @@ struct End {
 impl Supervisor {
     /// No source yet.
     #[must_use]
-    pub fn new(metrics: AgentMetrics, vitals: Vitals) -> Self {
-        Self { metrics, vitals, running: Vec::new(), ended: Arc::default() }
+    pub fn new(metrics: AgentMetrics, components: Components) -> Self {
+        Self { metrics, components, running: Vec::new(), ended: Arc::default() }
     }
 
     /// Starts a source under the name that metrics have for it. How its first opening went can be waited for; it is
@@ -67,8 +67,8 @@ impl Supervisor {
         let (tell, opened) = mpsc::sync_channel(1);
         let stop = Stop::new()?;
         let order = stop.clone();
-        let part = self.vitals.part(&format!("source {name}"));
-        let health = Health::new(self.metrics.source_up.with_label_values(&[name]), part);
+        let component = self.components.add(&format!("source {name}"));
+        let health = Health::new(self.metrics.source_up.with_label_values(&[name]), component);
         let restarts = self.metrics.source_restarts.with_label_values(&[name]);
         let name = name.to_owned();
         let source_name = name.clone();
@@ -81,24 +81,24 @@ impl Supervisor {
             let mut pause = PAUSE_FIRST;
             loop {
                 let started = Now::read().mono;
-                health.works();
+                health.begin_step();
                 let failed = match source.open() {
                     Ok(()) => {
                         if let Some(first) = first.take() {
                             // Nobody may be waiting, and that is fine.
                             drop(first.send(Ok(())));
                         }
-                        health.is_up();
+                        health.set_up();
                         source.run(&order, &health).err()
                     }
                     Err(error) => Some(error),
                 };
-                health.rests();
+                health.end_step();
                 let Some(error) = failed else {
-                    health.is_down("it has ended");
+                    health.set_down("it has ended");
                     return;
                 };
-                health.is_down(&chain(&error));
+                health.set_down(&chain(&error));
                 if Now::read().mono.since(started) >= STEADY {
                     pause = PAUSE_FIRST;
                 }
@@ -227,7 +227,7 @@ mod tests {
 
     fn start(opens: usize, runs: usize) -> (Supervisor, Opened, Arc<AtomicUsize>, AgentMetrics) {
         let metrics = AgentMetrics::register(&Registry::new()).unwrap();
-        let mut supervisor = Supervisor::new(metrics.clone(), Vitals::default());
+        let mut supervisor = Supervisor::new(metrics.clone(), Components::default());
         let count = Arc::new(AtomicUsize::new(0));
         let source = Flaky { opens, runs, count: Arc::clone(&count) };
         let opened = supervisor.start("test:x", Box::new(|| Box::new(source))).unwrap();

@@ -2,11 +2,11 @@ use proptest::prelude::*;
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
-use crate::record::Place;
+use crate::{node::Node, record::Place};
 
 fn dir() -> (tempfile::TempDir, StateDir) {
     let folder = tempfile::tempdir().unwrap();
-    let dir = StateDir::open(&folder.path().join("npd")).unwrap();
+    let dir = StateDir::open(&folder.path().join("npd"), &Node::default()).unwrap();
     (folder, dir)
 }
 
@@ -100,7 +100,7 @@ fn a_state_of_another_boot_says_so() {
 #[test]
 fn a_folder_is_for_one_agent() {
     let (folder, _dir) = dir();
-    let error = StateDir::open(&folder.path().join("npd")).unwrap_err();
+    let error = StateDir::open(&folder.path().join("npd"), &Node::default()).unwrap_err();
     assert!(matches!(error, StateError::InUse(_)), "{error}");
 }
 
@@ -166,7 +166,7 @@ proptest! {
 #[test]
 fn a_state_that_cannot_be_written_is_no_end_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let dir = StateDir::open(folder.path()).unwrap();
+    let dir = StateDir::open(folder.path(), &Node::default()).unwrap();
     let mut file = dir.file("a").unwrap();
     let keep = |state| Keep { position: None, doubt: None, at: Timestamp::default(), state };
     let (large, small) = ("x".repeat(two_slot_file::ROOM), "x".to_owned());

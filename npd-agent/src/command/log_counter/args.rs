@@ -130,7 +130,7 @@ pub enum UsageError {
         source: DurationError,
     },
     /// A pattern.
-    #[error("--{flag}: the pattern {text:?} cannot be used: {}", crate::chain(.source))]
+    #[error("--{flag}: the pattern {text:?} cannot be used: {}", crate::error::chain(.source))]
     Pattern {
         /// The flag.
         flag: &'static str,

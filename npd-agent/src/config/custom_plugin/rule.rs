@@ -54,7 +54,7 @@ fn check_built_in<'d>(rule: &RawRule<'d>, owner: Value<'d>, findings: &mut Findi
         Ok(check) => Some(CheckConfig::BuiltIn { name: name.to_owned(), args, check }),
         Err(error) => {
             let at = if matches!(error, BuiltInError::Name(_)) { rule.check.at(owner) } else { owner };
-            findings.error(at, Problem::BuiltIn(crate::chain(&error)));
+            findings.error(at, Problem::BuiltIn(crate::error::chain(&error)));
             None
         }
     }

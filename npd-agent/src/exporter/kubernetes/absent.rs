@@ -6,7 +6,7 @@ use prometheus::Registry;
 
 use super::Exporter;
 use crate::{
-    component::Part,
+    component::Component,
     feature::{Feature, NotBuilt},
     problem::Status,
     state::StateFile,
@@ -36,7 +36,7 @@ pub fn start(
     _server: ApiServer,
     _outbox: Option<StateFile>,
     _metrics: KubernetesMetrics,
-    _part: Part,
+    _part: Component,
 ) -> Ready<Result<(KubernetesExporter, KubernetesTasks), ConnectError>> {
     match options.0 {}
 }

@@ -14,7 +14,8 @@ use tower::BoxError;
 
 use super::*;
 use crate::{
-    component::{Readiness, Vitals},
+    component::{Components, Readiness},
+    node::Node,
     problem::{Condition, ConditionStatus, Fields, Severity},
     state::StateDir,
     time::Timestamp,
@@ -65,7 +66,7 @@ impl Server {
             _ => json!({ "metadata": { "uid": "u-1" } }),
         };
         let mut retry_after = None;
-        if let Some(index) = seen.answers.iter().position(|(part, ..)| line.contains(part)) {
+        if let Some(index) = seen.answers.iter().position(|(component, ..)| line.contains(component)) {
             (_, code, retry_after) = seen.answers.remove(index).unwrap();
             answer = json!({ "kind": "Status", "message": "as the test wants it" });
         }
@@ -83,16 +84,16 @@ impl Server {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.shared.lock().unwrap()
+        self.shared.lock()
     }
 
-    fn answer(&self, part: &'static str, code: u16, retry_after: Option<&'static str>) {
-        self.seen().answers.push_back((part, StatusCode::from_u16(code).unwrap(), retry_after));
+    fn answer(&self, component: &'static str, code: u16, retry_after: Option<&'static str>) {
+        self.seen().answers.push_back((component, StatusCode::from_u16(code).unwrap(), retry_after));
     }
 
     /// The requests so far whose line contains the text.
-    fn requests(&self, part: &str) -> Vec<Seen1> {
-        self.seen().requests.iter().filter(|request| request.line.contains(part)).cloned().collect()
+    fn requests(&self, component: &str) -> Vec<Seen1> {
+        self.seen().requests.iter().filter(|request| request.line.contains(component)).cloned().collect()
     }
 
     /// The messages of the events that were created, in their order.
@@ -114,7 +115,7 @@ struct Running {
     exporter: KubernetesExporter,
     tasks: KubernetesTasks,
     metrics: KubernetesMetrics,
-    vitals: Vitals,
+    components: Components,
 }
 
 impl Running {
@@ -145,20 +146,21 @@ fn run(server: &Server, options: KubernetesOptions) -> Running {
 
 fn run_with(server: &Server, options: KubernetesOptions, outbox: Option<StateFile>) -> Running {
     let metrics = KubernetesMetrics::register(&Registry::new()).unwrap();
-    let vitals = Vitals::default();
+    let components = Components::default();
     let server = server.clone();
     let connect: Connect = Box::new(move || {
         let client = server.client();
         async { Ok(client) }.boxed()
     });
-    let (mut exporter, tasks) = start_with(options, connect, None, outbox, metrics.clone(), vitals.part("kubernetes"));
+    let (mut exporter, tasks) =
+        start_with(options, connect, None, outbox, metrics.clone(), components.add("kubernetes"));
     exporter.declare(&Declared {
         monitor: "a".into(),
         conditions: vec!["Broken".into()],
-        counted: crate::monitor::Counted::default(),
+        counted: crate::problem::Counted::default(),
     });
     exporter.export(&status(ConditionStatus::False, Vec::new()));
-    Running { exporter, tasks, metrics, vitals }
+    Running { exporter, tasks, metrics, components }
 }
 
 fn status(condition: ConditionStatus, events: Vec<Event>) -> Status {
@@ -226,14 +228,14 @@ async fn before_the_api_server_is_there_events_wait_and_readiness_says_why() {
     tokio::time::sleep(Duration::from_secs(62)).await;
     assert_eq!(server.requests("").len(), 13, "once in five seconds, and nothing but the node");
     assert_eq!(server.requests("GET /api/v1/nodes/node-a").len(), 13);
-    let [(_, Readiness::Waiting(why))] = &running.vitals.readiness()[..] else { panic!("it is ready") };
+    let [(_, Readiness::Waiting(why))] = &running.components.readiness()[..] else { panic!("it is ready") };
     assert_eq!(why, "the API server cannot be reached: ServiceError: connection refused");
     server.seen().is_away = false;
     server.until("the event", |server| server.created() == ["task a"]).await;
     let event = &server.requests("POST ")[0].body;
     assert_eq!(event["involvedObject"]["uid"], "u-1", "the node was read before");
     assert_eq!(event["firstTimestamp"], "1970-01-01T00:00:07Z", "the time of the problem");
-    assert_eq!(running.vitals.readiness()[0].1, Readiness::Ready(""));
+    assert_eq!(running.components.readiness()[0].1, Readiness::Ready(""));
 }
 
 #[tokio::test(start_paused = true)]
@@ -404,7 +406,7 @@ async fn a_pod_that_is_newer_than_the_list_is_waited_for() {
 
 /// The file of an outbox in a folder.
 fn outbox(folder: &tempfile::TempDir) -> StateFile {
-    StateDir::open(folder.path()).unwrap().file("kubernetes-events").unwrap()
+    StateDir::open(folder.path(), &Node::default()).unwrap().file("kubernetes-events").unwrap()
 }
 
 #[tokio::test(start_paused = true)]

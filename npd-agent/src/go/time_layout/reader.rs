@@ -257,7 +257,7 @@ impl<'a> Rest<'a> {
         };
         let [hours, minutes, seconds] = [hours, minutes, seconds].map(|pair| Rest(&pair).number(Pad::Zero));
         // As in Go the last one that is too large is named, before anything else is found wrong.
-        let too_large = |part: &Result<u32, Fault>, most| part.as_ref().is_ok_and(|number| *number > most);
+        let too_large = |component: &Result<u32, Fault>, most| component.as_ref().is_ok_and(|number| *number > most);
         if hours.is_ok() && minutes.is_ok() && too_large(&seconds, 60) {
             return Err(Fault::OutOfRange("time zone offset second"));
         }

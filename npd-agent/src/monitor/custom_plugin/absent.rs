@@ -10,7 +10,9 @@ use std::{
 
 use prometheus::Registry;
 
-use crate::{component::Vitals, config::CustomPluginConfig, detector::Detector, problem::Event, state::StateDir};
+use crate::{
+    component::Components, config::CustomPluginConfig, detector::Detector, node::Node, problem::Event, state::StateDir,
+};
 
 /// None.
 pub struct Plugins;
@@ -20,8 +22,9 @@ impl Plugins {
     pub fn new(
         _registry: &Registry,
         _detector: Arc<Detector>,
-        _vitals: Vitals,
+        _components: Components,
         _state: Option<Arc<StateDir>>,
+        _node: Node,
         _allow_insecure: bool,
     ) -> prometheus::Result<Self> {
         Ok(Self)

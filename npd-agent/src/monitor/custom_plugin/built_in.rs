@@ -6,16 +6,22 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, CheckStatus, Outcome, Ran, RunKind, check::Pending};
-use crate::health::{Verdict, built_in::BuiltIn};
+use crate::{
+    health::{Verdict, built_in::BuiltIn},
+    node::Node,
+};
 
 /// A built-in check as a [`Check`].
-pub(super) struct BuiltInCheck(pub(super) BuiltIn);
+pub(super) struct BuiltInCheck {
+    pub(super) check: BuiltIn,
+    pub(super) node: Node,
+}
 
 impl Check for BuiltInCheck {
     fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
         Box::pin(async move {
             let verdict = tokio::select! {
-                verdict = timeout(within, self.0.run(within)) => verdict,
+                verdict = timeout(within, self.check.run(&self.node, within)) => verdict,
                 () = stop.cancelled() => return None,
             };
             let (status, message) = match verdict {
@@ -40,7 +46,7 @@ mod tests {
 
     async fn outcome(name: &str, args: &[&str]) -> (CheckStatus, RunKind, String) {
         let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut check = BuiltInCheck(BuiltIn::parse(name, &args).unwrap());
+        let mut check = BuiltInCheck { check: BuiltIn::parse(name, &args).unwrap(), node: Node::default() };
         let ran = check.run(Duration::from_secs(20), &CancellationToken::new()).await.unwrap();
         (ran.outcome.status, ran.kind, ran.outcome.message)
     }
@@ -61,7 +67,7 @@ mod tests {
     async fn a_check_that_is_told_to_stop_says_nothing() {
         let stop = CancellationToken::new();
         stop.cancel();
-        let mut check = BuiltInCheck(BuiltIn::parse("inodes", &[]).unwrap());
+        let mut check = BuiltInCheck { check: BuiltIn::parse("inodes", &[]).unwrap(), node: Node::default() };
         // Both are ready at once; what counts is that it ends.
         drop(tokio::time::timeout(Duration::from_secs(20), check.run(Duration::MAX, &stop)).await.unwrap());
     }

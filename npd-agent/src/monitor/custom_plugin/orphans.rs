@@ -4,11 +4,9 @@
 //! stays as a zombie until it is waited for. npd does not become a subreaper anywhere else: there such processes have a
 //! parent that reaps them.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use procfs::process::Stat;
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
@@ -27,11 +25,11 @@ pub(super) struct Children {
 
 impl Children {
     pub(super) fn add(&self, pid: Pid) {
-        self.lock().insert(pid.as_raw_pid());
+        self.own.lock().insert(pid.as_raw_pid());
     }
 
     pub(super) fn remove(&self, pid: Pid) {
-        self.lock().remove(&pid.as_raw_pid());
+        self.own.lock().remove(&pid.as_raw_pid());
     }
 
     /// Reaps all others, for ever, where that is our business.
@@ -64,11 +62,7 @@ impl Children {
         let stats = processes.filter_map(|process| process.ok()?.stat().ok());
         let zombies = stats.filter(|Stat { ppid, state, .. }| *ppid == 1 && *state == 'Z').map(|stat| stat.pid);
         let zombies: Vec<_> = zombies.collect();
-        let own = self.lock();
+        let own = self.own.lock();
         zombies.into_iter().filter(|pid| !own.contains(pid)).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,8 @@
 //! The edge: the custom plugin monitors of the agent at work.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use prometheus::Registry;
 use tokio::time::timeout;
@@ -20,12 +17,13 @@ use super::{
     schedule::{self, Finished, Scheduled, Told},
 };
 use crate::{
-    component::{Part, Vitals},
+    component::{Component, Components},
     config::{
         CustomPluginConfig,
         custom_plugin::{CheckConfig, PluginRule},
     },
     detector::Detector,
+    node::Node,
     problem::{Event, Status},
     state::{Keep, StateDir, StateFile, tell},
     time::{Now, Timestamp},
@@ -38,8 +36,9 @@ const STOP_PATIENCE: Duration = Duration::from_millis(1500);
 pub struct Plugins {
     detector: Arc<Detector>,
     metrics: PluginMetrics,
-    vitals: Vitals,
+    components: Components,
     state: Option<Arc<StateDir>>,
+    node: Node,
     allow_insecure: bool,
     children: Children,
     running: Vec<Running>,
@@ -60,7 +59,7 @@ struct Shared {
     detector: Arc<Detector>,
     source: Arc<str>,
     rules: Vec<RuleMetrics>,
-    part: Part,
+    component: Component,
     known: Mutex<Known>,
 }
 
@@ -84,13 +83,14 @@ impl Plugins {
     pub fn new(
         registry: &Registry,
         detector: Arc<Detector>,
-        vitals: Vitals,
+        components: Components,
         state: Option<Arc<StateDir>>,
+        node: Node,
         allow_insecure: bool,
     ) -> prometheus::Result<Self> {
         let metrics = PluginMetrics::register(registry)?;
         let (children, running) = (Children::default(), Vec::new());
-        Ok(Self { detector, metrics, vitals, state, allow_insecure, children, running, reaps: false })
+        Ok(Self { detector, metrics, components, state, node, allow_insecure, children, running, reaps: false })
     }
 
     /// Starts the monitor of a config file. All its rules run at once, and then again and again.
@@ -119,7 +119,7 @@ impl Plugins {
         old.stop.cancel();
         old.tasks.close();
         let (before, status_before, memory) = {
-            let mut known = old.shared.lock();
+            let mut known = old.shared.known.lock();
             (known.monitor.state(), known.monitor.status(), known.memory.take())
         };
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
@@ -140,7 +140,7 @@ impl Plugins {
     #[must_use]
     pub fn report(&self, path: &Path, event: Event) -> bool {
         let Some(running) = self.running.iter().find(|running| running.config.path == path) else { return false };
-        let status = running.shared.lock().monitor.status();
+        let status = running.shared.known.lock().monitor.status();
         self.detector.report(&Status { events: vec![event], metrics: false, ..status });
         true
     }
@@ -166,7 +166,7 @@ impl Plugins {
             tracing::warn!("a plugin cannot be ended and is left behind");
         }
         for running in self.running.drain(..) {
-            let mut known = running.shared.lock();
+            let mut known = running.shared.known.lock();
             known.save(Now::read().wall);
             if let Some(memory) = &known.memory {
                 tell(memory.sync());
@@ -182,17 +182,17 @@ impl Plugins {
         memory: Option<StateFile>,
         after: Option<TaskTracker>,
     ) -> Running {
-        let part = self.vitals.part(&format!("plugins {}", config.path.display()));
+        let component = self.components.add(&format!("plugins {}", config.path.display()));
         let known = Known { monitor, memory, runs: vec![None; config.rules.len()], failures: BTreeMap::new() };
         let shared = Arc::new(Shared {
             detector: Arc::clone(&self.detector),
             source: config.source.clone(),
             rules: self.metrics.of(&config.source, config.rules.iter().map(|rule| &*rule.reason)),
-            part,
+            component,
             known: Mutex::new(known),
         });
-        shared.lock().save(Now::read().wall);
-        shared.tell_readiness(&shared.lock());
+        shared.known.lock().save(Now::read().wall);
+        shared.tell_readiness(&shared.known.lock());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let checks: Vec<_> = config.rules.iter().map(|rule| self.schedule(rule, config.max_output_length)).collect();
         let told: Told = {
@@ -220,7 +220,9 @@ impl Plugins {
                 allow_insecure: self.allow_insecure,
                 children: self.children.clone(),
             })),
-            CheckConfig::BuiltIn { check, .. } => Box::new(BuiltInCheck(check.clone())),
+            CheckConfig::BuiltIn { check, .. } => {
+                Box::new(BuiltInCheck { check: check.clone(), node: self.node.clone() })
+            }
         };
         Scheduled { interval: rule.interval, timeout: rule.timeout, check }
     }
@@ -232,10 +234,10 @@ impl Shared {
     fn take(&self, finished: Finished) {
         let Finished { rule, outcome, kind, remarks, took } = finished;
         let Some(metrics) = self.rules.get(rule) else { return };
-        self.part.works();
+        self.component.begin_step();
         metrics.count(kind, took);
         let now = Now::read().wall;
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         let before = known.runs.get(rule).copied().flatten();
         self.log(metrics.name(), before, kind, &remarks, &outcome.message);
         if kind.is_failure() {
@@ -255,7 +257,7 @@ impl Shared {
             known.save(now);
         }
         drop(known);
-        self.part.rests();
+        self.component.end_step();
     }
 
     /// A change is told of, what stays as it is only to who wants to know everything.
@@ -274,17 +276,12 @@ impl Shared {
         let left = known.runs.iter().filter(|run| run.is_none()).count();
         if let Some((rule, why)) = known.failures.first_key_value() {
             let name = self.rules.get(*rule).map(RuleMetrics::name).unwrap_or_default();
-            self.part.waits_for(&format!("{name}: {why}"));
+            self.component.set_waiting(&format!("{name}: {why}"));
         } else if left > 0 {
-            self.part.waits_for("the first results");
+            self.component.set_waiting("the first results");
         } else {
-            self.part.is_ready();
+            self.component.set_ready();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // A panic in between has left at most one result half done.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,12 +11,9 @@
 mod tests;
 pub(crate) mod watched;
 
-use std::{
-    mem,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{mem, path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use prometheus::Gauge;
 use tokio::sync::Notify;
@@ -28,12 +25,13 @@ use crate::{
     fingerprint,
     metrics::AgentMetrics,
     monitor::{
-        recheck::Node,
+        recheck,
         system_log::{SystemLog, SystemLogState},
     },
+    node::Node,
     problem::{Condition, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
-    state::{self, StateDir, tell},
+    state::{StateDir, tell},
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -70,7 +68,7 @@ struct Shared {
 impl SystemLogs {
     /// No monitor yet; `source` is the name in metrics.
     #[must_use]
-    pub fn new(source: &str, detector: Arc<Detector>, metrics: AgentMetrics) -> Self {
+    pub fn new(source: &str, detector: Arc<Detector>, metrics: AgentMetrics, node: Node) -> Self {
         let shared = Shared {
             monitors: Mutex::new(Vec::new()),
             detector,
@@ -78,8 +76,8 @@ impl SystemLogs {
             metrics,
             source: source.to_owned(),
             // Without it, at worst, an event of another boot is taken for the same.
-            boot: state::boot_id().unwrap_or_default(),
-            node: Node::default(),
+            boot: node.boot_id().unwrap_or_default(),
+            node,
             timer: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -102,14 +100,14 @@ impl SystemLogs {
             self.shared.detector.report(&gone);
         }
         self.shared.detector.report(&watched.monitor.initial_status());
-        self.lock().push(watched);
+        self.shared.monitors.lock().push(watched);
         self.shared.timer.notify_one();
     }
 
     /// Puts the monitor of a changed config file into the place of the old one. What belongs to unchanged rules and
     /// conditions goes on.
     pub fn replace(&self, path: &Path, mut monitor: SystemLog) {
-        let mut monitors = self.lock();
+        let mut monitors = self.shared.monitors.lock();
         let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { return };
         monitor.restore(watched.monitor.state());
         if watched.position.is_some() {
@@ -132,7 +130,7 @@ impl SystemLogs {
     /// Takes the monitor of a config file away, and gives what it knew.
     #[must_use]
     pub fn remove(&self, path: &Path) -> Option<Before> {
-        let mut monitors = self.lock();
+        let mut monitors = self.shared.monitors.lock();
         let index = monitors.iter().position(|watched| watched.path == path)?;
         let mut watched = monitors.remove(index);
         watched.save(true);
@@ -142,7 +140,7 @@ impl SystemLogs {
     /// The conditions of the monitor of a config file, as they are now.
     #[must_use]
     pub fn conditions(&self, path: &Path) -> Vec<Condition> {
-        let monitors = self.lock();
+        let monitors = self.shared.monitors.lock();
         let watched = monitors.iter().find(|watched| watched.path == path);
         watched.map(|watched| watched.monitor.initial_status().conditions).unwrap_or_default()
     }
@@ -152,7 +150,7 @@ impl SystemLogs {
     #[must_use]
     pub fn position(&self, kind: PositionKind) -> Option<Position> {
         let of_kind = |watched: &Watched| watched.position.filter(|position| position.kind() == kind);
-        let first = self.lock().iter().map(of_kind).min_by_key(|position| match position {
+        let first = self.shared.monitors.lock().iter().map(of_kind).min_by_key(|position| match position {
             None => (0, 0),
             Some(Position::Kernel(seq)) => (1, *seq),
             Some(Position::Journal(cursor)) => (1, cursor.at().unix_nanos().cast_unsigned()),
@@ -168,24 +166,24 @@ impl SystemLogs {
             Some(Position::Kernel(seq)) => Some(seq),
             _ => None,
         };
-        self.lock().iter().filter_map(newest).max()
+        self.shared.monitors.lock().iter().filter_map(newest).max()
     }
 
     /// From when on records count that have no known position before them.
     #[must_use]
     pub fn start(&self) -> Timestamp {
-        self.lock().iter().map(|watched| watched.monitor.start()).min().unwrap_or_default()
+        self.shared.monitors.lock().iter().map(|watched| watched.monitor.start()).min().unwrap_or_default()
     }
 
     /// Whether anything would become of a record with a text in which `text` stands.
     #[must_use]
     pub fn may_concern(&self, text: &[u8]) -> bool {
-        self.lock().iter().any(|watched| watched.monitor.may_concern(text))
+        self.shared.monitors.lock().iter().any(|watched| watched.monitor.may_concern(text))
     }
 
     /// Everything up to `position` was read and is nobody's problem.
     pub fn passed(&self, position: &Position, at: Option<Timestamp>) {
-        for watched in self.lock().iter_mut() {
+        for watched in self.shared.monitors.lock().iter_mut() {
             watched.position = Some(*position);
             watched.at = at.map_or(watched.at, |at| watched.at.max(at));
             watched.has_read |= at.is_some();
@@ -195,7 +193,7 @@ impl SystemLogs {
 
     /// Writes down what is not written yet, if that is due.
     pub fn rest(&self, now: Monotonic) {
-        let mut monitors = self.lock();
+        let mut monitors = self.shared.monitors.lock();
         if let Some(newest) = monitors.iter().filter(|watched| watched.has_read).map(|watched| watched.at).max() {
             self.shared.last_record.set(newest.unix_seconds());
         }
@@ -209,7 +207,7 @@ impl SystemLogs {
 
     /// Writes everything down so that it survives a loss of power as well.
     pub fn finish(&self) {
-        for watched in self.lock().iter_mut() {
+        for watched in self.shared.monitors.lock().iter_mut() {
             watched.save(true);
             if let Some(memory) = &watched.memory {
                 tell(memory.sync());
@@ -221,7 +219,7 @@ impl SystemLogs {
     pub async fn keep_time(self, stop: CancellationToken) {
         loop {
             let now = Now::read().wall;
-            let deadline = self.lock().iter().filter_map(|watched| watched.deadline).min();
+            let deadline = self.shared.monitors.lock().iter().filter_map(|watched| watched.deadline).min();
             let left = deadline.map(|at| u64::try_from(at.unix_nanos().saturating_sub(now.unix_nanos())).unwrap_or(0));
             let sleep = async {
                 match left {
@@ -247,7 +245,7 @@ impl SystemLogs {
     /// Does what is due by `now`.
     pub fn tick(&self, now: Timestamp) {
         let checks = {
-            let mut monitors = self.lock();
+            let mut monitors = self.shared.monitors.lock();
             let mut checks = Vec::new();
             for watched in monitors.iter_mut() {
                 if watched.deadline.is_none_or(|deadline| deadline > now) {
@@ -262,8 +260,8 @@ impl SystemLogs {
             checks
         };
         for (path, check) in checks {
-            let answer = self.shared.node.ask(&check);
-            let mut monitors = self.lock();
+            let answer = recheck::ask(&self.shared.node, &check);
+            let mut monitors = self.shared.monitors.lock();
             let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { continue };
             let is_news = check.evidence.as_ref() != Some(&answer.evidence);
             watched.monitor.answer(&check, answer, now, &mut watched.found);
@@ -307,11 +305,6 @@ impl SystemLogs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {
-        // A panic in between has left at most one record half done.
-        self.shared.monitors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn take(&self, watched: &mut Watched, record: &Record<'_>) {
         if let Some(position) = record.place.position() {
             // Another kind of log than before, as when the kernel log is read through the journal: where it was left
@@ -347,7 +340,7 @@ impl SystemLogs {
 
 impl RecordSink for SystemLogs {
     fn record(&mut self, record: &Record<'_>) {
-        let mut monitors = self.lock();
+        let mut monitors = self.shared.monitors.lock();
         // A file or a journal that is read for one monitor begins behind what it has.
         let is_shared = monitors.len() > 1 || matches!(record.place, Place::Kernel(_));
         for watched in monitors.iter_mut() {

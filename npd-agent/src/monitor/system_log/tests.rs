@@ -14,7 +14,7 @@ fn monitor(json: &str) -> SystemLog {
     let path: PathBuf = dir.path().join("monitor.json");
     std::fs::write(&path, json).unwrap();
     let config = config::load(&[path]).unwrap().system_logs.remove(0);
-    SystemLog::new(config, Times { now: NOW, boot: NOW.shift(-100 * SECOND) })
+    SystemLog::new(config, BootTimes { now: NOW, boot: NOW.shift(-100 * SECOND) })
 }
 
 fn push(monitor: &mut SystemLog, text: &str) -> Vec<Status> {
@@ -100,18 +100,18 @@ fn start_times_follow_lookback_and_delay() {
     for (uptime, lookback, delay, expected) in
         [(10, 12, 7, -3), (5, 3, 0, -3), (5, 0, 7, 2), (10, 0, 0, 0), (10, 12, 0, -10), (100, -5, 0, 5)]
     {
-        let times = Times { now: NOW, boot: NOW.shift(-uptime * SECOND) };
-        let found = start(times, lookback * SECOND, delay * SECOND);
+        let times = BootTimes { now: NOW, boot: NOW.shift(-uptime * SECOND) };
+        let found = times.start(lookback * SECOND, delay * SECOND);
         assert_eq!(found, NOW.shift(expected * SECOND), "{uptime} {lookback} {delay}");
     }
 }
 
 #[test]
 fn the_longest_durations_are_no_overflow() {
-    let times = Times { now: NOW, boot: Timestamp::default() };
-    assert_eq!(start(times, i64::MIN, 0), Timestamp::from_unix_nanos(i64::MAX));
-    assert_eq!(start(times, 0, i64::MAX), Timestamp::from_unix_nanos(i64::MAX));
-    assert_eq!(start(times, i64::MAX, i64::MIN), Timestamp::from_unix_nanos(i64::MIN).max(NOW.shift(-i64::MAX)));
+    let times = BootTimes { now: NOW, boot: Timestamp::default() };
+    assert_eq!(times.start(i64::MIN, 0), Timestamp::from_unix_nanos(i64::MAX));
+    assert_eq!(times.start(0, i64::MAX), Timestamp::from_unix_nanos(i64::MAX));
+    assert_eq!(times.start(i64::MAX, i64::MIN), Timestamp::from_unix_nanos(i64::MIN).max(NOW.shift(-i64::MAX)));
 }
 
 #[test]

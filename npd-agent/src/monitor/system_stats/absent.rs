@@ -9,6 +9,7 @@ use prometheus::Registry;
 use crate::{
     config::{ConfigError, SystemStatsConfig},
     detector::Detector,
+    node::Node,
     problem::Event,
 };
 
@@ -20,7 +21,7 @@ pub type StartError = Infallible;
 
 impl Monitors {
     /// None.
-    pub fn new(_registry: &Registry, _detector: Arc<Detector>) -> prometheus::Result<Self> {
+    pub fn new(_registry: &Registry, _detector: Arc<Detector>, _node: Node) -> prometheus::Result<Self> {
         Ok(Self)
     }
 

@@ -16,8 +16,8 @@ use crate::{
     },
     go::quote::quote,
     metric::{Kind, MetricId},
-    monitor::{Counted, Declared, announcement},
-    problem::{Condition, ConditionStatus, Event, Fields, Severity, Status},
+    monitor::announcement,
+    problem::{Condition, ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
 

@@ -3,7 +3,7 @@
 use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node},
+    node::{Node, files::CollectError},
     time::Monotonic,
 };
 

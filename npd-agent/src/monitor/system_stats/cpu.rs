@@ -5,7 +5,7 @@ use std::{str::SplitAsciiWhitespace, sync::Arc};
 use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node},
+    node::{Node, files::CollectError},
     time::Monotonic,
 };
 

@@ -8,13 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{Collector, Space, sample::Samples};
+use super::{Collector, sample::Samples};
 use crate::{
     config::system_stats::DiskOptions,
     metric::MetricId,
     node::{
-        files::{CollectError, Node, number},
+        Node,
+        files::{CollectError, number},
         mounts::{Mount, mounts},
+        space::Space,
     },
     time::Monotonic,
 };

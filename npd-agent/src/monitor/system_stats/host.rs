@@ -3,7 +3,10 @@
 use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node, read},
+    node::{
+        Node,
+        files::{CollectError, read},
+    },
     time::Monotonic,
 };
 

@@ -4,7 +4,8 @@ use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
     node::{
-        files::{CollectError, Node},
+        Node,
+        files::CollectError,
         limits::{self, Usage},
     },
     time::Monotonic,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node, number},
+    node::{
+        Node,
+        files::{CollectError, number},
+    },
     source::file::line_format::Extractor,
     time::Monotonic,
 };

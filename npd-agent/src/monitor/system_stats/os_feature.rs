@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node},
+    node::{Node, files::CollectError},
     time::Monotonic,
 };
 

@@ -7,9 +7,11 @@
 use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use prometheus::{
     Registry,
@@ -84,7 +86,7 @@ impl StatsPage {
             patience: config.interval.max(PATIENCE),
             collectors: sections.map(|section| State { section, running: None, last: None }).collect(),
         };
-        let mut monitors = self.lock();
+        let mut monitors = self.monitors.lock();
         match monitors.iter_mut().find(|known| known.path == monitor.path) {
             Some(known) => *known = monitor,
             None => monitors.push(monitor),
@@ -113,7 +115,7 @@ impl StatsPage {
 
     /// The metrics as they are at a moment.
     fn families(&self, now: Monotonic) -> Vec<MetricFamily> {
-        let monitors = self.lock();
+        let monitors = self.monitors.lock();
         let mut families = BTreeMap::<&str, Family<'_>>::new();
         let (mut successes, mut durations) = (Vec::new(), Vec::new());
         for monitor in monitors.iter() {
@@ -146,16 +148,11 @@ impl StatsPage {
     }
 
     fn with(&self, path: &Path, section: Section, change: impl FnOnce(&mut State)) {
-        let mut monitors = self.lock();
+        let mut monitors = self.monitors.lock();
         let monitor = monitors.iter_mut().find(|monitor| monitor.path == path);
         if let Some(state) = monitor.and_then(|m| m.collectors.iter_mut().find(|state| state.section == section)) {
             change(state);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Monitor>> {
-        // A panic in between leaves values that are whole.
-        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

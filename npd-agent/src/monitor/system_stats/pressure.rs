@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node},
+    node::{Node, files::CollectError},
     time::Monotonic,
 };
 

@@ -2,16 +2,17 @@
 
 use std::{
     error::Error,
-    ffi::OsString,
     io,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use prometheus::Registry;
 
@@ -31,6 +32,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Monitors {
     page: StatsPage,
     detector: Arc<Detector>,
+    node: Node,
     workers: Vec<Worker>,
 }
 
@@ -54,7 +56,10 @@ struct Worker {
 struct Measuring {
     config: SystemStatsConfig,
     collectors: Collectors,
+    /// As the config says.
     node: Node,
+    /// As the environment says.
+    base: Node,
     alerts: Arc<Mutex<Alerts>>,
     page: StatsPage,
     detector: Arc<Detector>,
@@ -68,8 +73,8 @@ impl Monitors {
     /// # Errors
     ///
     /// When the registry has such metrics already.
-    pub fn new(registry: &Registry, detector: Arc<Detector>) -> prometheus::Result<Self> {
-        Ok(Self { page: StatsPage::register(registry)?, detector, workers: Vec::new() })
+    pub fn new(registry: &Registry, detector: Arc<Detector>, node: Node) -> prometheus::Result<Self> {
+        Ok(Self { page: StatsPage::register(registry)?, detector, node, workers: Vec::new() })
     }
 
     /// Starts the monitor of a config file. It measures at once, and then again and again.
@@ -81,7 +86,8 @@ impl Monitors {
         let collectors = Collectors::new(&config);
         self.page.put(&config, collectors.sections());
         let measuring = Measuring {
-            node: node(&config),
+            node: self.node.clone().with_proc(config.proc_path.as_deref()),
+            base: self.node.clone(),
             config: config.clone(),
             collectors,
             alerts: Arc::clone(&alerts),
@@ -109,7 +115,7 @@ impl Monitors {
     pub fn replace(&mut self, config: SystemStatsConfig) {
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.config.path == config.path) else { return };
         {
-            let mut alerts = lock(&worker.alerts);
+            let mut alerts = worker.alerts.lock();
             let before = alerts.status();
             let old = std::mem::replace(&mut *alerts, Alerts::new(&config, Now::read().wall));
             alerts.restore(old);
@@ -130,7 +136,7 @@ impl Monitors {
     /// Reports an event about the config file of a monitor.
     pub fn report(&self, path: &Path, event: Event) {
         if let Some(worker) = self.workers.iter().find(|worker| worker.config.path == path) {
-            let alerts = lock(&worker.alerts);
+            let alerts = worker.alerts.lock();
             self.detector.report(&Status { events: vec![event], metrics: false, ..alerts.status() });
         }
     }
@@ -176,7 +182,7 @@ impl Measuring {
 
     fn replace(&mut self, config: SystemStatsConfig) {
         self.collectors = Collectors::new(&config);
-        self.node = node(&config);
+        self.node = self.base.clone().with_proc(config.proc_path.as_deref());
         self.page.put(&config, self.collectors.sections());
         self.config = config;
     }
@@ -187,7 +193,7 @@ impl Measuring {
             let began = Now::read();
             self.page.begin(&self.config.path, section, began.mono);
             let (samples, outcome) = self.collectors.collect(section, &self.node, began.mono);
-            let mut alerts = lock(&self.alerts);
+            let mut alerts = self.alerts.lock();
             for status in alerts.observe(&samples, outcome.is_ok(), began) {
                 self.detector.report(&status);
             }
@@ -205,13 +211,4 @@ impl Measuring {
             }
         }
     }
-}
-
-fn node(config: &SystemStatsConfig) -> Node {
-    Node::new(config.proc_path.as_deref(), |name| -> Option<OsString> { std::env::var_os(name) })
-}
-
-fn lock(alerts: &Mutex<Alerts>) -> MutexGuard<'_, Alerts> {
-    // A panic in between has left at most one series half done.
-    alerts.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use super::{Collector, sample::Samples};
 use crate::{
     metric::MetricId,
-    node::files::{CollectError, Node},
+    node::{Node, files::CollectError},
     time::Monotonic,
 };
 

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{self, ConfigFile};
+use crate::node::space::Space;
 
 const FILES: [&str; 26] = [
     "proc/stat",
@@ -55,7 +56,7 @@ fn node(folder: &Path) -> Node {
         sys: folder.join("sys"),
         etc: folder.join("etc"),
         space: |_| Ok(Space { bytes_free: u64::MAX, bytes_used: u64::MAX, inodes: 1, inodes_free: u64::MAX }),
-        ..Node::new(None, |_| None)
+        ..Node::new(|_| None)
     }
 }
 

@@ -137,8 +137,8 @@ impl LogSource for Filelog {
             reader.monitors.rest(now.mono);
             let state = tail.state();
             match state {
-                FileState::Following => health.is_up(),
-                _ => health.is_down("the file is not there or cannot be read"),
+                FileState::Following => health.set_up(),
+                _ => health.set_down("the file is not there or cannot be read"),
             }
             if (state == FileState::Missing) != missing {
                 missing = state == FileState::Missing;
@@ -153,11 +153,11 @@ impl LogSource for Filelog {
                 return Ok(());
             }
             if more {
-                health.works();
+                health.begin_step();
             } else {
-                health.rests();
+                health.end_step();
                 stop.wait(Some(std::os::fd::AsFd::as_fd(tail)), tail.timeout()).map_err(SourceError::new)?;
-                health.works();
+                health.begin_step();
             }
         }
     }

@@ -5,11 +5,10 @@ use std::{ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
 use crate::{
     monitor::system_log::runner::SystemLogs,
     problem::Fields,
-    record::{Place, Position, PositionKind, Record, RecordSink as _},
+    record::{Place, Position, PositionKind, Priority, Record, RecordSink as _},
     source::{
         Health, LogSource, SourceError, Stop,
         journal::{Entry, JournalFilter, JournalTail, Start},
-        kernel::kmsg::Priority,
     },
     time::Now,
 };
@@ -86,9 +85,9 @@ impl LogSource for Journald {
             monitors.rest(Now::read().mono);
             let state = tail.state();
             if state.files > 0 {
-                health.is_up();
+                health.set_up();
             } else {
-                health.is_down("there is no journal");
+                health.set_down("there is no journal");
             }
             if (state.files == 0) != waiting {
                 waiting = state.files == 0;
@@ -104,11 +103,11 @@ impl LogSource for Journald {
                 return Ok(());
             }
             if outcome.more {
-                health.works();
+                health.begin_step();
             } else {
-                health.rests();
+                health.end_step();
                 stop.wait(Some(tail.as_fd()), tail.timeout()).map_err(SourceError::new)?;
-                health.works();
+                health.begin_step();
             }
         }
     }

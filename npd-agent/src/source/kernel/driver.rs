@@ -68,7 +68,7 @@ impl Driver {
     ) -> Result<Self, KernelLogError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|error| KernelLogError::System { doing: "starting", source: error.into() })?;
-        let router = Router::new(sink, metrics.clone(), resume.hung);
+        let router = Router::new(sink, metrics.clone(), options.node.clone(), resume.hung);
         let mut tail = Tail::new(Trust::None);
         if let Some(newest) = resume.newest {
             tail.expect(newest.saturating_add(1));
@@ -124,14 +124,14 @@ impl Driver {
         let mut last = Monotonic::default();
         let mut told = None;
         loop {
-            health.works();
+            health.begin_step();
             let cycle = self.cycle()?;
             self.react(cycle)?;
             if told != Some(self.mode) {
                 told = Some(self.mode);
-                health.takes(self.mode.as_str());
+                health.set_mode(self.mode.as_str());
             }
-            health.rests();
+            health.end_step();
             let now = self.router.now.mono;
             let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
             last = now;
@@ -274,7 +274,7 @@ impl Driver {
             let why = "not wanted: --kernel-source=kmsg";
             self.reports = PROBES.map(|probe| probe.report(ProbeState::Unsupported, why)).to_vec();
         } else {
-            match Probes::load(self.options.ring_size, self.options.probe_diagnostics) {
+            match Probes::load(&self.options.node, self.options.ring_size, self.options.probe_diagnostics) {
                 Ok((probes, ring, counters)) => {
                     self.reports = probes.reports().to_vec();
                     self.router.opened = Now::read().mono;

@@ -4,6 +4,7 @@ pub mod decode;
 pub mod format;
 pub mod hung;
 pub(crate) mod hung_memory;
+pub mod lookup;
 pub mod oom_kill;
 pub mod pairing;
 pub mod tracefs;

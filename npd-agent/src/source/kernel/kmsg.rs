@@ -17,7 +17,7 @@ use std::{
 
 use rustix::fs::{OFlags, SeekFrom};
 
-use crate::{problem::Fields, time::Monotonic};
+use crate::{problem::Fields, record::Priority, time::Monotonic};
 
 /// Larger than any record: the kernel's own limit is 2048 bytes (`PRINTK_MESSAGE_MAX`), 8192 before Linux 6.4.
 const BUFFER_SIZE: usize = 8192;
@@ -35,23 +35,6 @@ pub struct KmsgRecord<'a> {
     escaped: &'a [u8],
     /// The dictionary lines behind the text, still escaped.
     dictionary: &'a [u8],
-}
-
-/// The syslog priority of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Priority {
-    /// 0 (emergency) to 7 (debug).
-    pub level: u8,
-    /// 0 is the kernel itself; user space cannot forge it.
-    pub facility: u16,
-}
-
-impl Priority {
-    /// A level and a facility.
-    #[must_use]
-    pub const fn new(facility: u8, level: u8) -> Self {
-        Self { level, facility: facility as u16 }
-    }
 }
 
 /// An open /dev/kmsg.

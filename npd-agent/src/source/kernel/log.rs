@@ -13,6 +13,7 @@ use super::{
     probes::{ProbeReport, ProbeState},
 };
 use crate::{
+    node::Node,
     record::RecordSink,
     source::{Health, Stop, kernel::driver::Driver},
     state::StateFile,
@@ -58,6 +59,8 @@ pub struct KernelLogOptions {
     pub probe_diagnostics: bool,
     /// `/dev/kmsg`.
     pub kmsg: PathBuf,
+    /// The node, for what events leave to be asked.
+    pub node: Node,
 }
 
 /// Why there is no kernel log.

@@ -1,6 +1,8 @@
 //! What the kernel log tells of itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -95,12 +97,12 @@ impl KernelMetrics {
 
     /// Reads the probes' counters from these maps from now on.
     pub(crate) fn set_counters(&self, counters: Option<Counters>) {
-        *self.counters.lock() = counters;
+        *self.counters.maps.lock() = counters;
     }
 
     /// How many records found the ring full, over all probes.
     pub(crate) fn dropped(&self) -> u64 {
-        let counters = self.counters.lock();
+        let counters = self.counters.maps.lock();
         let Some(counters) = &*counters else { return 0 };
         PROBES.iter().filter_map(|probe| counters.read(probe.kind)).map(|(_, dropped)| dropped).sum()
     }
@@ -122,10 +124,6 @@ impl ProbeCounters {
         };
         Ok(Self { maps: Arc::default(), seen: desc(SEEN)?, dropped: desc(DROPPED)? })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Counters>> {
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Collector for ProbeCounters {
@@ -134,7 +132,7 @@ impl Collector for ProbeCounters {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let maps = self.lock();
+        let maps = self.maps.lock();
         let (Some(maps), Ok(seen), Ok(dropped)) = (&*maps, counter_of(SEEN), counter_of(DROPPED)) else {
             return Vec::new();
         };

@@ -6,15 +6,16 @@ use npd_common::{Header, Kind};
 
 use super::{kmsg, metrics::KernelMetrics};
 use crate::{
-    node::host::{Host, Proc},
+    node::{Node, tasks::TaskState},
     problem::Fields,
     record::{Place, Record, RecordSink},
     source::kernel::{
         events::{
             decode,
             format::Layout,
-            hung::{Episode, HungTasks, TaskState},
+            hung::{Episode, HungTasks},
             hung_memory::HungMemory,
+            lookup::Lookup,
             oom_kill::OomKill,
             pairing::{Identity, Twins, Verdict},
         },
@@ -38,7 +39,7 @@ const TWIN_AGE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Router {
     sink: Box<dyn RecordSink>,
     metrics: KernelMetrics,
-    host: Proc,
+    node: Node,
     /// The clocks at the start of the current cycle.
     pub(crate) now: Now,
     /// Since when the probes, if there are any, see everything.
@@ -65,12 +66,12 @@ pub(crate) struct Router {
 // === impl Router ===
 
 impl Router {
-    pub(crate) fn new(sink: Box<dyn RecordSink>, metrics: KernelMetrics, hung: Option<StateFile>) -> Self {
+    pub(crate) fn new(sink: Box<dyn RecordSink>, metrics: KernelMetrics, node: Node, hung: Option<StateFile>) -> Self {
         let mut memory = HungMemory::new(hung);
         Self {
             sink,
             metrics,
-            host: Proc::default(),
+            node,
             now: Now::read(),
             opened: Now::read().mono,
             clock_lead: 0,
@@ -106,7 +107,7 @@ impl Router {
         if !self.hung.is_empty() && self.next_hung_check <= self.now.mono {
             self.next_hung_check = self.now.mono.after(HUNG_CHECK);
             let interval = self.hung_interval();
-            for over in self.hung.check(interval, self.now.mono, |pid| self.host.task(pid)) {
+            for over in self.hung.check(interval, self.now.mono, |pid| self.node.task(pid)) {
                 tracing::info!(
                     pid = over.pid,
                     comm = over.comm,
@@ -138,7 +139,7 @@ impl Router {
     }
 
     fn hung_interval(&self) -> Duration {
-        let secs = self.host.hung_task_interval().or_else(|| self.host.hung_task_timeout()).unwrap_or(120);
+        let secs = self.node.hung_task_interval().or_else(|| self.node.hung_task_timeout()).unwrap_or(120);
         Duration::from_secs(secs)
     }
 
@@ -159,7 +160,7 @@ impl Router {
         let Some(Identity::HungTask { pid }) = std::str::from_utf8(text).ok().and_then(Identity::of_line) else {
             return false;
         };
-        let state = self.host.task(pid).filter(|state| state.uninterruptible);
+        let state = self.node.task(pid).filter(|state| state.uninterruptible);
         state.is_some() && self.is_known_hang(pid, "", state)
     }
 
@@ -240,7 +241,7 @@ impl Sink for Router {
     #[cold]
     fn event(&mut self, header: &Header, body: &[u8]) {
         let Some(layout) = self.layouts.get(&header.kind) else { return };
-        let Some(event) = decode::decode(header, body, layout, &self.host) else {
+        let Some(event) = decode::decode(header, body, layout, &self.node) else {
             let kind = Kind::from_number(header.kind);
             tracing::warn!(?kind, "a probe's record cannot be decoded");
             return;
@@ -249,7 +250,7 @@ impl Sink for Router {
         let known = match event.identity {
             Identity::HungTask { pid } => {
                 let comm = event.fields.get("comm").unwrap_or_default();
-                self.is_known_hang(pid, comm, self.host.task(pid))
+                self.is_known_hang(pid, comm, self.node.task(pid))
             }
             _ => false,
         };

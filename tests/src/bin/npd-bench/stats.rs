@@ -5,7 +5,8 @@ use std::{env, hint::black_box};
 use anyhow::{Context, Result, ensure};
 use npd_agent::{
     config::SystemStatsConfig,
-    monitor::system_stats::{Collectors, Node, StatsPage},
+    monitor::system_stats::{Collectors, StatsPage},
+    node::Node,
     time::Now,
 };
 use npd_tests::node::{self, large};

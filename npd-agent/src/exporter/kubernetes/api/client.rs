@@ -3,11 +3,9 @@
 //! No request waits for ever, none is repeated here, and together they keep to `--kube-api-qps`. Whoever asks decides
 //! what a failure means; [`ApiError::verdict`] says what can be done about it.
 
-use std::{
-    error::Error,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -184,7 +182,7 @@ impl Api {
         accept: &str,
     ) -> Result<Bytes, ApiError> {
         let now = Instant::now();
-        let from = self.limit.as_ref().map(|limit| lock(limit).take(now));
+        let from = self.limit.as_ref().map(|limit| limit.lock().take(now));
         // Timers go by milliseconds: a moment that has come would still take one.
         if let Some(from) = from.filter(|from| *from > now) {
             tokio::time::sleep_until(from).await;
@@ -207,7 +205,7 @@ impl Api {
             Err(_) => "none".to_owned(),
         };
         self.metrics.requests.with_label_values(&[name, &code]).inc();
-        let mut link = lock(&self.link);
+        let mut link = self.link.lock();
         match &answer {
             Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => link.client = None,
             Err(ApiError::Refused(_)) | Ok(_) => link.failures = 0,
@@ -222,12 +220,12 @@ impl Api {
     }
 
     async fn exchange(&self, request: Request<kube::client::Body>) -> Result<(StatusCode, Bytes), ApiError> {
-        let client = lock(&self.link).client.clone();
+        let client = self.link.lock().client.clone();
         let client = if let Some(client) = client {
             client
         } else {
             let client = (self.connect)().await?;
-            lock(&self.link).client = Some(client.clone());
+            self.link.lock().client = Some(client.clone());
             client
         };
         let answer = client.send(request).await.map_err(|error| ApiError::Unreachable(error.into()))?;
@@ -242,10 +240,6 @@ impl Api {
 }
 
 const JSON: &str = "application/json";
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 // === impl ApiError ===
 

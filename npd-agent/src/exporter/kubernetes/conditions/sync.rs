@@ -19,7 +19,7 @@ use crate::{
         },
         node_conditions::{Gone, NodeConditions},
     },
-    monitor::Declared,
+    problem::Declared,
     problem::{Condition, Status},
     time::Timestamp,
 };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     back_off::random,
-    chain,
+    error::chain,
     exporter::kubernetes::{
         Shared,
         api::client::{Api, ApiError, Verdict},
@@ -118,7 +118,7 @@ impl Task {
             // It has answered.
             self.is_reached();
         } else if !self.was_reached {
-            self.shared.part.waits_for(&chain(error));
+            self.shared.component.set_waiting(&chain(error));
         }
     }
 
@@ -126,7 +126,7 @@ impl Task {
         self.patience = None;
         self.was_reached = true;
         self.shared.starts();
-        self.shared.part.is_ready();
+        self.shared.component.set_ready();
     }
 
     /// All else is done as well as it can be without; the first words are node-problem-detector's.

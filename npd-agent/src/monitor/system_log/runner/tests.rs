@@ -7,11 +7,12 @@ use prometheus::Registry;
 
 use super::*;
 use crate::{
-    agent::times,
     config::{self, ConfigFile},
     exporter::Exporter,
+    node::Node,
     problem::Fields,
     source::file::tail::{FilePosition, FileTail},
+    time::BootTimes,
 };
 
 const CONFIG: &str = r#"{"plugin": "kmsg", "source": "test", "lookback": "1h",
@@ -31,11 +32,11 @@ struct Witness {
 impl Exporter for Witness {
     fn export(&mut self, status: &Status) {
         for event in &status.events {
-            if self.reports.lock().unwrap().is_empty() {
+            if self.reports.lock().is_empty() {
                 copy(&self.state, &self.copy);
             }
-            self.reports.lock().unwrap().push((event.message.clone(), event.again));
-            self.ids.lock().unwrap().push(event.id);
+            self.reports.lock().push((event.message.clone(), event.again));
+            self.ids.lock().push(event.id);
         }
     }
 }
@@ -62,11 +63,12 @@ impl Run {
         let (state_of, copy) = (state.to_owned(), copy.to_owned());
         let witness = Witness { state: state_of, copy, reports: Arc::clone(&reports), ids: Arc::clone(&ids) };
         let detector = Arc::new(Detector::new(vec![Box::new(witness)]));
-        let logs = SystemLogs::new("test", detector, AgentMetrics::register(&Registry::new()).unwrap());
-        let dir = StateDir::open(state).unwrap();
+        let logs =
+            SystemLogs::new("test", detector, AgentMetrics::register(&Registry::new()).unwrap(), Node::default());
+        let dir = StateDir::open(state, &Node::default()).unwrap();
         let config =
             config::load_text(&ConfigFile::system_log("c.json"), CONFIG.as_bytes()).unwrap().system_logs.remove(0);
-        logs.add(Path::new("c.json"), SystemLog::new(config, times()), Some((&dir, "c")), None);
+        logs.add(Path::new("c.json"), SystemLog::new(config, BootTimes::read()), Some((&dir, "c")), None);
         Self { logs, reports, ids, _dir: dir }
     }
 
@@ -79,11 +81,11 @@ impl Run {
 
     /// What each report is known by.
     fn ids(&self) -> Vec<u64> {
-        self.ids.lock().unwrap().iter().map(|id| id.unwrap()).collect()
+        self.ids.lock().iter().map(|id| id.unwrap()).collect()
     }
 
     fn reports(&self) -> Vec<(String, bool)> {
-        self.reports.lock().unwrap().clone()
+        self.reports.lock().clone()
     }
 }
 

@@ -7,9 +7,7 @@ use npd_common::{Context, Header, Kind, RAW_MAX};
 
 use super::format::Layout;
 use crate::{
-    node::{host::Host, pod},
-    problem::Fields,
-    source::kernel::events::pairing::Identity,
+    node::pod, problem::Fields, source::kernel::events::lookup::Lookup, source::kernel::events::pairing::Identity,
     time::Monotonic,
 };
 
@@ -30,14 +28,14 @@ pub struct KernelEvent {
 
 /// Decodes the record of a tracepoint. `None` when it lacks what the report needs.
 #[must_use]
-pub fn decode(header: &Header, body: &[u8], layout: &Layout, host: &dyn Host) -> Option<KernelEvent> {
+pub fn decode(header: &Header, body: &[u8], layout: &Layout, node: &dyn Lookup) -> Option<KernelEvent> {
     let kind = Kind::from_number(header.kind)?;
     let (context, rest) = Context::parse(body)?;
     let (raw, strings) = rest.split_at_checked(usize::from(header.len).min(RAW_MAX))?;
     if header.blind != 0 {
         return None;
     }
-    let record = Record { raw, layout, host };
+    let record = Record { raw, layout, node };
     let mut fields = Fields::default();
     let (identity, text) = match kind {
         Kind::Printk => return None,
@@ -57,7 +55,7 @@ pub fn decode(header: &Header, body: &[u8], layout: &Layout, host: &dyn Host) ->
 struct Record<'a> {
     raw: &'a [u8],
     layout: &'a Layout,
-    host: &'a dyn Host,
+    node: &'a dyn Lookup,
 }
 
 // === impl Record ===
@@ -69,10 +67,10 @@ impl Record<'_> {
         fields.add("pid", pid.to_string());
         fields.add("comm", &*comm);
         // khungtaskd found it, so the current task's cgroup says nothing.
-        if let Some(cgroup) = self.host.cgroup_of(pid) {
+        if let Some(cgroup) = self.node.cgroup_of(pid) {
             pod::describe(&cgroup, fields);
         }
-        let timeout = self.host.hung_task_timeout().unwrap_or(120);
+        let timeout = self.node.hung_task_timeout().unwrap_or(120);
         Some((Identity::HungTask { pid }, format!("INFO: task {comm}:{pid} blocked for more than {timeout} seconds.")))
     }
 
@@ -80,13 +78,13 @@ impl Record<'_> {
     fn oom_victim(&self, context: &Context, fields: &mut Fields) -> Option<(Identity, String)> {
         let pid = self.pid()?;
         let comm = self.layout.string(self.raw, "comm");
-        let process = if context.pid == pid { context.tgid } else { self.host.process_of(pid).unwrap_or(pid) };
+        let process = if context.pid == pid { context.tgid } else { self.node.process_of(pid).unwrap_or(pid) };
         fields.add("pid", process.to_string());
         if let Some(comm) = &comm {
             fields.add("comm", &**comm);
         }
         // The task that could not allocate shares the victim's group, or the whole node is out of memory.
-        let group = self.host.cgroup_of(pid).or_else(|| self.host.cgroup_by_inode(context.cgroup));
+        let group = self.node.cgroup_of(pid).or_else(|| self.node.cgroup_by_inode(context.cgroup));
         if let Some(cgroup) = group {
             pod::describe(&cgroup, fields);
         }
@@ -130,7 +128,7 @@ impl Record<'_> {
         let comm = c_string(&context.comm).unwrap_or_default();
         fields.add("pid", context.tgid.to_string());
         fields.add("comm", comm);
-        if let Some(cgroup) = self.host.cgroup_of(context.pid).or_else(|| self.host.cgroup_by_inode(context.cgroup)) {
+        if let Some(cgroup) = self.node.cgroup_of(context.pid).or_else(|| self.node.cgroup_by_inode(context.cgroup)) {
             pod::describe(&cgroup, fields);
         }
         let function = function.unwrap_or("?");
@@ -172,7 +170,7 @@ impl Record<'_> {
     fn device(&self, fields: &mut Fields) -> Option<String> {
         let dev = u32::try_from(self.layout.number(self.raw, "dev")?).ok()?;
         let (major, minor) = (dev >> 20, dev & 0xf_ffff);
-        let name = self.host.device(major, minor).unwrap_or_else(|| format!("{major}:{minor}"));
+        let name = self.node.device(major, minor).unwrap_or_else(|| format!("{major}:{minor}"));
         fields.add("dev", &*name);
         Some(name)
     }

@@ -8,21 +8,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::time::Monotonic;
+use crate::{node::tasks::TaskState, time::Monotonic};
 
 /// The most hangs that are followed. Beyond it each report counts as new.
 const FOLLOWED_MAX: usize = 4096;
-
-/// What a task is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskState {
-    /// When it started, in clock ticks since boot: with the pid it identifies the task.
-    pub start: u64,
-    /// How often it was scheduled.
-    pub switches: u64,
-    /// Whether it is in state D.
-    pub uninterruptible: bool,
-}
 
 /// Whether a report is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hung::{HungTasks, TaskState};
+use super::hung::HungTasks;
 use crate::{
+    node::tasks::TaskState,
     state::{Keep, Kept, StateFile, tell},
     time::{Monotonic, Now},
 };

@@ -13,7 +13,10 @@ use rustix::{
     thread::UnshareFlags,
 };
 
-const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+use crate::node::Node;
+
+/// Below /sys.
+const FOLDERS: [&str; 2] = ["kernel/tracing", "kernel/debug/tracing"];
 
 /// Why no tracepoint can be looked up.
 #[derive(Debug, thiserror::Error)]
@@ -35,20 +38,20 @@ pub enum TracefsError {
 }
 
 /// Finds tracefs, or mounts it for the calling thread.
-pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
-    for place in PLACES {
-        let path = Path::new(place);
+pub fn find_or_mount(node: &Node) -> Result<PathBuf, TracefsError> {
+    for folder in FOLDERS {
+        let path = node.sys.join(folder);
         match std::fs::read_dir(path.join("events")) {
-            Ok(_) => return Ok(path.to_owned()),
+            Ok(_) => return Ok(path),
             Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(TracefsError::Forbidden { path: path.to_owned(), source });
+                return Err(TracefsError::Forbidden { path, source });
             }
             Err(_) => {}
         }
     }
-    let path = Path::new(PLACES[0]);
-    mount_for_this_thread(path).map_err(|source| TracefsError::Missing { source })?;
-    Ok(path.to_owned())
+    let path = node.sys.join(FOLDERS[0]);
+    mount_for_this_thread(&path).map_err(|source| TracefsError::Missing { source })?;
+    Ok(path)
 }
 
 fn mount_for_this_thread(path: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@ use npd_common::Kind;
 use super::{PROBES, ProbeReport, ProbeState};
 use crate::{
     feature::{Feature, NotBuilt},
+    node::Node,
     source::kernel::{events::format::Layout, stream::tail::Ring},
 };
 
@@ -22,7 +23,11 @@ pub struct Counters(Infallible);
 
 impl Probes {
     /// Says that this build has no probes.
-    pub fn load(_ring_size: u32, _diagnostics: bool) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
+    pub fn load(
+        _node: &Node,
+        _ring_size: u32,
+        _diagnostics: bool,
+    ) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
         Err(PROBES.map(|probe| probe.report(ProbeState::Unsupported, NotBuilt(Feature::Ebpf).to_string())).to_vec())
     }
 

@@ -16,7 +16,8 @@ use npd_common::Kind;
 pub use super::ring::ProbesRing;
 use super::{PROBES, Probe, ProbeReport, ProbeState};
 use crate::{
-    chain,
+    error::chain,
+    node::Node,
     source::kernel::events::{format::Layout, tracefs},
 };
 
@@ -26,6 +27,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/np
 pub struct Probes {
     ebpf: Ebpf,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
+    node: Node,
     tracefs: Option<PathBuf>,
     layouts: BTreeMap<u8, Layout>,
     reports: Vec<ProbeReport>,
@@ -46,9 +48,13 @@ impl Probes {
     /// # Kernel
     ///
     /// 5.8 for the ring buffer. CAP_BPF and CAP_PERFMON; all probes but printk's also read tracefs.
-    pub fn load(ring_size: u32, diagnostics: bool) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
+    pub fn load(
+        node: &Node,
+        ring_size: u32,
+        diagnostics: bool,
+    ) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
         let all = |state: ProbeState, why: &str| PROBES.map(|probe| probe.report(state, why)).to_vec();
-        let (tracefs, no_tracefs) = match tracefs::find_or_mount() {
+        let (tracefs, no_tracefs) = match tracefs::find_or_mount(node) {
             Ok(path) => (Some(path), None),
             Err(error) => (None, Some(error)),
         };
@@ -88,8 +94,15 @@ impl Probes {
         let logger = diagnostics
             .then(|| aya_log::EbpfLogger::init(&mut ebpf))
             .and_then(|logger| logger.inspect_err(|error| tracing::warn!(%error, "no probe diagnostics")).ok());
-        let mut probes =
-            Self { ebpf, logger, tracefs, layouts: BTreeMap::new(), reports: Vec::new(), reads_text: false };
+        let mut probes = Self {
+            ebpf,
+            logger,
+            node: node.clone(),
+            tracefs,
+            layouts: BTreeMap::new(),
+            reports: Vec::new(),
+            reads_text: false,
+        };
         for probe in PROBES {
             let report = match (&no_tracefs, probe.kind) {
                 (_, Kind::Printk) => probes.attach_printk(probe),
@@ -200,7 +213,7 @@ impl Probes {
             Ok(()) => probe.report(ProbeState::Active, format!("through {}:{tracepoint}", probe.group)),
             Err(error) => {
                 let state = ProbeState::of_error(&*error);
-                probe.report(state, because(state, perf_capability(), &*error))
+                probe.report(state, because(state, perf_capability(&self.node), &*error))
             }
         }
     }
@@ -208,9 +221,8 @@ impl Probes {
 
 /// What attaching to a tracepoint asks for. Ubuntu has levels of `perf_event_paranoid` above the kernel's own, at which CAP_PERFMON is not
 /// enough.
-fn perf_capability() -> &'static str {
-    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
-    match level.ok().and_then(|level| level.trim().parse::<i32>().ok()) {
+fn perf_capability(node: &Node) -> &'static str {
+    match node.sysctl("kernel/perf_event_paranoid") {
         Some(3..) => "CAP_PERFMON, or with kernel.perf_event_paranoid above 2 CAP_SYS_ADMIN,",
         _ => "CAP_PERFMON",
     }

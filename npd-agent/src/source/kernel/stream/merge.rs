@@ -12,10 +12,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     problem::Fields,
-    source::kernel::{
-        kmsg::{KmsgRecord, Priority},
-        stream::fragment::Piece,
-    },
+    record::Priority,
+    source::kernel::{kmsg::KmsgRecord, stream::fragment::Piece},
     time::Monotonic,
 };
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    monitor::Counted,
+    problem::Counted,
     problem::{ConditionStatus, Event, Severity},
 };
 

@@ -3,11 +3,12 @@
 use npd_common::{CONTEXT_SIZE, HEADER_SIZE};
 use proptest::prelude::*;
 
-use super::{super::hung::TaskState, *};
+use super::*;
+use crate::node::tasks::TaskState;
 
 struct Node;
 
-impl Host for Node {
+impl Lookup for Node {
     fn device(&self, major: u32, minor: u32) -> Option<String> {
         (major == 7).then(|| format!("loop{minor}"))
     }
