@@ -15,15 +15,13 @@ pub use self::{
     kubernetes::KubernetesArgs,
     value::{CommaList, RingSize},
 };
-pub use crate::process::log::KlogArgs;
-
-pub(crate) use self::value::go_bool;
 
 use crate::{
     command::replay::Format,
     config::ConfigFile,
     exporter::kubernetes::OverrideError,
     feature::{Feature, NotBuilt},
+    go::flag::parse_bool,
     source::kernel::log::KernelSource,
 };
 
@@ -72,7 +70,7 @@ pub struct Args {
     pub command: Option<Command>,
 
     /// Print the version and exit.
-    #[arg(long, help_heading = "Agent", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, help_heading = "Agent", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub version: bool,
 
     /// The node's name. Wins over $NODE_NAME, which wins over the host's name.
@@ -91,7 +89,7 @@ pub struct Args {
     deprecated_custom_plugin_monitors: Vec<CommaList>,
 
     /// Run plugins also when others than root can change them or a folder that they are in.
-    #[arg(long, help_heading = "Monitors", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, help_heading = "Monitors", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub allow_insecure_plugins: bool,
 
     /// Config files of system stats monitors, separated by commas; may be repeated.
@@ -150,7 +148,7 @@ pub struct Args {
     #[arg(long, hide = true, value_name = "PATTERN=LEVEL[,…]")]
     vmodule: Option<String>,
 
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set)]
     logtostderr: bool,
 
     /// How the cluster is told.

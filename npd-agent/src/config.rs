@@ -34,7 +34,6 @@ pub use self::{
     system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig},
     system_stats::SystemStatsConfig,
 };
-pub use crate::go::duration::{DurationError, GoDuration, parse_duration};
 
 pub(crate) use self::system_stats::conflicts;
 

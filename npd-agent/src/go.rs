@@ -4,6 +4,7 @@
 //! Each dialect is proven by Go's own test cases. Nothing here knows what npd does with it.
 
 pub mod duration;
+pub(crate) mod flag;
 pub mod json;
 pub mod quote;
 pub mod regex;

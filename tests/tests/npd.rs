@@ -6,10 +6,10 @@ use std::fs;
 use anyhow::{Context, Result};
 use npd_agent::{
     config::{self, LogInput, SystemLogConfig},
-    monitor::system_log::{SystemLog, Times},
+    monitor::system_log::SystemLog,
     problem::{ConditionStatus, Fields, Status},
     record::{Place, Record},
-    time::Timestamp,
+    time::{BootTimes, Timestamp},
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn load(config: &Value) -> Result<SystemLogConfig> {
 }
 
 fn monitor(config: &Value) -> Result<SystemLog> {
-    Ok(SystemLog::new(load(config)?, Times { now: NOW, boot: NOW.shift(-HOUR) }))
+    Ok(SystemLog::new(load(config)?, BootTimes { now: NOW, boot: NOW.shift(-HOUR) }))
 }
 
 fn record(monitor: &mut SystemLog, text: &str) -> Vec<Status> {

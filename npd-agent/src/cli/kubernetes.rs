@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::ArgAction;
 
-use super::{UsageError, go_bool};
+use super::UsageError;
 use crate::{
-    config::GoDuration,
     exporter::kubernetes::{ApiServer, KubernetesOptions},
     feature::Feature,
+    go::{duration::GoDuration, flag::parse_bool},
 };
 
 /// Whether the exporter is on when nothing is said: wherever it can be.
@@ -20,7 +20,7 @@ const DEFAULT: &str = if Feature::Kubernetes.is_built() { "true" } else { "false
 #[command(next_help_heading = "Kubernetes")]
 pub struct KubernetesArgs {
     /// Report to the Kubernetes API server: problems as events, conditions at the Node.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = DEFAULT, default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = DEFAULT, default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub enable_k8s_exporter: bool,
 
     /// The API server, when it is not the one of the cluster that the agent is a pod of, as a URI such as
@@ -44,22 +44,22 @@ pub struct KubernetesArgs {
     pub k8s_exporter_heartbeat_period: Duration,
 
     /// Send events.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub k8s_exporter_write_events: bool,
 
     /// Send conditions.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub k8s_exporter_update_node_conditions: bool,
 
     /// Remove condition types from the Node that this agent had set and whose config is gone. Which ones are its own it
     /// keeps in the Node's annotation `npd-agent/condition-types`. False leaves them for ever, as node-problem-detector
     /// does; needed when two agents with different configs share a node.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub cleanup_stale_conditions: bool,
 
     /// Tell a problem that comes from a pod, such as an OOM kill, with an event at the pod, too. Needs the right to list
     /// pods and to write events in all namespaces (deploy/kustomize/components/pod-events).
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub pod_events: bool,
 
     /// The namespace of events about the node. `kubectl describe node` shows them from any.
@@ -128,7 +128,7 @@ impl KubernetesArgs {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    let span: GoDuration = text.parse().map_err(|error: crate::config::DurationError| error.to_string())?;
+    let span: GoDuration = text.parse().map_err(|error: crate::go::duration::DurationError| error.to_string())?;
     span.to_std().ok_or_else(|| "it must not be negative".to_owned())
 }
 

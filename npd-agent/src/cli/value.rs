@@ -76,12 +76,3 @@ fn quoted_item(text: &str) -> Result<(String, &str), String> {
     }
     Err("a quote (\") is not closed".into())
 }
-
-/// Go's `strconv.ParseBool`.
-pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("it must be true or false".into()),
-    }
-}

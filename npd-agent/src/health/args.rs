@@ -11,10 +11,7 @@ use super::{
     node_agents::{Endpoint, PortError},
     repair,
 };
-use crate::{
-    cli::{KlogArgs, go_bool},
-    go::duration::GoDuration,
-};
+use crate::{go::duration::GoDuration, go::flag::parse_bool, process::log::KlogArgs};
 
 const ABOUT: &str = "Checks the kubelet, kube-proxy, Docker or a container runtime, and repairs its service.
 
@@ -53,7 +50,7 @@ pub struct Args {
     service: String,
 
     /// Send SIGTERM to the main process of an unhealthy service, so that systemd starts it anew.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     enable_repair: bool,
 
     /// Ask crictl instead of the runtime's socket.

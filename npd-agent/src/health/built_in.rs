@@ -14,7 +14,7 @@ use super::{
     clock::{ClockLimits, clock},
     limits::{self, Percent},
 };
-use crate::{config::GoDuration, node::Node};
+use crate::{go::duration::GoDuration, node::Node};
 
 /// A check that needs no program.
 #[derive(Clone, Debug)]

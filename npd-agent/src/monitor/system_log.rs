@@ -28,10 +28,8 @@ use self::{
 };
 use super::announcement;
 use crate::{
-    config::{
-        GoDuration,
-        system_log::{Effect, Recheck, SystemLogConfig, Threshold},
-    },
+    config::system_log::{Effect, Recheck, SystemLogConfig, Threshold},
+    go::duration::GoDuration,
     problem::{Counted, Declared, Event, Fields, Severity, Status},
     record::Record,
     rules::{Hit, Rules, Template},

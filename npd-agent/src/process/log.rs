@@ -2,7 +2,7 @@
 
 use clap::ArgAction;
 
-use crate::cli::go_bool;
+use crate::go::flag::parse_bool;
 
 /// What is logged to standard error, which is no part of a plugin's output.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub struct KlogArgs {
     #[arg(long, hide = true, value_name = "PATTERN=LEVEL[,…]")]
     vmodule: Option<String>,
 
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = go_bool, action = ArgAction::Set)]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set)]
     logtostderr: bool,
 }
 

@@ -4,7 +4,7 @@ use npd_agent::metric::{Metric, MetricId, Section, exposition_name};
 
 const INTRODUCTION: &str = "# Metrics of system stats monitors
 
-<!-- Written by `cargo xtask codegen` from npd-agent/src/monitor/system_stats/table.rs. -->
+<!-- Written by `cargo xtask codegen` from npd-agent/src/metric.rs. -->
 
 A config file of `--config.system-stats-monitor` says which of these are measured, and what each is called: its `displayName`, in which every
 character that Prometheus does not allow becomes an underscore. The names below are those of the files in `config/`.

@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Result, bail};
 use npd_agent::{
     config::{
-        GoDuration, SystemStatsConfig,
+        SystemStatsConfig,
         system_stats::{Alert, Bound, MetricConfig},
     },
+    go::duration::GoDuration,
     metric::Kind,
 };
 

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::{
-    monitor::system_log::{SystemLog, Times},
+    monitor::system_log::SystemLog,
     problem::{ConditionStatus, Fields, Status},
     record::{Place, Record},
-    time::Timestamp,
+    time::{BootTimes, Timestamp},
 };
 
 use crate::{HOUR, NOW, SECOND, shipped::Shipped};
@@ -25,7 +25,7 @@ impl Node {
 
     pub(crate) fn booted(name: &str, shipped: &Shipped, ago: i64) -> Result<Self> {
         let config = shipped.get(name).with_context(|| format!("there is no config/{name}"))?.clone();
-        let times = Times { now: NOW, boot: NOW.shift(-ago * SECOND) };
+        let times = BootTimes { now: NOW, boot: NOW.shift(-ago * SECOND) };
         Ok(Self { monitor: SystemLog::new(config, times), now: NOW })
     }
 

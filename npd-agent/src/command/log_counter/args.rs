@@ -6,12 +6,12 @@ use clap::{Parser, ValueEnum};
 
 use super::Log;
 use crate::{
-    cli::KlogArgs,
     feature::{Feature, NotBuilt},
     go::{
         duration::{DurationError, GoDuration, parse_duration},
         time_layout::Layout,
     },
+    process::log::KlogArgs,
     rules::{Pattern, PatternError},
     source::file::line_format::{Extractor, LineFormat},
 };

@@ -10,11 +10,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::sample::{Samples, Series, Text};
 use crate::{
     config::{
-        GoDuration,
         system_log::{ConditionDefinition, Effect},
         system_stats::{Alert, SystemStatsConfig},
     },
-    go::quote::quote,
+    go::{duration::GoDuration, quote::quote},
     metric::{Kind, MetricId},
     monitor::announcement,
     problem::{Condition, ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},

@@ -1,6 +1,6 @@
 //! One collection of every metric, on this machine and on a large node.
 
-use std::{env, hint::black_box};
+use std::hint::black_box;
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::{
@@ -22,7 +22,7 @@ const ROUNDS: usize = 51;
 
 pub(crate) fn measure() -> Result<Vec<Row>> {
     let config = node::everything_with(&json!({"disk": {"includeRootBlk": true, "includeAllAttachedBlk": true}}))?;
-    let here = Node::new(None, |name| env::var_os(name));
+    let here = Node::from_env();
     // On a file system in memory where there is one, as /proc is.
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = memory.context("cannot make a temporary folder")?;

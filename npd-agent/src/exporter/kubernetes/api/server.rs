@@ -172,7 +172,7 @@ fn address_of(text: &str) -> Result<http::Uri, OverrideError> {
 }
 
 fn set_bool(slot: &mut Option<bool>, key: &'static str, value: String) -> Result<(), OverrideError> {
-    let truth = crate::cli::go_bool(&value).map_err(|_| OverrideError::Bool { key, value })?;
+    let truth = crate::go::flag::parse_bool(&value).map_err(|_| OverrideError::Bool { key, value })?;
     slot.get_or_insert(truth);
     Ok(())
 }
