@@ -10,13 +10,14 @@ use prometheus::IntCounter;
 
 use super::line_format::{LineError, LineFormat};
 use crate::{
+    log_once::LogOnce,
     metrics::AgentMetrics,
     monitor::system_log::runner::SystemLogs,
     problem::Fields,
     record::{Place, Position, PositionKind, Record, RecordSink as _},
     source::{
         Health, LogSource, SourceError, Stop,
-        file::tail::{FileState, FileTail, FileTailError, Line},
+        file::tail::{FileState, FileTail, Line},
     },
     time::{Monotonic, Now, Timestamp},
 };
@@ -100,7 +101,7 @@ impl LogSource for Filelog {
     fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
         let Self { reader, lost, tail } = self;
         let Some(tail) = tail else { return Ok(()) };
-        let mut trouble: Option<String> = None;
+        let mut trouble = LogOnce::default();
         let mut missing = false;
         loop {
             let stopped = stop.is_given();
@@ -118,7 +119,7 @@ impl LogSource for Filelog {
             reader.passed(tail, now.wall);
             let more = match outcome {
                 Ok(outcome) => {
-                    trouble = None;
+                    trouble.clear();
                     lost.inc_by(u64::from(outcome.lost));
                     if outcome.rotations > 0 || outcome.truncations > 0 {
                         let path = reader.options.path.display();
@@ -127,7 +128,10 @@ impl LogSource for Filelog {
                     outcome.more
                 }
                 Err(error) => {
-                    complain(&mut trouble, &reader.options.name, &error);
+                    trouble.error(&error, |_| {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(source = reader.options.name, error, "log file cannot be read");
+                    });
                     false
                 }
             };
@@ -160,15 +164,6 @@ impl LogSource for Filelog {
                 health.begin_step();
             }
         }
-    }
-}
-
-/// Tells of an error once, not at each try.
-fn complain(trouble: &mut Option<String>, name: &str, error: &FileTailError) {
-    let text = error.to_string();
-    if trouble.as_ref() != Some(&text) {
-        tracing::warn!(source = name, error = error as &dyn std::error::Error, "log file cannot be read");
-        *trouble = Some(text);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         api::client::{Api, ApiError, Verdict},
         conditions::sync::Request,
     },
-    log_once::Complaint,
+    log_once::LogOnce,
     time::Now,
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct Wait {
 /// Tells the Node of all changes until `stop`, and then of the last.
 pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: CancellationToken) {
     let patience = Some(Instant::now() + wait.timeout);
-    let mut task = Task { patience, was_reached: false, wait, shared, api, complaint: Complaint::default() };
+    let mut task = Task { patience, was_reached: false, wait, shared, api, complaint: LogOnce::default() };
     while !stop.is_cancelled() {
         let due = task.shared.conditions().due();
         tokio::select! {
@@ -49,7 +49,7 @@ struct Task {
     /// Until when the API server is waited for; nothing once that is over.
     patience: Option<Instant>,
     was_reached: bool,
-    complaint: Complaint,
+    complaint: LogOnce,
 }
 
 // === impl Task ===
@@ -74,7 +74,7 @@ impl Task {
         };
         match outcome {
             Ok(()) => {
-                if self.complaint.is_over() {
+                if self.complaint.clear() {
                     tracing::info!("the API server takes conditions again");
                     self.shared.is_reached_by_conditions();
                 }
@@ -106,7 +106,7 @@ impl Task {
         };
         drop(conditions);
         let is_waiting = self.patience.is_some();
-        self.complaint.make(error, |error| {
+        self.complaint.error(error, |error| {
             let (node, again_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
             if is_waiting {
                 tracing::warn!(error, node, again_in_seconds, "waiting for the API server");

@@ -18,7 +18,7 @@ use crate::{
         events::queue::{Object, Telling},
         metrics::Outcome,
     },
-    log_once::Complaint,
+    log_once::LogOnce,
 };
 
 /// Sends what waits until `stop`, and then all that is left, as far as the API server takes it.
@@ -29,7 +29,7 @@ pub(crate) async fn send(
     pods: Option<Pods>,
     stop: CancellationToken,
 ) {
-    let (complaint, pod_complaint) = (Complaint::default(), Complaint::default());
+    let (complaint, pod_complaint) = (LogOnce::default(), LogOnce::default());
     let mut task = Task { shared, api, namespace, pods, back_off: BackOff::default(), complaint, pod_complaint };
     // Until when the API server is left alone.
     let mut retry: Option<Retry> = None;
@@ -79,8 +79,8 @@ struct Task {
     /// Where pods are looked up, if they get Events of their own.
     pods: Option<Pods>,
     back_off: BackOff,
-    complaint: Complaint,
-    pod_complaint: Complaint,
+    complaint: LogOnce,
+    pod_complaint: LogOnce,
 }
 
 // === impl Task ===
@@ -103,7 +103,7 @@ impl Task {
         };
         let outcome = match outcome {
             Ok(()) => {
-                if self.complaint.is_over() {
+                if self.complaint.clear() {
                     tracing::info!("the API server takes events again");
                     self.shared.is_reached_by_events();
                 }
@@ -167,7 +167,7 @@ impl Task {
                 return Ok(());
             }
             Verdict::Missing | Verdict::Never => {
-                self.complaint.make(error, |error| {
+                self.complaint.error(error, |error| {
                     tracing::warn!(error, reason = &*telling.reason, "the API server refuses events");
                 });
                 self.give_up(telling, Outcome::Refused);
@@ -177,7 +177,7 @@ impl Task {
         self.shared.events().again(telling, error.may_be_done(), error.is_trouble_inside());
         let now = Instant::now();
         let retry = self.back_off.failed(asked, random(), now);
-        self.complaint.make(error, |error| {
+        self.complaint.error(error, |error| {
             let again_in_seconds = (retry.at - now).as_secs_f64();
             tracing::warn!(error, again_in_seconds, "events cannot be sent; they wait");
         });
@@ -195,13 +195,13 @@ impl Task {
         let (Some(pods), Some(uid)) = (self.pods.as_mut(), telling.pod.as_ref()) else { return Ok(None) };
         let then = match pods.find(uid, telling.since, &self.api).await {
             Ok(Found::Pod(pod)) => {
-                self.pod_complaint.is_over();
+                self.pod_complaint.clear();
                 return Ok(Some(pod));
             }
             Ok(Found::Unknown) => None,
             Ok(Found::NotYet(then)) => Some(then),
             Err(error) => {
-                self.pod_complaint.make(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
+                self.pod_complaint.error(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
                 (error.verdict() != Verdict::Never).then(|| Instant::now() + PAUSE)
             }
         };
