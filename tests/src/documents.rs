@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
 
 use self::reasons::Catalogue;
-use crate::{binary, node, schema};
+use crate::{driver::binary, host::node, schema};
 
 /// A file and what it has to say.
 pub struct Document {

@@ -1,27 +1,15 @@
 //! Real kernel problems, and the built agent driven against them.
 //!
-//! What is in here is shared by the test programs of this crate and by `npd-bench`: [`agent`] starts and watches the
-//! agent as an operator would see it, [`apiserver`] is the cluster that it reports to, [`deploy`] renders what a cluster is to run, [`fault`] breaks the machine for a moment and mends it again, [`suite`] runs
-//! the tests one by one and counts those that cannot run here. Nothing in here knows the agent's inside.
+//! Shared by the test programs of this crate and by `npd-bench`. [`driver`] starts and watches the agent as an operator would see it,
+//! and runs the tests one by one, counting those that cannot run here. [`cluster`] is the cluster that the agent reports to and what is
+//! deployed there. [`host`] breaks the machine for a moment and mends it again. [`documents`] and [`schema`] generate what is written
+//! from the code. Nothing in here knows the agent's inside.
 
-pub mod agent;
-pub mod apiserver;
-pub mod binary;
-pub mod container;
-pub mod deploy;
+pub mod cluster;
 pub mod documents;
-pub mod fault;
-pub mod journald_namespace;
-pub mod kmsg;
-pub mod machine;
-pub mod monitor;
-pub mod network_namespace;
-pub mod node;
-pub mod poll;
-pub mod process;
-pub mod program;
+pub mod driver;
+pub mod host;
 pub mod schema;
-pub mod suite;
 
 /// A word that no other test, test run or foreign message uses: lower-case letters and digits only.
 #[must_use]

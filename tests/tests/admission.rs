@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::shipped_manifest;
+use npd_tests::driver::binary::shipped_manifest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

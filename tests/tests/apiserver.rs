@@ -12,9 +12,8 @@ use std::{
 use anyhow::{Context, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use npd_tests::{
-    apiserver::{ApiServer, Cut, Fault, conditions},
-    binary::shipped_manifest,
-    poll::SOON,
+    cluster::apiserver::{ApiServer, Cut, Fault, conditions},
+    driver::{binary::shipped_manifest, poll::SOON},
 };
 use serde_json::{Value, json};
 use tokio_rustls::rustls::crypto::ring;

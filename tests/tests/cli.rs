@@ -8,10 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, free_port, metrics::get},
-    kmsg,
-    monitor::Monitor,
-    suite::{Suite, need},
+    driver::{
+        agent::{Agent, Setup, free_port, metrics::get},
+        monitor::Monitor,
+        suite::{Suite, need},
+    },
+    host::kmsg,
 };
 use rustix::process::Signal;
 

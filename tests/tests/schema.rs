@@ -8,7 +8,7 @@ use npd_agent::config::{
     system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS},
     system_stats,
 };
-use npd_tests::{binary::shipped_config, schema};
+use npd_tests::{driver::binary::shipped_config, schema};
 use serde_json::{Value, json};
 
 fn keys(schema: &Value) -> Result<BTreeSet<String>> {

@@ -14,12 +14,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, free_port},
-    binary,
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, Setup, free_port},
+        binary,
+        monitor::Monitor,
+        poll::SOON,
+        suite::{Suite, need},
+    },
     nonce,
-    poll::SOON,
-    suite::{Suite, need},
 };
 
 /// The exposure that `systemd-analyze security` may find in the unit, in tenths. It was 2.9 with systemd 252.

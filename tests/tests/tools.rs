@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary::{agent, shipped_config};
+use npd_tests::driver::binary::{agent, shipped_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

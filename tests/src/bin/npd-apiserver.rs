@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use npd_tests::apiserver::{ApiServer, Request, Resource, conditions};
+use npd_tests::cluster::apiserver::{ApiServer, Request, Resource, conditions};
 use serde_json::Value;
 
 /// A stand-in for the Kubernetes API server that prints what an agent sends.

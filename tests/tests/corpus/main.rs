@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use anyhow::{Result, ensure};
 use npd_agent::time::Timestamp;
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 
 use self::{
     counts::{crash_loop, given_up, restarts_after_boot, restarts_by_hand, restarts_in_two_lines, thresholds},

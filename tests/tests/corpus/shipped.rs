@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_agent::config::{self, LogInput, SystemLogConfig};
-use npd_tests::binary::shipped_config;
+use npd_tests::driver::binary::shipped_config;
 
 /// The shipped log monitors by the names of their files.
 pub(crate) type Shipped = BTreeMap<String, SystemLogConfig>;

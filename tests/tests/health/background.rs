@@ -3,7 +3,7 @@
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
-use npd_tests::poll::SOON;
+use npd_tests::driver::poll::SOON;
 use tokio::sync::oneshot;
 
 /// A thread with a runtime of its own.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup},
     suite::Suite,
 };

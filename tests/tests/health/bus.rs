@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use npd_tests::{
+use npd_tests::driver::{
     poll::{SOON, wait_until},
     suite::{need, skip},
 };

@@ -4,9 +4,9 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    journald_namespace::{self, JournaldNamespace},
+    driver::suite::{Suite, need, skip},
+    host::journald_namespace::{self, JournaldNamespace},
     nonce,
-    suite::{Suite, need, skip},
 };
 
 use crate::program::{Outcome, log_counter};

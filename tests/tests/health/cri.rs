@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{poll::SOON, suite::Suite};
+use npd_tests::driver::{poll::SOON, suite::Suite};
 use tempfile::TempDir;
 use tonic::Code;
 

@@ -3,7 +3,7 @@
 use std::{os::unix::net::UnixListener, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 use tempfile::TempDir;
 
 use crate::{

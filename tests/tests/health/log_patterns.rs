@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    journald_namespace::{self, ExportedEntry, JournaldNamespace},
-    suite::{Suite, skip},
+    driver::suite::{Suite, skip},
+    host::journald_namespace::{self, ExportedEntry, JournaldNamespace},
 };
 
 use crate::{

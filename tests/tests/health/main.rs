@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 
 mod background;
 mod built_in;

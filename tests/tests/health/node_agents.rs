@@ -3,7 +3,7 @@
 use std::{net::TcpListener, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{
+use npd_tests::driver::{
     poll::SOON,
     suite::{Suite, skip},
 };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::binary;
+use npd_tests::driver::binary;
 use tempfile::TempDir;
 
 /// A run of health-checker that is being prepared. Nothing of this machine reaches it: no bus, no environment.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 
 use crate::{
     bus::{Bus, Service, Systemd},

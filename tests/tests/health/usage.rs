@@ -1,7 +1,7 @@
 //! Command lines: what is refused, where that is said, and the exit code.
 
 use anyhow::{Result, ensure};
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 
 use crate::program::{HealthChecker, log_counter};
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{
+use npd_tests::driver::{
     program::output,
     suite::{Suite, need},
 };

@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    binary,
-    container::Image,
-    program::output,
-    suite::{Suite, need},
+    driver::{
+        binary,
+        program::output,
+        suite::{Suite, need},
+    },
+    host::container::Image,
 };
 use serde_json::Value;
 

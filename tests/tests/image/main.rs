@@ -5,7 +5,7 @@
 use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use npd_tests::{
+use npd_tests::driver::{
     machine,
     suite::{Suite, need},
 };

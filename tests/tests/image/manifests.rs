@@ -4,11 +4,15 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    container::{Container, Image},
-    deploy::{self, OVERLAYS, Release},
-    fault::tracefs::Tracefs,
-    poll::{self, SOON},
-    suite::{Suite, need},
+    cluster::deploy::{self, OVERLAYS, Release},
+    driver::{
+        poll::{self, SOON},
+        suite::{Suite, need},
+    },
+    host::{
+        container::{Container, Image},
+        fault::tracefs::Tracefs,
+    },
 };
 use serde_json::Value;
 

@@ -4,15 +4,19 @@ use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    apiserver::ApiServer,
-    binary,
-    container::{Container, Image, Pod},
-    fault::{
-        hung_task::{COMM, HungTask},
-        tracefs::Tracefs,
+    cluster::apiserver::ApiServer,
+    driver::{
+        binary,
+        poll::SOON,
+        suite::{Suite, need},
     },
-    poll::SOON,
-    suite::{Suite, need},
+    host::{
+        container::{Container, Image, Pod},
+        fault::{
+            hung_task::{COMM, HungTask},
+            tracefs::Tracefs,
+        },
+    },
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

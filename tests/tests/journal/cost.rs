@@ -9,9 +9,11 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use npd_agent::source::journal::JournalTail;
 use npd_tests::{
-    journald_namespace::JournaldNamespace,
-    poll::{SOON, pause},
-    suite::Suite,
+    driver::{
+        poll::{SOON, pause},
+        suite::Suite,
+    },
+    host::journald_namespace::JournaldNamespace,
 };
 use rustix::time::{ClockId, clock_gettime};
 

@@ -11,9 +11,8 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use npd_agent::source::journal::{Cursor, JournalFilter, Start};
 use npd_tests::{
-    journald_namespace::{JournaldNamespace, write_journal},
-    poll::SOON,
-    suite::Suite,
+    driver::{poll::SOON, suite::Suite},
+    host::journald_namespace::{JournaldNamespace, write_journal},
 };
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Entries with trusted fields, as journald would have written them.
 
-use npd_tests::journald_namespace::ExportedEntry;
+use npd_tests::host::journald_namespace::ExportedEntry;
 
 pub(crate) const BOOT: &str = "0a2e6e5f5a0d4a3fb12f9a33a1b4d8c1";
 

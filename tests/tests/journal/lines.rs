@@ -14,8 +14,8 @@ use npd_agent::{
     time::Timestamp,
 };
 use npd_tests::{
-    journald_namespace::{ExportedEntry, field},
-    poll::SOON,
+    driver::poll::SOON,
+    host::journald_namespace::{ExportedEntry, field},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

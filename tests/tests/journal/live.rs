@@ -4,7 +4,10 @@ use std::{fs, ops::ControlFlow, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::source::journal::{JournalFilter, JournalTail, Start};
-use npd_tests::{journald_namespace::JournaldNamespace, poll::SOON, suite::Suite};
+use npd_tests::{
+    driver::{poll::SOON, suite::Suite},
+    host::journald_namespace::JournaldNamespace,
+};
 
 use crate::lines::{
     Line, expect_lines, expect_texts, follow, from_entry, identifier, numbers, open, read, read_anew, since_ever, wait,

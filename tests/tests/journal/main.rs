@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use npd_tests::{
-    journald_namespace,
-    suite::{Suite, skip},
+    driver::suite::{Suite, skip},
+    host::journald_namespace,
 };
 
 mod cost;

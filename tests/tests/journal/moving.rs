@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use npd_agent::source::journal::{JournalTail, Start};
-use npd_tests::{journald_namespace::JournaldNamespace, suite::Suite};
+use npd_tests::{driver::suite::Suite, host::journald_namespace::JournaldNamespace};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::lines::{expect_lines, expect_texts, follow, identifier, numbers, read, since_ever};

@@ -8,8 +8,8 @@ use npd_agent::{
     time::Timestamp,
 };
 use npd_tests::{
-    journald_namespace::{JournaldNamespace, export_folder, write_journal},
-    suite::Suite,
+    driver::suite::Suite,
+    host::journald_namespace::{JournaldNamespace, export_folder, write_journal},
 };
 
 use crate::{

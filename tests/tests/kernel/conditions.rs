@@ -2,11 +2,13 @@
 
 use anyhow::{Result, ensure};
 use npd_tests::{
-    agent::{Agent, metrics::Metrics},
-    kmsg,
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, metrics::Metrics},
+        monitor::Monitor,
+        suite::{Suite, need},
+    },
+    host::kmsg,
     nonce,
-    suite::{Suite, need},
 };
 
 use super::expect_count;
@@ -126,7 +128,7 @@ fn suffix() -> Result<()> {
           "patternGeneratedMessageSuffix": "see https://example.test/runbook" },
     ]);
     let lines = Monitor::kernel("line-monitor").with("rules", rule);
-    let agent = npd_tests::agent::Setup::new()?.monitor(&lines)?.monitor(&Monitor::kernel("fence"))?.start()?;
+    let agent = npd_tests::driver::agent::Setup::new()?.monitor(&lines)?.monitor(&Monitor::kernel("fence"))?.start()?;
     kmsg::write(&format!("npd-line {word}"))?;
     agent.fence()?;
     let reported = agent.reported("Line");

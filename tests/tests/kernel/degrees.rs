@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{
-        Agent, Setup,
-        sandbox::{Sandbox, Withheld},
+    driver::{
+        agent::{
+            Agent, Setup,
+            sandbox::{Sandbox, Withheld},
+        },
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::{Suite, need, skip},
     },
-    fault::{block::CutDisk, memory_cgroup, setting::Setting},
-    journald_namespace::{self, JournaldNamespace},
-    kmsg,
-    monitor::Monitor,
+    host::{
+        fault::{block::CutDisk, memory_cgroup, setting::Setting},
+        journald_namespace::{self, JournaldNamespace},
+        kmsg,
+    },
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need, skip},
 };
 
 use super::{expect_count, kernel_monitor};
@@ -135,7 +139,8 @@ fn no_block_error() -> Result<()> {
     need::loop_devices()?;
     let sandbox = Sandbox::without([Withheld::BlockError]);
     let agent = Setup::new()?.monitor(&kernel_monitor())?.sandbox(sandbox).start()?;
-    let through = |line: &npd_tests::agent::log::Line| line.text("why") == Some("through block:block_rq_complete");
+    let through =
+        |line: &npd_tests::driver::agent::log::Line| line.text("why") == Some("through block:block_rq_complete");
     ensure!(agent.log_lines().iter().any(through), "the fallback is not in use");
     let disk = CutDisk::new()?;
     disk.fail(0..40)?;

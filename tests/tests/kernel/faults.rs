@@ -3,16 +3,20 @@
 
 use anyhow::{Result, ensure};
 use npd_tests::{
-    fault::{
-        block::CutDisk,
-        ext4::Ext4,
-        hung_task::{self, HungTask},
-        memory_cgroup,
+    driver::{
+        poll::{self, SOON},
+        suite::{Suite, need},
     },
-    kmsg::{self, Reader, Record},
+    host::{
+        fault::{
+            block::CutDisk,
+            ext4::Ext4,
+            hung_task::{self, HungTask},
+            memory_cgroup,
+        },
+        kmsg::{self, Reader, Record},
+    },
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need},
 };
 
 pub(crate) fn add(suite: &mut Suite) {

@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup},
-    kmsg::{self, Flood},
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, Setup},
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::{Suite, need},
+    },
+    host::kmsg::{self, Flood},
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need},
 };
 use rustix::process::Signal;
 

@@ -2,16 +2,20 @@
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup},
-    binary,
-    fault::{
-        ext4::Ext4,
-        hung_task::{COMM, HungTask},
+    driver::{
+        agent::{Agent, Setup},
+        binary,
+        monitor::Monitor,
+        poll,
+        suite::{Suite, need},
     },
-    kmsg,
-    monitor::Monitor,
-    poll,
-    suite::{Suite, need},
+    host::{
+        fault::{
+            ext4::Ext4,
+            hung_task::{COMM, HungTask},
+        },
+        kmsg,
+    },
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -61,7 +65,7 @@ fn hung_task() -> Result<()> {
     let stuck = agent.wait_for_reports("TaskStuck", 1)?;
     ensure!(stuck[0].text.contains(&format!("task {} is stuck", task.pid())), "{stuck:?}");
     // Two more looks of the kernel: while it hangs, it hangs.
-    let before = npd_tests::fault::hung_task::detections()?;
+    let before = npd_tests::host::fault::hung_task::detections()?;
     task.wait_for_detections(before, 2)?;
     ensure!(agent.reported("KernelHasNoDeadlock").is_empty(), "it hangs still");
     task.recover()?;

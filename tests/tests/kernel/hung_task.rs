@@ -2,9 +2,11 @@
 
 use anyhow::{Result, ensure};
 use npd_tests::{
-    agent::{Agent, problem::Problem},
-    fault::hung_task::{self, HungTask},
-    suite::{Suite, need},
+    driver::{
+        agent::{Agent, problem::Problem},
+        suite::{Suite, need},
+    },
+    host::fault::hung_task::{self, HungTask},
 };
 
 use super::{expect_count, kernel_monitor};

@@ -8,11 +8,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup},
-    binary, kmsg,
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, Setup},
+        binary,
+        monitor::Monitor,
+        suite::{Suite, need},
+    },
+    host::kmsg,
     nonce,
-    suite::{Suite, need},
 };
 use rustix::process::Signal;
 
@@ -81,7 +84,7 @@ fn nothing_left_behind() -> Result<()> {
     let log = agent.stop()?;
     let reported: Vec<_> = log
         .iter()
-        .filter_map(npd_tests::agent::problem::Problem::from_line)
+        .filter_map(npd_tests::driver::agent::problem::Problem::from_line)
         .filter(|problem| problem.reason == "Line")
         .collect();
     expect_count("lines before the signal", &reported, 50)
@@ -137,9 +140,9 @@ fn shipped() -> Result<()> {
 fn idle() -> Result<()> {
     let agent = Agent::with(&kernel_monitor())?;
     agent.fence()?;
-    npd_tests::poll::pause(PROMPT);
+    npd_tests::driver::poll::pause(PROMPT);
     let before = agent.usage()?;
-    npd_tests::poll::pause(PROMPT * 3);
+    npd_tests::driver::poll::pause(PROMPT * 3);
     let after = agent.usage()?;
     let switches = after.since(&before).voluntary_switches;
     ensure!(switches <= 30, "{switches} wake-ups in three seconds without work");

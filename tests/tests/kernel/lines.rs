@@ -3,12 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use npd_tests::{
-    agent::{Agent, Setup},
-    fault::driver_message,
-    kmsg,
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, Setup},
+        monitor::Monitor,
+        suite::{Suite, need, skip},
+    },
+    host::{fault::driver_message, kmsg},
     nonce,
-    suite::{Suite, need, skip},
 };
 
 use super::{SOURCES, expect_count};

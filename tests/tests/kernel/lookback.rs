@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup},
-    kmsg,
-    monitor::Monitor,
-    nonce, poll,
-    suite::{Suite, need},
+    driver::{
+        agent::{Agent, Setup},
+        monitor::Monitor,
+        poll,
+        suite::{Suite, need},
+    },
+    host::kmsg,
+    nonce,
 };
 
 use super::{SOURCES, expect_count};

@@ -11,11 +11,13 @@ use std::{
 
 use anyhow::{Result, bail};
 use npd_tests::{
-    agent::problem::Problem,
-    fault::tracefs::Tracefs,
-    machine,
-    monitor::Monitor,
-    suite::{Suite, need},
+    driver::{
+        agent::problem::Problem,
+        machine,
+        monitor::Monitor,
+        suite::{Suite, need},
+    },
+    host::fault::tracefs::Tracefs,
 };
 
 mod conditions;

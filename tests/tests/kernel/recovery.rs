@@ -4,12 +4,17 @@ use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, sandbox::Sandbox},
-    fault::hung_task::{self, HungTask},
-    kmsg,
-    monitor::Monitor,
-    nonce, poll,
-    suite::{Suite, need},
+    driver::{
+        agent::{Agent, Setup, sandbox::Sandbox},
+        monitor::Monitor,
+        poll,
+        suite::{Suite, need},
+    },
+    host::{
+        fault::hung_task::{self, HungTask},
+        kmsg,
+    },
+    nonce,
 };
 
 use super::{expect_count, kernel_monitor};

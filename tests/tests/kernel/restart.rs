@@ -16,13 +16,18 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use npd_tests::{
-    agent::{Agent, Setup, problem::Problem},
-    fault::setting::Setting,
-    journald_namespace::{self, JournaldNamespace},
-    kmsg,
-    monitor::Monitor,
-    nonce, poll,
-    suite::{Suite, need, skip},
+    driver::{
+        agent::{Agent, Setup, problem::Problem},
+        monitor::Monitor,
+        poll,
+        suite::{Suite, need, skip},
+    },
+    host::{
+        fault::setting::Setting,
+        journald_namespace::{self, JournaldNamespace},
+        kmsg,
+    },
+    nonce,
 };
 use rustix::process::Signal;
 
@@ -238,7 +243,7 @@ fn hung_task() -> Result<()> {
     need::hung_task_detector()?;
     let setup = Setup::new()?.stateful().monitor(&super::kernel_monitor())?;
     let agent = setup.clone().start()?;
-    let task = npd_tests::fault::hung_task::HungTask::start(100)?;
+    let task = npd_tests::host::fault::hung_task::HungTask::start(100)?;
     agent.wait_for_reports("TaskHung", 1)?;
     agent.stop()?;
     let agent = setup.start()?;

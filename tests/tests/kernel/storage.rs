@@ -2,13 +2,17 @@
 
 use anyhow::{Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, problem::Problem},
-    fault::{block::CutDisk, ext4::Ext4, xfs::Xfs},
-    kmsg::Reader,
-    monitor::Monitor,
+    driver::{
+        agent::{Agent, Setup, problem::Problem},
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::{Suite, need},
+    },
+    host::{
+        fault::{block::CutDisk, ext4::Ext4, xfs::Xfs},
+        kmsg::Reader,
+    },
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need},
 };
 
 use super::{expect_count, kernel_monitor};

@@ -7,15 +7,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{
-        Setup,
-        problem::Problem,
-        sandbox::{Sandbox, Withheld},
+    driver::{
+        agent::{
+            Setup,
+            problem::Problem,
+            sandbox::{Sandbox, Withheld},
+        },
+        poll::SOON,
+        process,
+        suite::{Suite, need},
     },
-    fault::hung_task::HungTask,
-    poll::SOON,
-    process,
-    suite::{Suite, need},
+    host::fault::hung_task::HungTask,
 };
 use serde_json::json;
 

@@ -2,11 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup},
-    fault::memory_cgroup::{self, MemoryCgroup},
-    kmsg,
-    monitor::Monitor,
-    suite::{Suite, need},
+    driver::{
+        agent::{Agent, Setup},
+        monitor::Monitor,
+        suite::{Suite, need},
+    },
+    host::{
+        fault::memory_cgroup::{self, MemoryCgroup},
+        kmsg,
+    },
 };
 
 use super::{SOURCES, expect_count, kernel_monitor};

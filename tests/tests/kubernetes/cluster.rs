@@ -15,10 +15,13 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use npd_tests::{
-    agent::{Agent, Setup},
-    apiserver::{ApiServer, conditions},
-    nonce, poll,
-    suite::{Suite, skip},
+    cluster::apiserver::{ApiServer, conditions},
+    driver::{
+        agent::{Agent, Setup},
+        poll,
+        suite::{Suite, skip},
+    },
+    nonce,
 };
 use rustix::process::Signal;
 use serde::Deserialize;
@@ -302,7 +305,7 @@ fn uid(object: &Value) -> Result<String> {
 }
 
 fn nothing_is_left(server: &ApiServer) -> Result<()> {
-    use npd_tests::apiserver::Resource;
+    use npd_tests::cluster::apiserver::Resource;
     let left = |resource| {
         server.wait_for("what is left", Duration::ZERO, |cluster| {
             Some(cluster.store.all(resource).map(|object| object["metadata"]["name"].to_string()).collect::<Vec<_>>())

@@ -8,11 +8,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use npd_tests::{
-    agent::Setup,
-    apiserver::{ApiServer, Key, Request, Resource, conditions},
-    monitor::Monitor,
-    poll::{self, SOON},
-    suite::Suite,
+    cluster::apiserver::{ApiServer, Key, Request, Resource, conditions},
+    driver::{
+        agent::Setup,
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::Suite,
+    },
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};

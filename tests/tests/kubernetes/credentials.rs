@@ -4,10 +4,12 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Setup, sandbox::Sandbox},
-    apiserver::ApiServer,
-    poll::SOON,
-    suite::{Suite, need},
+    cluster::apiserver::ApiServer,
+    driver::{
+        agent::{Setup, sandbox::Sandbox},
+        poll::SOON,
+        suite::{Suite, need},
+    },
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use npd_tests::{
-    agent::Setup,
-    apiserver::{ApiServer, Resource},
-    kmsg,
-    monitor::Monitor,
+    cluster::apiserver::{ApiServer, Resource},
+    driver::{
+        agent::Setup,
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::{Suite, need},
+    },
+    host::kmsg,
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need},
 };
 use serde_json::{Value, json};
 

@@ -4,11 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, metrics::Metrics},
-    apiserver::{ApiServer, Fault, Request},
-    monitor::Monitor,
-    poll::{self, SOON},
-    suite::Suite,
+    cluster::apiserver::{ApiServer, Fault, Request},
+    driver::{
+        agent::{Agent, Setup, metrics::Metrics},
+        monitor::Monitor,
+        poll::{self, SOON},
+        suite::Suite,
+    },
 };
 use rustix::process::Signal;
 use serde_json::Value;

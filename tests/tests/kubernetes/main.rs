@@ -1,6 +1,6 @@
 //! The built agent and the Kubernetes API: what it asks for, and what the cluster has in the end.
 //!
-//! The API server is the stand-in of [`npd_tests::apiserver`]; only [`cluster`] also knows real ones. Most problems are
+//! The API server is the stand-in of [`npd_tests::cluster::apiserver`]; only [`cluster`] also knows real ones. Most problems are
 //! lines of a log file, which needs no root and lets a test choose the time of a record.
 
 use std::{
@@ -14,11 +14,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use jiff::{Timestamp, Unit};
 use npd_tests::{
-    agent::{Agent, Setup},
-    apiserver::{ApiServer, Request},
-    monitor::Monitor,
-    poll::SOON,
-    suite::Suite,
+    cluster::apiserver::{ApiServer, Request},
+    driver::{
+        agent::{Agent, Setup},
+        monitor::Monitor,
+        poll::SOON,
+        suite::Suite,
+    },
 };
 use serde_json::{Value, json};
 

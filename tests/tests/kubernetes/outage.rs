@@ -3,11 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use npd_tests::{
-    agent::Setup,
-    apiserver::{ApiServer, Resource, conditions},
-    monitor::Monitor,
-    poll::SOON,
-    suite::Suite,
+    cluster::apiserver::{ApiServer, Resource, conditions},
+    driver::{agent::Setup, monitor::Monitor, poll::SOON, suite::Suite},
 };
 
 use super::{App, EVENTS_PATH, NODE, OWNED, World, died, seconds};

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup},
     suite::Suite,
 };

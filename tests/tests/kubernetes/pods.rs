@@ -7,14 +7,16 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, problem::Problem},
-    apiserver::{ApiServer, Cut, Fault, Resource},
-    binary::shipped_manifest,
-    fault::memory_cgroup::MemoryCgroup,
-    monitor::Monitor,
+    cluster::apiserver::{ApiServer, Cut, Fault, Resource},
+    driver::{
+        agent::{Agent, Setup, problem::Problem},
+        binary::shipped_manifest,
+        monitor::Monitor,
+        poll::SOON,
+        suite::{Suite, need},
+    },
+    host::fault::memory_cgroup::MemoryCgroup,
     nonce,
-    poll::SOON,
-    suite::{Suite, need},
 };
 use serde_json::{Value, json};
 

@@ -5,11 +5,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::Setup,
-    apiserver::{ApiServer, conditions},
-    binary::shipped_manifest,
-    poll::SOON,
-    suite::Suite,
+    cluster::apiserver::{ApiServer, conditions},
+    driver::{agent::Setup, binary::shipped_manifest, poll::SOON, suite::Suite},
 };
 
 use super::{App, NODE, monitor};
@@ -48,7 +45,7 @@ fn all_used() -> Result<()> {
     server.wait_for_condition(NODE, "AppBroken", "True", SOON)?;
     agent.stop()?;
     let _agent = setup.file("one.json", &monitor(&app).to_json())?.start()?;
-    let gone = |request: &npd_tests::apiserver::Request| request.json().to_string().contains("$patch");
+    let gone = |request: &npd_tests::cluster::apiserver::Request| request.json().to_string().contains("$patch");
     server.wait_for_request("a removal", SOON, |request| request.status.is_some() && gone(request))?;
     ensure!(!conditions(&server.node(NODE)?).contains_key("Other"), "{}", server.node(NODE)?);
     expect_all_used(&server)

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use npd_tests::{agent::Stopped, apiserver::Fault, suite::Suite};
+use npd_tests::{
+    cluster::apiserver::Fault,
+    driver::{agent::Stopped, suite::Suite},
+};
 use rustix::process::Signal;
 
 use super::{EVENTS_PATH, World, seconds};
@@ -79,7 +82,7 @@ fn flushed() -> Result<()> {
     ensure!(world.server.events().len() == 9, "{:?}", world.server.events());
     ensure!(unsent(&stopped).is_none(), "it says that something was not sent");
     let node = world.server.node(super::NODE)?;
-    ensure!(npd_tests::apiserver::conditions(&node)["AppBroken"]["status"] == "True", "{node}");
+    ensure!(npd_tests::cluster::apiserver::conditions(&node)["AppBroken"]["status"] == "True", "{node}");
     Ok(())
 }
 

@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::Agent,
-    apiserver::{Cut, Fault, Request},
-    poll::SOON,
-    suite::Suite,
+    cluster::apiserver::{Cut, Fault, Request},
+    driver::{agent::Agent, poll::SOON, suite::Suite},
 };
 
 use super::{EVENTS_PATH, NODE_PATH, STATUS_PATH, World, died, expect_apart};

@@ -15,7 +15,10 @@ use npd_agent::{
     config::{self, ConfigFile, Notice},
     exporter::kubernetes::KubernetesOptions,
 };
-use npd_tests::{binary::shipped_config, deploy, suite::Suite};
+use npd_tests::{
+    cluster::deploy,
+    driver::{binary::shipped_config, suite::Suite},
+};
 use serde_json::{Value, json};
 
 use super::rendering::{self, Rendering};
@@ -149,7 +152,7 @@ fn checked() -> Result<()> {
             None => OsString::from(word),
         });
     }
-    let mut command = Command::new(npd_tests::binary::agent()?);
+    let mut command = Command::new(npd_tests::driver::binary::agent()?);
     let output = command.args(&arguments).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     ensure!(arguments.len() == 7, "{arguments:?}");
@@ -266,7 +269,7 @@ fn privileges() -> Result<()> {
 }
 
 fn own_overlay() -> Result<()> {
-    let base = npd_tests::binary::shipped_manifest("kustomize/overlays/least-privilege").canonicalize()?;
+    let base = npd_tests::driver::binary::shipped_manifest("kustomize/overlays/least-privilege").canonicalize()?;
     let kustomization = format!(
         "resources:\n  - {}
 images:

@@ -4,9 +4,11 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    binary::shipped_manifest,
-    deploy::{self, Release},
-    suite::{Suite, need},
+    cluster::deploy::{self, Release},
+    driver::{
+        binary::shipped_manifest,
+        suite::{Suite, need},
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;

@@ -9,7 +9,7 @@ mod rights;
 
 use std::process::ExitCode;
 
-use npd_tests::suite::Suite;
+use npd_tests::driver::suite::Suite;
 
 fn main() -> ExitCode {
     let mut suite = Suite::default();

@@ -4,9 +4,11 @@ use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_tests::{
-    deploy::Release,
-    program::output,
-    suite::{Suite, need},
+    cluster::deploy::Release,
+    driver::{
+        program::output,
+        suite::{Suite, need},
+    },
 };
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use npd_tests::{deploy, suite::need};
+use npd_tests::{cluster::deploy, driver::suite::need};
 use serde_json::Value;
 
 /// What is rendered, and how it came about.

@@ -4,7 +4,10 @@
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{binary::shipped_manifest, deploy, suite::Suite};
+use npd_tests::{
+    cluster::deploy,
+    driver::{binary::shipped_manifest, suite::Suite},
+};
 use serde_json::Value;
 
 use super::{

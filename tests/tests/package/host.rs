@@ -12,11 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::metrics::Metrics,
-    network_namespace, nonce,
-    poll::{self, SOON},
-    process,
-    suite::skip,
+    driver::{
+        agent::metrics::Metrics,
+        poll::{self, SOON},
+        process,
+        suite::skip,
+    },
+    host::network_namespace,
+    nonce,
 };
 use tempfile::TempDir;
 

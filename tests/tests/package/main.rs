@@ -13,12 +13,15 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use npd_tests::{
-    agent::metrics::Metrics,
-    fault::hung_task::HungTask,
-    kmsg, machine, nonce,
-    poll::{self, SOON},
-    process,
-    suite::{Suite, need, skip},
+    driver::{
+        agent::metrics::Metrics,
+        machine,
+        poll::{self, SOON},
+        process,
+        suite::{Suite, need, skip},
+    },
+    host::{fault::hung_task::HungTask, kmsg},
+    nonce,
 };
 use serde_json::Value;
 

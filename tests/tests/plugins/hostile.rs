@@ -8,11 +8,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::{Agent, Setup, sandbox::Sandbox},
-    fault::hung_task::Freezable,
+    driver::{
+        agent::{Agent, Setup, sandbox::Sandbox},
+        poll::{self, SOON},
+        suite::{Suite, need, skip},
+    },
+    host::fault::hung_task::Freezable,
     nonce,
-    poll::{self, SOON},
-    suite::{Suite, need, skip},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -125,7 +127,7 @@ fn flood() -> Result<()> {
 fn binary() -> Result<()> {
     let agent = beside("500ms", "cat /dev/urandom")?;
     goes_on(&agent, "timeout", 2.0)?;
-    let all_json = agent.log_lines().iter().all(npd_tests::agent::log::Line::is_json);
+    let all_json = agent.log_lines().iter().all(npd_tests::driver::agent::log::Line::is_json);
     ensure!(all_json, "the log is broken");
     agent.stop()?;
     Ok(())

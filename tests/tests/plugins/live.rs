@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup},
     suite::Suite,
 };

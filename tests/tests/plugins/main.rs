@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup, metrics::Metrics},
     suite::Suite,
 };

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_agent::config::{self, ConfigFile, custom_plugin::CheckConfig};
-use npd_tests::{
+use npd_tests::driver::{
     agent::Setup,
     binary::shipped_config,
     suite::{Suite, need},

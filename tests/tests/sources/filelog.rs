@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup},
     monitor::Monitor,
     suite::Suite,

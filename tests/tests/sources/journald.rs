@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use npd_tests::{
-    agent::Setup,
-    journald_namespace::{self, JournaldNamespace},
-    monitor::Monitor,
-    suite::{Suite, skip},
+    driver::{
+        agent::Setup,
+        monitor::Monitor,
+        suite::{Suite, skip},
+    },
+    host::journald_namespace::{self, JournaldNamespace},
 };
 
 use super::expect_texts;

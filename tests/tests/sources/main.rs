@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use npd_tests::{agent::problem::Problem, suite::Suite};
+use npd_tests::driver::{agent::problem::Problem, suite::Suite};
 
 mod filelog;
 mod journald;

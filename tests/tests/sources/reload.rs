@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup},
     monitor::Monitor,
     suite::Suite,

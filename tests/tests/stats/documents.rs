@@ -15,9 +15,11 @@ use npd_tests::{
         self, Document,
         reasons::{Catalogue, Level},
     },
-    node,
-    program::output,
-    suite::{Suite, need},
+    driver::{
+        program::output,
+        suite::{Suite, need},
+    },
+    host::node,
 };
 use serde_json::Value;
 

@@ -10,15 +10,17 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use npd_agent::metric::{MetricId, Section};
 use npd_tests::{
-    agent::{
-        Agent, Setup,
-        metrics::Metrics,
-        sandbox::{Sandbox, Withheld},
+    driver::{
+        agent::{
+            Agent, Setup,
+            metrics::Metrics,
+            sandbox::{Sandbox, Withheld},
+        },
+        binary::shipped_config,
+        monitor::Monitor,
+        suite::{Suite, need, skip},
     },
-    binary::shipped_config,
-    monitor::Monitor,
-    node,
-    suite::{Suite, need, skip},
+    host::node,
 };
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},

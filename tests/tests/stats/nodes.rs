@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use npd_tests::{
-    node::{self, large},
-    suite::Suite,
+    driver::suite::Suite,
+    host::node::{self, large},
 };
 use serde_json::json;
 

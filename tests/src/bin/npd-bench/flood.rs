@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{kmsg::Flood, monitor::Monitor, nonce};
+use npd_tests::{driver::monitor::Monitor, host::kmsg::Flood, nonce};
 
 use crate::{sample::median, table::Row};
 
@@ -39,7 +39,7 @@ fn flood(source: &str, lines: usize) -> Result<Outcome> {
     let monitor = Monitor::kernel("flood-monitor").rule("Flood", &format!(r"npd-flood {} problem \d+", flood.tag));
     let agent = crate::agent(source, &monitor)?.start()?;
     agent.fence()?;
-    let lost = |metrics: &npd_tests::agent::metrics::Metrics| {
+    let lost = |metrics: &npd_tests::driver::agent::metrics::Metrics| {
         metrics.value("npd_kernel_records_lost_total", &[]).context("no npd_kernel_records_lost_total")
     };
     let lost_before = lost(&agent.metrics()?)?;

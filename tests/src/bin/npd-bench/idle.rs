@@ -4,11 +4,13 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use npd_tests::{
-    agent::usage::Usage,
-    apiserver::ApiServer,
-    binary,
-    monitor::Monitor,
-    poll::{self, SOON},
+    cluster::apiserver::ApiServer,
+    driver::{
+        agent::usage::Usage,
+        binary,
+        monitor::Monitor,
+        poll::{self, SOON},
+    },
 };
 
 use crate::table::Row;

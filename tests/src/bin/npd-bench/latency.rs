@@ -5,11 +5,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use npd_tests::{
-    apiserver::ApiServer,
-    kmsg,
-    monitor::Monitor,
+    cluster::apiserver::ApiServer,
+    driver::{
+        monitor::Monitor,
+        poll::{self, SOON},
+    },
+    host::kmsg,
     nonce,
-    poll::{self, SOON},
 };
 
 use crate::{

@@ -22,10 +22,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use npd_tests::{
-    agent::Setup,
-    binary,
-    fault::{setting::Setting, tracefs::Tracefs},
-    monitor::Monitor,
+    driver::{agent::Setup, binary, monitor::Monitor},
+    host::fault::{setting::Setting, tracefs::Tracefs},
 };
 
 use self::table::{Row, Table};

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
-use npd_tests::{
+use npd_tests::driver::{
     agent::{Agent, Setup, metrics::Metrics},
     poll,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use npd_tests::{
+use npd_tests::driver::{
     binary::{self, shipped_config},
     poll,
 };

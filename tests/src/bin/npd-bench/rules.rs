@@ -8,7 +8,7 @@ use npd_agent::{
     rules::{Hit, Pattern, Rules},
     time::Timestamp,
 };
-use npd_tests::binary::shipped_config;
+use npd_tests::driver::binary::shipped_config;
 use regex::bytes::Regex;
 
 use crate::{

@@ -9,7 +9,7 @@ use npd_agent::{
     node::Node,
     time::Now,
 };
-use npd_tests::node::{self, large};
+use npd_tests::host::node::{self, large};
 use prometheus::{Encoder, Registry, TextEncoder};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use npd_agent::{agent::INVALID_CONFIG, monitor::custom_plugin::check::RunKind};
 use serde_json::Value;
 
-use crate::binary::shipped_config;
+use crate::driver::binary::shipped_config;
 
 /// Where a reason shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! Waiting for a state of the outside world that cannot wake us: look, pause briefly, look again, until a deadline.
 //!
-//! What can wake us (a line of the agent's log) is waited for in [`agent::log`](crate::agent::log) instead.
+//! What can wake us (a line of the agent's log) is waited for in [`agent::log`](crate::driver::agent::log) instead.
 
 use std::{
     thread,

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{fault::setting::Setting, nonce, poll};
+use crate::{driver::poll, host::fault::setting::Setting, nonce};
 
 const PATH: &str = "/dev/kmsg";
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 
 use super::victim::Victim;
 use crate::{
+    driver::poll::{self, SOON},
     nonce,
-    poll::{self, SOON},
 };
 
 /// The name of the process that is killed.

@@ -14,7 +14,7 @@ use super::{
     setting::Setting,
     victim::Victim,
 };
-use crate::poll::{self, SOON};
+use crate::driver::poll::{self, SOON};
 
 const SYSCTL: &str = "/proc/sys/kernel";
 

@@ -29,11 +29,14 @@ use self::{
     usage::Usage,
 };
 use crate::{
-    apiserver::ApiServer,
-    binary, kmsg,
-    monitor::{FENCE, Monitor},
+    cluster::apiserver::ApiServer,
+    driver::{
+        binary,
+        monitor::{FENCE, Monitor},
+        poll::{self, SOON},
+    },
+    host::kmsg,
     nonce,
-    poll::{self, SOON},
 };
 
 /// An agent to be started. Clones share the folder with their config files and their state.

@@ -23,7 +23,7 @@ use npd_agent::{
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Map, Value, json};
 
-use crate::binary;
+use crate::driver::binary;
 
 /// The nodes of this repository. `vm` was recorded on a Firecracker VM with Linux 6.18, and trimmed. `cgroup-v1` is made by
 /// hand after the documented formats: CentOS 7 with Linux 3.10, LVM, btrfs, EDAC and modules from elsewhere.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Image, Pod};
-use crate::process;
+use crate::driver::process;
 
 /// What containerd gives a container that asks for nothing.
 const DEFAULT: [&str; 14] = [

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::poll;
+use crate::driver::poll;
 
 /// Waits until no other run of tests is on this machine; it is ours until this is dropped.
 pub fn lock() -> Result<File> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::output;
+use crate::driver::program::output;
 
 /// An OCI layout, unpacked. Clones share the files.
 #[derive(Clone, Debug)]

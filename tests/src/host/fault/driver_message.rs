@@ -7,8 +7,8 @@ use std::fs;
 use anyhow::{Result, bail};
 
 use crate::{
-    kmsg::Reader,
-    poll::{self, SOON},
+    driver::poll::{self, SOON},
+    host::kmsg::Reader,
 };
 
 /// The device that always exists and never does anything: `/dev/null`.

@@ -17,14 +17,17 @@ use tempfile::TempDir;
 
 use super::{Image, Pod, bundle};
 use crate::{
-    agent::{
-        log::Log,
-        metrics::{self, Answer, Metrics},
+    driver::{
+        agent::{
+            log::Log,
+            metrics::{self, Answer, Metrics},
+        },
+        poll::{self, SOON},
+        program::output,
+        suite::{need, skip},
     },
-    network_namespace, nonce,
-    poll::{self, SOON},
-    program::output,
-    suite::{need, skip},
+    host::network_namespace,
+    nonce,
 };
 
 /// A running container; killed when dropped, with its cgroup and mounts.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
-use crate::{poll, program::output};
+use crate::driver::{poll, program::output};
 
 /// A loop device; detached when dropped.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// The reason of the rule that every [`Monitor`] has beside its own: what [`Agent::fence`](crate::agent::Agent::fence)
+/// The reason of the rule that every [`Monitor`] has beside its own: what [`Agent::fence`](crate::driver::agent::Agent::fence)
 /// waits for.
 pub const FENCE: &str = "NpdTestFence";
 

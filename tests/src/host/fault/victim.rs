@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
+use crate::driver::{
     binary,
     poll::{self, SOON},
 };

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::skip;
-use crate::{fault::memory_cgroup, process};
+use crate::{driver::process, host::fault::memory_cgroup};
 
 /// Capability numbers of `linux/capability.h`.
 const CAP_SYS_ADMIN: u32 = 21;

@@ -1,6 +1,6 @@
 //! The manifests of `deploy/` as a cluster would get them: rendered by kubectl and helm, without a cluster or a network.
 //!
-//! `cargo xtask setup` brings both. Where they are missing, these give a [`skip`](crate::suite::skip).
+//! `cargo xtask setup` brings both. Where they are missing, these give a [`skip`](crate::driver::suite::skip).
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{binary, program::output, suite::need};
+use crate::driver::{binary, program::output, suite::need};
 
 /// The overlays of `deploy/kustomize/overlays`.
 pub const OVERLAYS: [&str; 4] = ["health-checker", "least-privilege", "metrics-only", "privileged"];

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::poll::SOON;
+use crate::driver::poll::SOON;
 
 /// A metrics page in the Prometheus text format.
 #[derive(Clone, Debug)]
