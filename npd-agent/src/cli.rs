@@ -1,10 +1,13 @@
-//! The command line: node-problem-detector's flags, and ours beside them.
+//! The command lines of the programs: node-problem-detector's flags, and ours beside them.
 //!
-//! Flags mean what pflag makes of them: long ones take two dashes, booleans take `=false`, lists are comma lists
-//! with CSV quoting and may be repeated, of a repeated single value the last counts. A flag of node-problem-detector
-//! that belongs to a part not built yet is refused; it would be worse to accept it and do nothing.
+//! Flags follow pflag: long ones take two dashes, booleans take `=false`, lists are comma-separated with CSV quoting and may be
+//! repeated; if a flag with a single value is repeated, the last value wins. A flag of node-problem-detector for something that
+//! is not implemented yet is refused: accepting it and doing nothing would be worse.
 
+#[cfg(feature = "health-checks")]
+pub mod health_checker;
 mod kubernetes;
+pub mod log_counter;
 mod value;
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf};
@@ -17,41 +20,42 @@ pub use self::{
 };
 
 use crate::{
-    command::replay::Format,
     config::ConfigFile,
     exporter::kubernetes::OverrideError,
     feature::{Feature, NotBuilt},
     go::flag::parse_bool,
-    source::kernel::log::KernelSource,
+    node::Node,
+    process::log::LogFormat,
+    source::kernel::log::{KernelLogOptions, KernelSource},
 };
 
-/// What `--help` begins with.
+/// The first lines of `--help`.
 const ABOUT: &str =
-    "Sees kernel and system problems of a node the moment they happen, and tells Kubernetes, Prometheus and the log.
+    "Detects kernel and system problems of a node the moment they happen, and reports them to Kubernetes, Prometheus and the log.
 
-A drop-in for node-problem-detector: it takes its flags and its config files. The kernel log is watched through eBPF \
-probes and /dev/kmsg together, so that nothing is lost in a flood; log files and the journal are read as well. Plugins and checks of its own look after \
-the node's parts, and what /proc and /sys say of the node becomes metrics.";
+A drop-in replacement for node-problem-detector: it takes the same flags and config files. It watches the kernel log \
+through eBPF probes and /dev/kmsg together, so that nothing is lost in a flood, and reads log files and the journal as \
+well. Plugins and built-in checks look after the components of the node, and what /proc and /sys say about the node \
+becomes metrics.";
 
 const EXAMPLES: &str = "Examples:
   Watch the kernel log without a cluster:
     npd-agent --enable-k8s-exporter=false --config.system-log-monitor=config/kernel-monitor.json,config/readonly-monitor.json
-  As a pod of a cluster, events and conditions go to its API server; elsewhere say which one:
+  In a pod, events and conditions go to the API server of the cluster; elsewhere, name the API server:
     npd-agent --apiserver-override='http://127.0.0.1:8001?inClusterConfig=false' --config.system-log-monitor=config/kernel-monitor.json
-  Make a problem, and see it counted:
+  Write a problem to the kernel log, and see it counted:
     echo '<3>task docker:7 blocked for more than 300 seconds.' > /dev/kmsg
     curl -s http://127.0.0.1:20257/metrics | grep problem_
-  See what the kernel gives:
+  See what this kernel supports:
     npd-agent features
-  Check config files before they are rolled out, and see what rules make of a log:
+  Check config files before rolling them out, and see which rules match a log:
     npd-agent check-config config/*.json
     dmesg | npd-agent replay --config config/kernel-monitor.json
 
-Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for a wrong command line and for an API server that \
-cannot be made out; 255 for everything that keeps \
-the agent from working, such as a config file with errors.";
+Exit status: 0 after SIGTERM, SIGINT, --help and --version; 2 for an invalid command line or an invalid \
+--apiserver-override; 255 for everything else that keeps the agent from working, such as a config file with errors.";
 
-/// The arguments, checked as far as one by one is possible.
+/// The command line of npd-agent, each flag checked by itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "npd-agent",
@@ -65,7 +69,7 @@ the agent from working, such as a config file with errors.";
     max_term_width = 110
 )]
 pub struct Args {
-    /// What to do other than run.
+    /// What to do instead of running.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -73,7 +77,7 @@ pub struct Args {
     #[arg(long, help_heading = "Agent", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub version: bool,
 
-    /// The node's name. Wins over $NODE_NAME, which wins over the host's name.
+    /// The name of the node; by default $NODE_NAME or, if that is empty, the host name.
     #[arg(long, help_heading = "Agent", default_value = "", hide_default_value = true, value_name = "NAME")]
     pub hostname_override: String,
 
@@ -88,7 +92,7 @@ pub struct Args {
     #[arg(long = "custom-plugin-monitors", hide = true, action = ArgAction::Append)]
     deprecated_custom_plugin_monitors: Vec<CommaList>,
 
-    /// Run plugins also when others than root can change them or a folder that they are in.
+    /// Run plugins even if users other than root can change them or a directory that contains them.
     #[arg(long, help_heading = "Monitors", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub allow_insecure_plugins: bool,
 
@@ -99,9 +103,9 @@ pub struct Args {
     #[arg(long = "system-log-monitors", hide = true, action = ArgAction::Append)]
     deprecated_system_log_monitors: Vec<CommaList>,
 
-    /// Where to keep what survives a restart: how far each log was read, conditions, counts. Empty: nothing is kept, and
-    /// a restart looks back as far as `lookback` says.
-    #[arg(long, help_heading = "Monitors", default_value = "/var/lib/npd", value_name = "FOLDER")]
+    /// Directory for the state that survives a restart: how far each log was read, conditions, counts. If empty, no state
+    /// is kept, and after a restart logs are read from as far back as `lookback`.
+    #[arg(long, help_heading = "Monitors", default_value = "/var/lib/npd", value_name = "DIR")]
     pub state_dir: OsString,
 
     /// How the kernel log is read.
@@ -113,28 +117,28 @@ pub struct Args {
     #[arg(long, help_heading = "Kernel log", default_value_t = RingSize(4 << 20), value_name = "BYTES")]
     pub kernel_ring_size: RingSize,
 
-    /// Where to serve how the agent and the node are: /healthz, /readyz, /conditions and /api/v1/problems.
+    /// Address of the health endpoint, which serves /healthz, /readyz, /conditions and /api/v1/problems.
     #[arg(long, help_heading = "Servers", default_value = "127.0.0.1", value_name = "IP")]
     pub address: IpAddr,
 
-    /// The port of it; 0 or less serves nothing.
+    /// Port of the health endpoint; 0 or less disables it.
     #[arg(long, help_heading = "Servers", default_value_t = 20256, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
     pub port: i64,
 
-    /// Where to serve metrics.
+    /// Address of the metrics endpoint, which serves /metrics.
     #[arg(long, help_heading = "Servers", default_value = "127.0.0.1", value_name = "IP")]
     pub prometheus_address: IpAddr,
 
-    /// The port of the metrics; 0 or less serves none.
+    /// Port of the metrics endpoint; 0 or less disables it.
     #[arg(long, help_heading = "Servers", default_value_t = 20257, allow_negative_numbers = true, value_name = "PORT", value_parser = clap::value_parser!(i64).range(..=65535))]
     pub prometheus_port: i64,
 
-    /// The form of the agent's own log, which goes to standard error.
+    /// Format of the agent's own log, which goes to standard error.
     #[arg(long, help_heading = "Logging", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// How much is logged: 0 what an operator wants to see, 1 also each probe event and the probes' own
-    /// diagnostics, 2 everything. $RUST_LOG overrides it.
+    /// Log verbosity: 0 logs what an operator needs, 1 adds each probe event and the probes' own diagnostics, 2 logs
+    /// everything. $RUST_LOG takes precedence.
     #[arg(
         short,
         long = "v",
@@ -151,134 +155,124 @@ pub struct Args {
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set)]
     logtostderr: bool,
 
-    /// How the cluster is told.
+    /// How problems are reported to the cluster.
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,
 
     #[command(flatten)]
-    later: Later,
+    unimplemented: Unimplemented,
 }
 
-/// node-problem-detector's flags whose parts are not built yet.
+/// node-problem-detector's flags for what is not implemented yet.
 #[derive(Debug, clap::Args)]
-struct Later {
+struct Unimplemented {
     #[arg(long = "exporter.stackdriver", hide = true)]
     exporter_stackdriver: Option<String>,
 }
 
-/// What to do other than run.
+/// What to do instead of running.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Show what this kernel allows: each probe with its state, and how the kernel log would be read.
+    /// Show what this kernel supports: the state of each probe, and how the kernel log would be read.
     Features,
-    /// Check config files of any monitors: all errors, and what is probably a mistake, each with its place.
+    /// Check config files of any kind of monitor: print all errors and likely mistakes, each with its position.
     ///
-    /// Exit status: 0 when all files can be used, also with warnings; 1 when one cannot.
+    /// Exit status: 0 if all files can be used, even with warnings; 1 otherwise.
     CheckConfig {
-        /// The files.
+        /// The config files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Show which rules fire on which lines of a log, with the events and conditions they give.
+    /// Show which rules match which lines of a log, and the events and conditions that follow.
     ///
-    /// The log is read from its start with the times that its records have. Conditions that only the running node
-    /// can clear (`recheck`) stay. Exit status: 0, however many rules fire; 255 when something cannot be read.
+    /// The log is read from its start, with the times of its records. Conditions that only the running node can clear
+    /// (`recheck`) remain. Exit status: 0, no matter how many rules match; 255 if a file cannot be read.
     Replay(ReplayArgs),
 }
 
 /// What to replay.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReplayArgs {
-    /// A config file of a system log monitor; may be repeated.
+    /// Config file of a system log monitor; may be repeated.
     #[arg(long = "config", required = true, value_name = "FILE")]
     pub configs: Vec<PathBuf>,
-    /// How the log is written; by default its first line tells.
+    /// Format of the log; by default it is detected from the first line.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ReplayFormat>,
-    /// Print one JSON object a match, and nothing else.
+    /// Print one JSON object per match, and nothing else.
     #[arg(long)]
     pub json: bool,
-    /// The log; `-` or nothing for standard input.
+    /// The log; standard input if omitted or `-`.
     #[arg(value_name = "LOG")]
     pub log: Option<PathBuf>,
 }
 
-/// How a log is written.
+/// The format of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReplayFormat {
-    /// As /dev/kmsg gives it: `6,339,5140900,-;text`.
+    /// The format of /dev/kmsg, dictionary lines included: `6,339,5140900,-;text`.
     Kmsg,
-    /// As dmesg prints it: `[    5.140900] text`.
+    /// The format of dmesg, also with `--time-format=iso` and with levels: `[    5.140900] text`.
     Dmesg,
-    /// One record a line; for a `filelog` config as its log file has them.
+    /// One record per line; for a `filelog` config, lines as in its log file.
     Plain,
-    /// As `journalctl -o export` prints it.
+    /// The format of `journalctl -o export`.
     JournalExport,
 }
 
 /// How the kernel log is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum SourceArg {
-    /// The best that passes a self-test at the start.
+    /// The best source that passes a self-test at start-up.
     #[default]
     Auto,
-    /// The eBPF probes, or not at all.
+    /// The eBPF probes only; without them the kernel log is not read.
     Ebpf,
-    /// /dev/kmsg alone, as node-problem-detector does.
+    /// /dev/kmsg only, as in node-problem-detector.
     Kmsg,
-    /// The journal's copy of the kernel log. `auto` falls back to it where nothing else can be read.
+    /// The journal's copy of the kernel log. `auto` falls back to it if nothing else can be read.
     Journald,
 }
 
-/// The form of the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// A command line that is wrong as a whole.
+/// A command line whose flags are valid by themselves, but not together or not in this build.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UsageError {
-    /// A flag whose part does not exist yet.
-    #[error("--{flag}: {part} is not part of this build yet; leave the flag out")]
+    /// A flag for something that is not implemented yet.
+    #[error("--{flag}: {part} is not implemented yet; remove the flag")]
     NotBuilt {
         /// The flag.
         flag: &'static str,
-        /// What it belongs to.
+        /// What it configures.
         part: &'static str,
     },
-    /// A flag of a part that this build lacks.
+    /// A flag that needs a feature this build lacks.
     #[error("--{flag}: {missing}")]
     Missing {
-        /// The flag, with its value where only that is of the part.
+        /// The flag, with its value if only that value needs the feature.
         flag: &'static str,
-        /// The part.
+        /// The feature.
         missing: NotBuilt,
     },
-    /// Old and new flag at once.
-    #[error("--{old} is deprecated and cannot be used with --{new}; use the latter alone")]
+    /// A flag and its deprecated form together.
+    #[error("--{old} is deprecated and cannot be combined with --{new}; use only --{new}")]
     Both {
-        /// The old one.
+        /// The deprecated flag.
         old: &'static str,
-        /// The new one.
+        /// The flag that replaces it.
         new: &'static str,
     },
-    /// The API server cannot be made out.
+    /// An invalid `--apiserver-override`.
     #[error("--apiserver-override: {0}")]
     ApiServer(#[from] OverrideError),
-    /// The node's name cannot be one.
+    /// A name that no node can have.
     #[error(
-        "the node cannot be called {0:?}: a node's name has letters, digits, \"-\" and \".\" only; --hostname-override or \
-         $NODE_NAME give it"
+        "{0:?} is not a valid node name: it must consist of letters, digits, \"-\" and \".\"; set it with \
+         --hostname-override or $NODE_NAME"
     )]
     NodeName(String),
-    /// Nothing to do, in node-problem-detector's words.
+    /// No monitor, in node-problem-detector's words.
     #[error(
-        "No configuration option for any problem daemon is specified. Give at least one config file: \
+        "No configuration option for any problem daemon is specified. Specify at least one config file: \
          --config.system-log-monitor=config/kernel-monitor.json"
     )]
     NoMonitor,
@@ -287,16 +281,16 @@ pub enum UsageError {
 // === impl Args ===
 
 impl Args {
-    /// Checks what is only wrong as a whole, and gives the config files. Deprecation notes go to `note`.
-    pub fn check(&self, mut note: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
-        self.later.check()?;
-        self.check_parts()?;
+    /// Checks the flags together, and returns the config files. Deprecations go to `warn`.
+    pub fn check(&self, mut warn: impl FnMut(&str)) -> Result<Vec<ConfigFile>, UsageError> {
+        self.unimplemented.check()?;
+        self.check_features()?;
         let paths = |lists: &[CommaList]| lists.iter().flat_map(|list| &list.0).map(PathBuf::from).collect::<Vec<_>>();
         let mut either = |old: &[CommaList], new: &[CommaList], old_flag, new_flag| {
             if old.is_empty() {
                 return Ok(paths(new));
             }
-            note(&format!("Flag --{old_flag} has been deprecated, replaced by --{new_flag}."));
+            warn(&format!("Flag --{old_flag} has been deprecated, replaced by --{new_flag}."));
             if paths(new).is_empty() { Ok(paths(old)) } else { Err(UsageError::Both { old: old_flag, new: new_flag }) }
         };
         let logs = either(
@@ -312,10 +306,10 @@ impl Args {
             "config.custom-plugin-monitor",
         )?;
         if self.vmodule.is_some() {
-            note("Flag --vmodule is accepted and has no effect; set $RUST_LOG instead.");
+            warn("Flag --vmodule is accepted and has no effect; set $RUST_LOG instead.");
         }
         if !self.logtostderr {
-            note("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
+            warn("Flag --logtostderr=false is accepted and has no effect: the log goes to standard error.");
         }
         let stats = paths(&self.system_stats_monitors).into_iter().map(ConfigFile::system_stats);
         let plugins = plugins.into_iter().map(ConfigFile::custom_plugin);
@@ -326,24 +320,48 @@ impl Args {
         Ok(configs)
     }
 
-    /// Refuses what is asked of parts that this build lacks. Files of custom plugin monitors are looked at first: some are of
-    /// logs.
-    fn check_parts(&self) -> Result<(), UsageError> {
-        let asked = [
+    /// The options of the kernel log.
+    #[must_use]
+    pub fn kernel_options(&self, node: &Node) -> KernelLogOptions {
+        KernelLogOptions {
+            source: self.kernel_source.into(),
+            ring_size: self.kernel_ring_size.0,
+            probe_diagnostics: self.verbosity > 0,
+            kmsg: "/dev/kmsg".into(),
+            node: node.clone(),
+        }
+    }
+
+    /// What to log, in the syntax of `$RUST_LOG`.
+    #[must_use]
+    pub fn log_filter(&self) -> &'static str {
+        // The client logs every failed request; our own code logs it once, with what it means.
+        match self.verbosity {
+            ..=0 if self.command.is_some() => "off",
+            ..=0 => "info,kube_client=off",
+            1 => "info,npd_agent=debug,npd_ebpf=debug,kube_client=off",
+            _ => "trace",
+        }
+    }
+
+    /// Refuses flags that need a feature this build lacks. Files of custom plugin monitors are not refused here: some of them
+    /// are system log monitors, so they have to be read first.
+    fn check_features(&self) -> Result<(), UsageError> {
+        let flags = [
             (!self.system_stats_monitors.is_empty(), "config.system-stats-monitor", Feature::SystemStats),
             (self.kernel_source == SourceArg::Ebpf, "kernel-source=ebpf", Feature::Ebpf),
             (self.kernel_source == SourceArg::Journald, "kernel-source=journald", Feature::Journald),
         ];
-        for (_, flag, feature) in asked.into_iter().filter(|(is_asked, ..)| *is_asked) {
+        for (_, flag, feature) in flags.into_iter().filter(|(is_given, ..)| *is_given) {
             feature.require().map_err(|missing| UsageError::Missing { flag, missing })?;
         }
         Ok(())
     }
 }
 
-// === impl Later ===
+// === impl Unimplemented ===
 
-impl Later {
+impl Unimplemented {
     fn check(&self) -> Result<(), UsageError> {
         let Self { exporter_stackdriver } = self;
         for (value, flag, part) in [(exporter_stackdriver, "exporter.stackdriver", "the Cloud Monitoring exporter")] {
@@ -366,18 +384,7 @@ impl From<SourceArg> for KernelSource {
     }
 }
 
-impl From<ReplayFormat> for Format {
-    fn from(format: ReplayFormat) -> Self {
-        match format {
-            ReplayFormat::Kmsg => Self::Kmsg,
-            ReplayFormat::Dmesg => Self::Dmesg,
-            ReplayFormat::Plain => Self::Plain,
-            ReplayFormat::JournalExport => Self::JournalExport,
-        }
-    }
-}
-
-/// The node's name: the flag, else $NODE_NAME, else the host's name.
+/// The name of the node: the flag, else $NODE_NAME, else the host name.
 #[must_use]
 pub fn node_name(flag: &str, env: Option<String>) -> String {
     let named = [Some(flag.to_owned()), env].into_iter().flatten().find(|name| !name.is_empty());

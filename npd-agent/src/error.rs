@@ -4,12 +4,12 @@ use std::{error::Error, fmt};
 
 /// Displays an error with all its causes: `cannot open x: No such file or directory`.
 ///
-/// The errors of this crate never repeat their source, but some of other crates do. What an error has said of its cause
-/// already is not said again.
+/// The errors of this crate never repeat their source, but some of other crates do. A cause that the error before it already
+/// contains is omitted.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'e>(pub &'e dyn Error);
 
-/// An error and its causes as a text; see [`ErrorChain`].
+/// An error and its causes as a string; see [`ErrorChain`].
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     ErrorChain(error).to_string()
@@ -24,7 +24,7 @@ impl fmt::Display for ErrorChain<'_> {
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Only the words of the error right before can be its own.
+            // Only the error right before can have repeated it.
             if !before.ends_with(&text) {
                 write!(f, ": {text}")?;
             }

@@ -1,10 +1,10 @@
-//! Is a part of the node well? node-problem-detector's health-checker as a library, and checks of the kernel's limits.
+//! Is a component of the node healthy? node-problem-detector's health-checker as a library, and checks of the kernel's limits.
 //!
-//! One function a check; each gives a [`Verdict`], at once or within its time. No check starts a program, except for crictl where
-//! its path was given, and none takes "I cannot tell" for "it is broken": a socket that may not be opened, a name that
-//! does not resolve or a kernel without a feature say nothing about the health of anything.
+//! One function per check; each returns a [`Health`], at once or within its timeout. No check starts a program, except for crictl
+//! if its path is given, and none mistakes "cannot tell" for "unhealthy": a socket that may not be opened, a name that does not
+//! resolve or a kernel without a feature say nothing about the health of anything.
 //!
-//! [`checker`] puts the checks of a component together as the program does, with log patterns and repair.
+//! [`checker`] combines the checks of a component as the program does, with log patterns and repair.
 
 pub mod args;
 pub mod basic_regex;
@@ -18,8 +18,8 @@ pub mod limits;
 pub mod log_pattern;
 pub mod node_agents;
 pub mod repair;
+mod result;
 mod socket;
 pub mod systemd;
-mod verdict;
 
-pub use self::verdict::Verdict;
+pub use self::result::Health;

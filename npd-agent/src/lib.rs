@@ -1,7 +1,7 @@
-//! npd: sees kernel and system problems of a node the moment they happen, and tells the cluster.
+//! npd: detects kernel and system problems of a node the moment they happen, and reports them to the cluster.
 //!
-//! The flow is one way: sources ([`source`], [`kernel`]) give [`record`]s, monitors ([`monitor`]) match them against [`rules`]
-//! and give statuses ([`problem`]), the [`detector`] hands these to the exporters ([`exporter`]).
+//! Data flows one way: sources ([`source`]) produce [`record`]s, monitors ([`monitor`]) match them against [`rules`] and produce
+//! statuses ([`problem`]), and the [`detector`] passes these to the exporters ([`exporter`]).
 
 pub mod admin;
 pub mod agent;

@@ -1,6 +1,9 @@
-//! What the agent does to its own process: its log, its capabilities, its memory, and what its children inherit.
+//! What the programs do to their own process: its log, its signals, its capabilities, its memory, and the environment that
+//! its children inherit.
 
 pub mod capabilities;
 pub mod environment;
-pub(crate) mod log;
+pub mod klog;
+pub mod log;
 pub mod memory;
+pub mod signals;

@@ -1,6 +1,6 @@
-//! Serving HTTP to whoever can reach the port: bounded in connections, in time and in memory.
+//! Serving HTTP to any client that can reach the port: with bounded connections, time and memory.
 //!
-//! The pages are small and made at once, so whoever takes long is not interested in them.
+//! The pages are small and take no time to make, so a slow client is not interested in them.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -14,16 +14,16 @@ use hyper_util::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// What a client may take.
+/// The limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once; others wait in the kernel's queue.
+    /// Concurrent connections; others wait in the kernel's queue.
     pub connections: usize,
-    /// From the start of a connection, or from the last answer, to the end of a request's head.
+    /// Time from the start of a connection, or from the last response, to the end of the head of a request.
     pub head: Duration,
-    /// The life of a connection.
+    /// Time from the start to the end of a connection.
     pub connection: Duration,
-    /// For requests that are under way when the end comes.
+    /// Time for the requests in progress when the server stops.
     pub end: Duration,
 }
 
@@ -38,9 +38,9 @@ impl Default for Limits {
     }
 }
 
-/// The largest head of a request, in bytes; hyper takes no less.
+/// Maximum size of the head of a request, in bytes; hyper does not support less.
 const HEAD_MAX: usize = 8 << 10;
-/// After an accept(2) that fails, as for want of file descriptors.
+/// Pause after accept(2) fails, for example because there are no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stop`.
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::debug!(%error, "a connection could not be accepted");
+                    tracing::debug!(%error, "cannot accept a connection");
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -68,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // How a client ends its connection is its own business.
+            // It does not matter how a client ends its connection.
             drop(tokio::time::timeout(limits.connection, connection).await);
             drop(place);
         });
@@ -105,24 +105,24 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // A reset is an end, too.
+        // A reset is an end as well.
         drop(tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("the server never closes"));
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     #[tokio::test]
-    async fn a_page_is_served_and_the_end_is_quick_although_a_client_stays() {
+    async fn a_page_is_served_and_stopping_is_quick_even_if_a_client_stays() {
         let (address, stop, task) = server(Limits::default()).await;
         let mut idle = TcpStream::connect(address).await.unwrap();
         assert!(exchange(address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.ends_with("hello"));
         stop.cancel();
         tokio::time::timeout(SOON, task).await.unwrap().unwrap();
-        // Either it is closed or it is reset; it is not kept.
+        // It is closed or reset, but not kept open.
         assert!(!matches!(tokio::time::timeout(SOON, idle.read(&mut [0])).await.unwrap(), Ok(1..)));
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_end_its_head_is_closed() {
+    async fn a_client_that_does_not_finish_its_head_is_disconnected() {
         let limits = Limits { head: Duration::from_millis(50), ..Limits::default() };
         let (address, ..) = server(limits).await;
         for begun in ["", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_connection_has_an_end() {
+    async fn an_endless_connection_is_closed() {
         let limits = Limits { connection: Duration::from_millis(50), ..Limits::default() };
         let (address, ..) = server(limits).await;
         assert_eq!(
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_nobody_wants_is_not_read() {
+    async fn an_unwanted_body_is_not_read() {
         let (address, ..) = server(Limits::default()).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", u32::MAX);
@@ -158,14 +158,14 @@ mod tests {
         let sending = async {
             while stream.write_all(&chunk).await.is_ok() {
                 taken += chunk.len();
-                assert!(taken < 64 << 20, "it takes all that comes");
+                assert!(taken < 64 << 20, "it reads the whole body");
             }
         };
-        tokio::time::timeout(SOON, sending).await.expect("the server neither takes it nor closes");
+        tokio::time::timeout(SOON, sending).await.expect("the server neither reads it nor closes");
     }
 
     #[tokio::test]
-    async fn more_clients_than_places_wait_for_one() {
+    async fn clients_beyond_the_limit_wait() {
         let limits = Limits { connections: 1, ..Limits::default() };
         let (address, ..) = server(limits).await;
         let first = TcpStream::connect(address).await.unwrap();

@@ -1,63 +1,35 @@
-//! How the agent and the node are, over HTTP.
+//! The state of the agent and of the node over HTTP.
 //!
-//! `/healthz` says whether the agent is alive: it fails when a part has worked at one step for a minute, and a restart
-//! is what helps then. `/readyz` says whether all parts can do their work, and what the others wait for.
-//! `/conditions` and `/api/v1/problems` are what was found of late.
+//! `/healthz` and `/readyz` are the agent's own state ([`readiness`]). `/conditions` and `/api/v1/problems` list the recent
+//! findings.
 
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
-    response::IntoResponse,
     routing::{any, get},
 };
 
-use crate::{
-    component::{Components, Readiness},
-    exporter::recent::Recent,
-    time::Now,
-};
+use super::readiness;
+use crate::{component::Components, exporter::recent::Recent};
 
-/// What is shown.
+/// What the pages show.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// How the parts of the agent are.
+    /// The components of the agent and their state.
     pub components: Components,
-    /// What was found.
+    /// The recent findings.
     pub recent: Recent,
 }
 
-/// The pages.
+/// The router of all pages.
 pub fn router(shown: Shown) -> Router {
     Router::new()
-        // As node-problem-detector answers any method.
-        .route("/healthz", any(healthz))
-        .route("/readyz", get(readyz))
+        // node-problem-detector, too, answers any method.
+        .route("/healthz", any(async |State(shown): State<Shown>| readiness::healthz(&shown.components)))
+        .route("/readyz", get(async |State(shown): State<Shown>| readiness::readyz(&shown.components)))
         .route("/conditions", get(async |State(shown): State<Shown>| Json(shown.recent.conditions())))
         .route("/api/v1/problems", get(async |State(shown): State<Shown>| Json(shown.recent.problems())))
         .with_state(shown)
-}
-
-async fn healthz(State(shown): State<Shown>) -> impl IntoResponse {
-    let stuck = shown.components.stuck(Now::read().mono);
-    if stuck.is_empty() {
-        return (StatusCode::OK, "ok".to_owned());
-    }
-    let lines = stuck.iter().map(|(name, time)| format!("{name} is stuck for {} s\n", time.as_secs()));
-    (StatusCode::INTERNAL_SERVER_ERROR, lines.collect())
-}
-
-/// One line a component, as the API server's own page has them.
-async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
-    let parts = shown.components.readiness();
-    let is_ready = parts.iter().all(|(_, readiness)| matches!(readiness, Readiness::Ready(_)));
-    let lines = parts.iter().map(|(name, readiness)| match readiness {
-        Readiness::Ready("") => format!("[+] {name}: ok\n"),
-        Readiness::Ready(way) => format!("[+] {name}: {way}\n"),
-        Readiness::Waiting(why) => format!("[-] {name}: {why}\n"),
-    });
-    let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -79,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_means_that_all_parts_are_and_else_it_says_what_is_waited_for() {
+    async fn ready_means_every_component_is_and_otherwise_the_page_says_what_is_missing() {
         let shown = Shown::default();
         let kernel = shown.components.add("source kmsg");
         kernel.set_mode("probe+kmsg");
@@ -94,7 +66,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_is_told_to_any_method() {
+    async fn healthz_answers_any_method() {
         for method in [Method::GET, Method::POST, Method::HEAD] {
             let body = if method == Method::HEAD { "" } else { "ok" };
             assert_eq!(ask(&Shown::default(), method, "/healthz").await, (200, body.to_owned()));
@@ -102,19 +74,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_is_stuck_is_no_health_and_is_named() {
+    async fn a_stuck_component_is_unhealthy_and_named() {
         let shown = Shown::default();
         let component = shown.components.add("source kmsg");
         component.begin_step_at(Monotonic::from_nanos(1));
         let (code, text) = ask(&shown, Method::GET, "/healthz").await;
         assert_eq!(code, 500);
-        assert!(text.starts_with("source kmsg is stuck for "), "{text}");
+        assert!(text.starts_with("source kmsg has been stuck for "), "{text}");
         component.begin_step();
         assert_eq!(ask(&shown, Method::GET, "/healthz").await.0, 200);
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_not_found() {
+    async fn unknown_pages_are_not_found() {
         for path in ["/", "/metrics", "/debug/pprof/"] {
             assert_eq!(ask(&Shown::default(), Method::GET, path).await.0, 404, "{path}");
         }

@@ -1,12 +1,13 @@
-//! What systemd is told, as sd_notify(3) has it: that the agent is ready, how its parts are, that it lives, that it ends.
+//! Notifications to systemd, as in sd_notify(3): readiness, the status of the components, the watchdog, the end.
 //!
-//! Without `$NOTIFY_SOCKET` nobody is told and nothing ticks. The agent is ready when each source was tried once and one can be
-//! read or there is other work; what is still waited for stands in the status. So a cluster that is away, or a log that is not
-//! there yet, keeps no unit starting until systemd ends it. The watchdog hears of the agent only while no part is stuck, just as
-//! `/healthz` has it, and since the runtime must turn for that, it also ends an agent whose runtime hangs.
+//! Without `$NOTIFY_SOCKET` nothing is sent and no timer runs. The agent is ready when each source has been tried once, and one of
+//! them can be read or there is other work; what it is still waiting for is in the status. So an unreachable cluster, or a log
+//! that does not exist yet, does not keep the unit starting until systemd kills it. The watchdog is notified only while no
+//! component is stuck, the same condition as for `/healthz`; and since that takes a running runtime, the watchdog also ends an
+//! agent whose runtime hangs.
 //!
-//! It is a few lines of text in a datagram. They are our own because the crate `sd-notify` knows no abstract socket and, where
-//! systemd does not read, would wait with the whole runtime.
+//! A notification is a few lines of text in a datagram. The code is our own because the crate `sd-notify` does not support abstract
+//! sockets and, if systemd does not read, would block the whole runtime.
 
 use std::{
     env,
@@ -32,33 +33,33 @@ use crate::{
     time::Now,
 };
 
-/// `systemctl status` shows it in one line.
-const LONGEST_STATUS: usize = 400;
+/// Maximum length of the status, which `systemctl status` shows on one line.
+const STATUS_MAX: usize = 400;
 
-/// systemd, waiting to be told.
+/// A connection to systemd's notification socket.
 #[derive(Debug)]
 pub struct Systemd {
     address: OsString,
     socket: UnixDatagram,
-    /// How often it wants to hear that the agent lives, at least.
+    /// The maximum time between two notifications of the watchdog.
     watchdog: Option<Duration>,
 }
 
-/// Why systemd cannot be told.
+/// Why systemd cannot be notified.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// Nothing that can be sent to.
-    #[error("NOTIFY_SOCKET is {0:?}: it must be an absolute path, or @ and a name")]
+    /// An invalid address.
+    #[error("NOTIFY_SOCKET is {0:?}: it must be an absolute path, or @ followed by a name")]
     Address(OsString),
-    /// Nobody listens.
-    #[error("cannot connect to NOTIFY_SOCKET, {0:?}")]
+    /// Nothing listens on the socket.
+    #[error("cannot connect to NOTIFY_SOCKET {0:?}")]
     Connect(OsString, #[source] io::Error),
 }
 
 // === impl Systemd ===
 
 impl Systemd {
-    /// Nothing when the environment names no socket.
+    /// Connects to the socket in the environment; `None` if there is none.
     pub fn from_env() -> Result<Option<Self>, NotifyError> {
         Self::from_variables(|name| env::var_os(name))
     }
@@ -69,18 +70,18 @@ impl Systemd {
         Ok(Some(Self { address, socket, watchdog: watchdog(variable) }))
     }
 
-    /// Tells that the agent is ready, then whatever changes, until it ends.
-    pub async fn tell(mut self, components: Components, stop: CancellationToken) {
-        if let Err(error) = self.tell_all(&components, &stop).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told any more");
+    /// Notifies systemd that the agent is ready, then of every change, until `stop`.
+    pub async fn notify(mut self, components: Components, stop: CancellationToken) {
+        if let Err(error) = self.send_all(&components, &stop).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot notify systemd any more");
         }
     }
 
-    async fn tell_all(&mut self, components: &Components, stop: &CancellationToken) -> io::Result<()> {
+    async fn send_all(&mut self, components: &Components, stop: &CancellationToken) -> io::Result<()> {
         let mut changes = components.changes();
         let mut watchdog = self.watchdog.map(half);
         let mut status = status(components);
-        let mut was_well = true;
+        let mut was_alive = true;
         self.send(&format!("READY=1\nSTATUS={status}")).await?;
         loop {
             tokio::select! {
@@ -89,13 +90,13 @@ impl Systemd {
                 // The sender lives as long as `components`.
                 _ = changes.changed() => {}
                 () = tick(&mut watchdog) => {
-                    let is_well = components.stuck(Now::read().mono).is_empty();
-                    if is_well {
+                    let is_alive = components.stuck(Now::read().mono).is_empty();
+                    if is_alive {
                         self.send("WATCHDOG=1").await?;
-                    } else if was_well {
-                        tracing::error!("a part is stuck: systemd's watchdog does not hear of the agent any more");
+                    } else if was_alive {
+                        tracing::error!("a component is stuck: no longer notifying systemd's watchdog");
                     }
-                    was_well = is_well;
+                    was_alive = is_alive;
                 }
             }
             let now = self::status(components);
@@ -110,7 +111,7 @@ impl Systemd {
         if self.socket.send(lines.as_bytes()).await.is_ok() {
             return Ok(());
         }
-        // Who listens may have begun anew, on another socket of that name.
+        // systemd may have restarted, with another socket of the same name.
         self.socket = connect(&self.address).map_err(io::Error::other)?;
         self.socket.send(lines.as_bytes()).await.map(drop)
     }
@@ -131,7 +132,7 @@ fn connect(address: &OsStr) -> Result<UnixDatagram, NotifyError> {
     connected.map_err(|error| NotifyError::Connect(address.to_owned(), error))
 }
 
-/// The watchdog's time, if it is this process that it watches.
+/// The timeout of the watchdog, if it watches this process.
 fn watchdog(variable: impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
     let number = |name| variable(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
     let is_ours = variable(WATCHDOG_PID).is_none() || number(WATCHDOG_PID) == Some(process::id().into());
@@ -151,9 +152,9 @@ async fn tick(watchdog: &mut Option<Interval>) {
     }
 }
 
-/// `ready; source kmsg: probe+kmsg`, or what is stuck and what is waited for.
+/// `ready; source kmsg: probe+kmsg`, or what is stuck and what the agent is waiting for.
 fn status(components: &Components) -> String {
-    let (mut words, mut ways) = (Vec::new(), Vec::new());
+    let (mut words, mut modes) = (Vec::new(), Vec::new());
     let stuck = components.stuck(Now::read().mono).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     if !stuck.is_empty() {
         words.push(format!("stuck: {}", stuck.join(", ")));
@@ -162,7 +163,7 @@ fn status(components: &Components) -> String {
     for (name, readiness) in components.readiness() {
         match readiness {
             Readiness::Ready("") => {}
-            Readiness::Ready(way) => ways.push(format!("{name}: {way}")),
+            Readiness::Ready(mode) => modes.push(format!("{name}: {mode}")),
             Readiness::Waiting(why) => waiting.push(format!("{name} ({why})")),
         }
     }
@@ -171,9 +172,9 @@ fn status(components: &Components) -> String {
     } else if stuck.is_empty() {
         words.push("ready".to_owned());
     }
-    words.append(&mut ways);
-    // A line break would end the status and begin another assignment.
-    words.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_STATUS).collect()
+    words.append(&mut modes);
+    // A line break would end the status and start another assignment.
+    words.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(STATUS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -186,8 +187,8 @@ mod tests {
 
     const WATCHDOG: Duration = Duration::from_mins(1);
 
-    /// An agent that tells somebody who listens.
-    struct Told {
+    /// An agent, and the socket that it notifies.
+    struct Notified {
         _folder: TempDir,
         path: std::path::PathBuf,
         listener: UnixDatagram,
@@ -196,9 +197,9 @@ mod tests {
         task: JoinHandle<()>,
     }
 
-    impl Told {
-        /// The variables beside NOTIFY_SOCKET.
-        fn by(variables: &[(&str, &str)]) -> (Self, Component) {
+    impl Notified {
+        /// With these variables besides NOTIFY_SOCKET.
+        fn with(variables: &[(&str, &str)]) -> (Self, Component) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("notify");
             let listener = UnixDatagram::bind(&path).unwrap();
@@ -211,12 +212,12 @@ mod tests {
             let component = components.add("source kmsg");
             component.set_mode("probe+kmsg");
             component.set_ready();
-            let task = tokio::spawn(systemd.tell(components.clone(), stop.clone()));
+            let task = tokio::spawn(systemd.notify(components.clone(), stop.clone()));
             (Self { _folder: folder, path, listener, components, stop, task }, component)
         }
 
-        /// What comes within a time, if anything does.
-        async fn hears(&self, within: Duration) -> Option<String> {
+        /// The next notification, if there is one in time.
+        async fn next(&self, within: Duration) -> Option<String> {
             let mut text = [0; 1024];
             let length = timeout(within, self.listener.recv(&mut text)).await.ok()?.unwrap();
             Some(String::from_utf8(text[..length].to_vec()).unwrap())
@@ -224,46 +225,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ready_then_each_other_status_then_the_end() {
-        let (mut told, component) = Told::by(&[]);
+    async fn ready_then_each_change_of_status_then_the_end() {
+        let (mut agent, component) = Notified::with(&[]);
         let second = Duration::from_secs(1);
-        assert_eq!(told.hears(second).await.unwrap(), "READY=1\nSTATUS=ready; source kmsg: probe+kmsg");
-        assert_eq!(told.hears(10 * WATCHDOG).await, None, "nothing ticks");
-        let cluster = told.components.add("kubernetes");
+        assert_eq!(agent.next(second).await.unwrap(), "READY=1\nSTATUS=ready; source kmsg: probe+kmsg");
+        assert_eq!(agent.next(10 * WATCHDOG).await, None, "no timer runs");
+        let cluster = agent.components.add("kubernetes");
         cluster.set_waiting("connection\nREADY=0");
         let status = "STATUS=waiting: kubernetes (connection READY=0); source kmsg: probe+kmsg";
-        assert_eq!(told.hears(second).await.unwrap(), status);
+        assert_eq!(agent.next(second).await.unwrap(), status);
         cluster.set_ready();
-        drop(told.listener);
-        std::fs::remove_file(&told.path).unwrap();
-        told.listener = UnixDatagram::bind(&told.path).unwrap();
+        drop(agent.listener);
+        std::fs::remove_file(&agent.path).unwrap();
+        agent.listener = UnixDatagram::bind(&agent.path).unwrap();
         component.set_mode("kmsg");
-        assert_eq!(told.hears(second).await.unwrap(), "STATUS=ready; source kmsg: kmsg");
-        told.stop.cancel();
-        assert_eq!(told.hears(second).await.unwrap(), "STOPPING=1\nSTATUS=stopping");
-        told.task.await.unwrap();
+        assert_eq!(agent.next(second).await.unwrap(), "STATUS=ready; source kmsg: kmsg");
+        agent.stop.cancel();
+        assert_eq!(agent.next(second).await.unwrap(), "STOPPING=1\nSTATUS=stopping");
+        agent.task.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_watchdog_hears_twice_in_its_time_but_never_of_an_agent_with_a_stuck_part() {
+    async fn the_watchdog_is_notified_twice_in_its_timeout_but_never_while_a_component_is_stuck() {
         let me = process::id().to_string();
-        let (told, component) = Told::by(&[("WATCHDOG_USEC", "60000000"), ("WATCHDOG_PID", &me)]);
-        assert!(told.hears(WATCHDOG).await.unwrap().starts_with("READY=1"));
+        let (agent, component) = Notified::with(&[("WATCHDOG_USEC", "60000000"), ("WATCHDOG_PID", &me)]);
+        assert!(agent.next(WATCHDOG).await.unwrap().starts_with("READY=1"));
         let seconds = Duration::from_secs;
-        assert_eq!(told.hears(seconds(1)).await.as_deref(), Some("WATCHDOG=1"), "at once");
+        assert_eq!(agent.next(seconds(1)).await.as_deref(), Some("WATCHDOG=1"), "at once");
         for _ in 0..3 {
-            assert_eq!(told.hears(seconds(29)).await, None);
-            assert_eq!(told.hears(seconds(2)).await.as_deref(), Some("WATCHDOG=1"));
+            assert_eq!(agent.next(seconds(29)).await, None);
+            assert_eq!(agent.next(seconds(2)).await.as_deref(), Some("WATCHDOG=1"));
         }
         component.begin_step_at(Monotonic::from_nanos(1));
-        assert_eq!(told.hears(WATCHDOG).await.as_deref(), Some("STATUS=stuck: source kmsg; source kmsg: probe+kmsg"));
-        assert_eq!(told.hears(10 * WATCHDOG).await, None);
+        assert_eq!(agent.next(WATCHDOG).await.as_deref(), Some("STATUS=stuck: source kmsg; source kmsg: probe+kmsg"));
+        assert_eq!(agent.next(10 * WATCHDOG).await, None);
         component.end_step();
-        assert_eq!(told.hears(WATCHDOG).await.as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(agent.next(WATCHDOG).await.as_deref(), Some("WATCHDOG=1"));
     }
 
     #[tokio::test]
-    async fn the_watchdog_of_another_process_is_none_of_ours() {
+    async fn the_watchdog_of_another_process_is_ignored() {
         let of = |variables: &'static [(&str, &str)]| {
             watchdog(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
         };
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_socket_nobody_is_told_and_one_that_is_none_is_named() {
+    async fn without_a_socket_nothing_is_sent_and_an_invalid_one_is_named() {
         let with = |address: Option<&'static str>| {
             Systemd::from_variables(move |name| address.filter(|_| name == "NOTIFY_SOCKET").map(Into::into))
         };

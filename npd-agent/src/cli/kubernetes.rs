@@ -11,7 +11,7 @@ use crate::{
     go::{duration::GoDuration, flag::parse_bool},
 };
 
-/// Whether the exporter is on when nothing is said: wherever it can be.
+/// Whether the exporter is on by default: in every build that has it.
 const DEFAULT: &str = if Feature::Kubernetes.is_built() { "true" } else { "false" };
 
 /// node-problem-detector's flags of its Kubernetes exporter, and ours beside them.
@@ -19,27 +19,27 @@ const DEFAULT: &str = if Feature::Kubernetes.is_built() { "true" } else { "false
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct KubernetesArgs {
-    /// Report to the Kubernetes API server: problems as events, conditions at the Node.
+    /// Report to the Kubernetes API server: problems as events, conditions in the status of the Node.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = DEFAULT, default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub enable_k8s_exporter: bool,
 
-    /// The API server, when it is not the one of the cluster that the agent is a pod of, as a URI such as
-    /// `http://10.0.0.1:8080?inClusterConfig=false`. The query knows `inClusterConfig` (use the pod's service account;
-    /// default true), `auth` (a kubeconfig to use instead, with its server), `useServiceAccount` (use the pod's token all
-    /// the same) and `insecure` (do not check the server's certificate). Tokens are read anew when they change.
+    /// URI of the API server, if it is not that of the cluster the agent runs in, such as
+    /// `http://10.0.0.1:8080?inClusterConfig=false`. Query parameters: `inClusterConfig` (use the pod's service account;
+    /// default true), `auth` (path of a kubeconfig to use instead, including its server), `useServiceAccount` (use the
+    /// pod's token in any case) and `insecure` (do not verify the server's certificate). Changed tokens are picked up.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "URI")]
     pub apiserver_override: String,
 
-    /// How long to wait for the API server and the Node at the start before the rest begins without them. Problems are
-    /// looked for from the first moment on; what is found meanwhile is kept.
+    /// How long to wait at start-up for the API server and the Node before continuing without them. Monitors run in the
+    /// meantime, and what they find is kept.
     #[arg(long, default_value = "5m", value_parser = span, value_name = "DURATION")]
     pub apiserver_wait_timeout: Duration,
 
-    /// How often to ask meanwhile.
+    /// How often to try the API server while waiting for it.
     #[arg(long, default_value = "5s", value_parser = positive_span, value_name = "DURATION")]
     pub apiserver_wait_interval: Duration,
 
-    /// How often all conditions are sent although none has changed.
+    /// How often to send all conditions even if none has changed.
     #[arg(long, default_value = "5m", value_parser = heartbeat, value_name = "DURATION")]
     pub k8s_exporter_heartbeat_period: Duration,
 
@@ -51,26 +51,26 @@ pub struct KubernetesArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub k8s_exporter_update_node_conditions: bool,
 
-    /// Remove condition types from the Node that this agent had set and whose config is gone. Which ones are its own it
-    /// keeps in the Node's annotation `npd-agent/condition-types`. False leaves them for ever, as node-problem-detector
-    /// does; needed when two agents with different configs share a node.
+    /// Remove from the Node the condition types that this agent has set and that no config has any more. The agent records
+    /// its types in the Node's annotation `npd-agent/condition-types`. If false they stay forever, as with
+    /// node-problem-detector; necessary if two agents with different configs share a node.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub cleanup_stale_conditions: bool,
 
-    /// Tell a problem that comes from a pod, such as an OOM kill, with an event at the pod, too. Needs the right to list
-    /// pods and to write events in all namespaces (deploy/kustomize/components/pod-events).
+    /// If a problem originates in a pod, such as an OOM kill, send an event about the pod as well. Requires permission to
+    /// list pods and to write events in all namespaces (deploy/kustomize/components/pod-events).
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     pub pod_events: bool,
 
-    /// The namespace of events about the node. `kubectl describe node` shows them from any.
+    /// Namespace of the events about the node. `kubectl describe node` shows events from any namespace.
     #[arg(long, default_value = "", hide_default_value = true, value_parser = namespace, value_name = "NAMESPACE")]
     pub event_namespace: String,
 
-    /// Requests a second that the API server gets at most; 0 means 5, a negative number sets no limit.
+    /// Maximum number of requests per second to the API server; 0 means 5, a negative number means no limit.
     #[arg(long, default_value = "500", allow_negative_numbers = true, value_parser = rate, value_name = "NUMBER")]
     pub kube_api_qps: f32,
 
-    /// Requests at once; 0 means 10.
+    /// Maximum burst of requests to the API server; 0 means 10.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(..=1_000_000), value_name = "NUMBER")]
     pub kube_api_burst: u32,
 }
@@ -78,38 +78,38 @@ pub struct KubernetesArgs {
 // === impl KubernetesArgs ===
 
 impl KubernetesArgs {
-    /// Nothing: a build without the exporter has it off, and refuses to have it on.
+    /// `None`: in a build without the exporter it is off, and switching it on is an error.
     #[cfg(not(feature = "kubernetes"))]
     pub fn check(
         &self,
         _: &str,
-        mut tell: impl FnMut(&str),
+        mut warn: impl FnMut(&str),
     ) -> Result<Option<(KubernetesOptions, ApiServer)>, UsageError> {
         let missing = crate::feature::NotBuilt(Feature::Kubernetes);
         if self.enable_k8s_exporter {
             return Err(UsageError::Missing { flag: "enable-k8s-exporter", missing });
         }
         if !self.apiserver_override.is_empty() {
-            tell(&format!("Flag --apiserver-override has no effect: {missing}."));
+            warn(&format!("Flag --apiserver-override has no effect: {missing}."));
         }
         Ok(None)
     }
 
-    /// What the exporter is to do, and where; nothing when it is off. What has no effect is told to `tell`.
+    /// The options of the exporter and its API server; `None` if it is off. What has no effect goes to `warn`.
     #[cfg(feature = "kubernetes")]
     pub fn check(
         &self,
         node: &str,
-        tell: impl FnMut(&str),
+        warn: impl FnMut(&str),
     ) -> Result<Option<(KubernetesOptions, ApiServer)>, UsageError> {
         if !self.enable_k8s_exporter {
             return Ok(None);
         }
-        // A Node's name is stricter still, but that is the API server's to say.
+        // The name of a Node is restricted further, but the API server checks that.
         if node.is_empty() || !node.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
             return Err(UsageError::NodeName(node.to_owned()));
         }
-        let server = ApiServer::parse(&self.apiserver_override, tell)?;
+        let server = ApiServer::parse(&self.apiserver_override, warn)?;
         let options = KubernetesOptions {
             node: node.into(),
             wait_timeout: self.apiserver_wait_timeout,
@@ -149,13 +149,14 @@ fn rate(text: &str) -> Result<f32, String> {
     rate.ok_or_else(|| "it must be a number".to_owned())
 }
 
-/// Empty, or what Kubernetes takes for a namespace's name.
+/// Empty, or a valid name of a namespace.
 fn namespace(text: &str) -> Result<String, String> {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.len() <= 63 && text.bytes().all(is_allowed) && !text.starts_with('-') && !text.ends_with('-') {
         Ok(text.to_owned())
     } else {
-        Err("it must be a namespace's name: at most 63 of a-z, 0-9 and -, no - at either end".to_owned())
+        Err("it must be the name of a namespace: up to 63 characters of a-z, 0-9 and -, with no - at either end"
+            .to_owned())
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
     use clap::Parser as _;
 
     #[test]
-    fn without_flags_everything_is_as_node_problem_detector_has_it() {
+    fn the_defaults_are_node_problem_detectors() {
         let (options, server) = parse(&[]).unwrap().kubernetes.check("n", |_| ()).unwrap().unwrap();
         assert_eq!(server, ApiServer::parse("", |_| ()).unwrap());
         assert_eq!(
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_refused_with_what_is_allowed() {
+    fn an_invalid_value_is_refused_with_what_is_allowed() {
         for (flag, allowed) in [
             ("--apiserver-wait-timeout=-1s", "must not be negative"),
             ("--apiserver-wait-interval=0", "more than 0"),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exporter_that_is_off_needs_no_right_address() {
+    fn an_exporter_that_is_off_needs_no_valid_address() {
         let args = parse(&["--enable-k8s-exporter=false", "--apiserver-override=nowhere"]).unwrap();
         assert!(args.kubernetes.check("n", |_| ()).unwrap().is_none());
     }

@@ -28,7 +28,7 @@ fn comma_lists_are_csv() {
 
 #[cfg(feature = "system-stats")]
 #[test]
-fn lists_are_repeatable_and_of_single_values_the_last_counts() {
+fn lists_can_be_repeated_and_the_last_single_value_wins() {
     let args = parse(&[
         "--enable-k8s-exporter=false",
         "--config.system-log-monitor=a,b",
@@ -44,7 +44,7 @@ fn lists_are_repeatable_and_of_single_values_the_last_counts() {
 }
 
 #[test]
-fn booleans_are_gos() {
+fn booleans_follow_go() {
     for (text, value) in
         [("--enable-k8s-exporter", true), ("--enable-k8s-exporter=F", false), ("--enable-k8s-exporter=1", true)]
     {
@@ -54,11 +54,11 @@ fn booleans_are_gos() {
 }
 
 #[test]
-fn the_deprecated_flags_move_and_say_so() {
+fn deprecated_flags_still_work_with_a_warning() {
     let checked = |args: &[&str]| {
-        let mut notes = 0;
-        let files = parse(&[&["--enable-k8s-exporter=false"], args].concat()).check(|_| notes += 1);
-        files.map(|files| (files, notes))
+        let mut warnings = 0;
+        let files = parse(&[&["--enable-k8s-exporter=false"], args].concat()).check(|_| warnings += 1);
+        files.map(|files| (files, warnings))
     };
     assert_eq!(checked(&["--system-log-monitors=a"]), Ok((vec![ConfigFile::system_log("a")], 1)));
     assert_eq!(checked(&["--custom-plugin-monitors=a"]), Ok((vec![ConfigFile::custom_plugin("a")], 1)));
@@ -73,14 +73,14 @@ fn the_deprecated_flags_move_and_say_so() {
 }
 
 #[test]
-fn flags_of_parts_that_are_not_built_are_refused() {
+fn flags_for_what_is_not_implemented_are_refused() {
     let error = parse(&["--exporter.stackdriver=x"]).check(|_| ()).unwrap_err();
     assert!(matches!(error, UsageError::NotBuilt { flag: "exporter.stackdriver", .. }), "{error}");
     assert_eq!(parse(&["--enable-k8s-exporter=false"]).check(|_| ()), Err(UsageError::NoMonitor));
 }
 
 #[test]
-fn ring_sizes_are_what_the_kernel_takes() {
+fn ring_sizes_are_those_that_the_kernel_accepts() {
     assert_eq!("65536".parse(), Ok(RingSize(65536)));
     for bad in ["0", "-1", "65535", "100000", "4096", "2147483648", "4M", ""] {
         assert!(bad.parse::<RingSize>().is_err(), "{bad}");
@@ -88,7 +88,7 @@ fn ring_sizes_are_what_the_kernel_takes() {
 }
 
 #[test]
-fn the_node_is_named_by_flag_then_environment_then_host() {
+fn the_nodes_name_is_the_flag_then_the_environment_then_the_host_name() {
     assert_eq!(node_name("a", Some("b".into())), "a");
     assert_eq!(node_name("", Some("b".into())), "b");
     assert!(!node_name("", Some(String::new())).is_empty());

@@ -1,12 +1,12 @@
-//! The values of flags that clap does not know: pflag's lists and booleans, and the size of a ring buffer.
+//! The types of flags that clap does not have: pflag's lists, and the size of a ring buffer.
 
 use std::str::FromStr;
 
-/// A size the kernel takes for a ring buffer.
+/// A size that the kernel accepts for a ring buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingSize(pub u32);
 
-/// A comma list with CSV quoting.
+/// A comma-separated list with CSV quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommaList(pub Vec<String>);
 
@@ -59,7 +59,7 @@ impl FromStr for CommaList {
     }
 }
 
-/// An item after its opening quote, and what follows its closing one. Two quotes are one.
+/// An item after its opening quote, and what follows its closing quote. A doubled quote stands for one.
 fn quoted_item(text: &str) -> Result<(String, &str), String> {
     let mut item = String::new();
     let mut rest = text;
@@ -74,5 +74,5 @@ fn quoted_item(text: &str) -> Result<(String, &str), String> {
             None => return Err("a closing quote (\") must be followed by a comma".into()),
         }
     }
-    Err("a quote (\") is not closed".into())
+    Err("a quote (\") is never closed".into())
 }

@@ -1,8 +1,9 @@
-//! How many lines of a log match a pattern: node-problem-detector's log-counter as a library.
+//! `log-counter`: how many lines of a log match a pattern, as node-problem-detector's log-counter counts them.
 //!
-//! What is in the log when the counting begins is counted, and then it is done; node-problem-detector waits for a
-//! second of silence. A pattern is matched like a monitor's: up to the end of the newest line, over as many as
-//! [`BUFFER_LINES`] lines.
+//! It counts what the log contains when counting begins, and then ends; node-problem-detector waits for a second of silence. A
+//! pattern is matched like a monitor's: up to the end of the newest line, across up to [`BUFFER_LINES`] lines.
+
+mod request;
 
 use std::{
     fs::File,
@@ -10,25 +11,32 @@ use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use jiff::tz::TimeZone;
 
+pub use self::request::{Request, UsageError};
+
+use super::terminal::{FATAL, print_status};
 use crate::{
+    cli::log_counter::LogCounterArgs,
+    error::chain,
     rules::{Pattern, Rules},
     source::{
         file::line_format::LineFormat,
         journal::{JournalError, JournalFilter, JournalTail, Start},
         kernel::kmsg::{self, Kmsg, KmsgError, KmsgRead},
     },
-    time::{Monotonic, Now, Timestamp},
+    time::{BootTimes, Monotonic, Now, Timestamp},
 };
 
-pub mod args;
+const TOO_MANY: u8 = 1;
+const UNKNOWN: u8 = 2;
 
-/// So many lines a match can reach over.
+/// Maximum number of lines that a match can span.
 pub const BUFFER_LINES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// What is beyond it in a line of a file is not looked at.
+/// Maximum length of a line of a file; the rest of a longer line is ignored.
 const MAX_LINE: u64 = 1 << 20;
 
 /// A log to count in.
@@ -36,23 +44,23 @@ const MAX_LINE: u64 = 1 << 20;
 pub enum Log {
     /// The journal's entries of one identifier.
     Journald {
-        /// Its folder; nothing for the system's.
+        /// Its directory; `None` for the system's.
         folder: Option<PathBuf>,
         /// SYSLOG_IDENTIFIER.
         identifier: String,
     },
-    /// The kernel's log.
+    /// The kernel log, read from this device.
     Kmsg(PathBuf),
     /// A file.
     File {
         /// The file.
         path: PathBuf,
-        /// How its lines are read; a line that does not read like that is passed over.
+        /// The format of its lines; lines that do not have it are skipped.
         format: Box<LineFormat>,
     },
 }
 
-/// What counts.
+/// Counts matching lines.
 #[derive(Debug)]
 pub struct Counter {
     rules: Rules,
@@ -64,21 +72,21 @@ pub struct Counter {
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CountError {
-    /// The journal's folder is not there.
-    #[error("cannot look at the journal's folder {}", .path.display())]
+    /// The directory of the journal does not exist or is not accessible.
+    #[error("cannot access the journal directory {}", .path.display())]
     Folder {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
-    /// The journal.
+    /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// /dev/kmsg.
+    /// The kernel log cannot be read.
     #[error(transparent)]
     Kmsg(#[from] KmsgError),
-    /// A file.
+    /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
         /// The file.
@@ -88,10 +96,36 @@ pub enum CountError {
     },
 }
 
+/// Counts the lines. Prints one line if there are too many of them or if they cannot be counted.
+#[must_use]
+pub fn count_lines(args: &LogCounterArgs) -> ExitCode {
+    args.klog.start_log();
+    let request = match Request::new(args) {
+        Ok(request) => request,
+        // node-problem-detector's exit code; to a plugin monitor it means "unknown" as well.
+        Err(error @ UsageError::Duration { .. }) => {
+            tracing::error!("{error}");
+            return FATAL.into();
+        }
+        Err(error) => return print_status(UNKNOWN, &error.to_string()),
+    };
+    let since = BootTimes::read().start(request.lookback.nanos(), request.delay.nanos());
+    let now = Now::read();
+    let mut counter = Counter::new(request.pattern, request.revert, since, now.wall);
+    if let Err(error) = request.log.count(now, &mut counter) {
+        return print_status(UNKNOWN, &chain(&error));
+    }
+    let (found, threshold) = (counter.count(), args.count);
+    if found < threshold {
+        return ExitCode::SUCCESS;
+    }
+    print_status(TOO_MANY, &format!("Found {found} matching logs, which meets the threshold of {threshold}"))
+}
+
 // === impl Log ===
 
 impl Log {
-    /// Gives all that is there to the counter.
+    /// Passes all lines of the log to the counter.
     pub fn count(&self, now: Now, counter: &mut Counter) -> Result<(), CountError> {
         match self {
             Self::Journald { folder, identifier } => count_journal(folder.as_deref(), identifier, counter),
@@ -99,7 +133,7 @@ impl Log {
             Self::File { path, format } => {
                 let failed = |source| CountError::Read { path: path.clone(), source };
                 let file = BufReader::new(File::open(path).map_err(failed)?);
-                count_lines(file, format, now.wall, counter).map_err(failed)
+                count_file(file, format, now.wall, counter).map_err(failed)
             }
         }
     }
@@ -124,7 +158,7 @@ fn count_journal(folder: Option<&Path>, identifier: &str, counter: &mut Counter)
     let state = tail.state();
     if state.files == 0 {
         let folders = format!("{:?}", [state.following, state.waiting_for].concat());
-        tracing::warn!(folders, "there is no journal: nothing is counted");
+        tracing::warn!(folders, "no journal found: the count is 0");
     }
     Ok(())
 }
@@ -145,18 +179,13 @@ fn count_kmsg(path: &Path, now: Now, counter: &mut Counter) -> Result<(), CountE
     }
 }
 
-/// When a record was printed. The kernel's clock may be ahead of ours (1.6 ms after ten hours was measured), but what is there is not of
-/// the future.
+/// When a record was printed. The kernel's clock may be ahead of ours (by 1.6 ms after ten hours, as measured), but a record that
+/// exists is not from the future.
 fn printed_at(time: Monotonic, now: Now) -> Timestamp {
     now.wall_of(time).min(now.wall)
 }
 
-fn count_lines(
-    mut log: impl io::BufRead,
-    format: &LineFormat,
-    now: Timestamp,
-    counter: &mut Counter,
-) -> io::Result<()> {
+fn count_file(mut log: impl io::BufRead, format: &LineFormat, now: Timestamp, counter: &mut Counter) -> io::Result<()> {
     let zone = TimeZone::system();
     let mut line = Vec::new();
     loop {
@@ -171,9 +200,9 @@ fn count_lines(
         }
         let at = format.timestamp(&line, &zone, now);
         match at.and_then(|at| Ok((at, format.message(&line)?))) {
-            // Lines of a file need not be in the order of their times.
+            // The timestamps of a file's lines need not be in order.
             Ok((at, message)) => drop(counter.line(&message, at)),
-            Err(error) => tracing::debug!(error = crate::error::chain(&error), "line cannot be read"),
+            Err(error) => tracing::debug!(error = chain(&error), "skipped a line that does not have the given format"),
         }
     }
 }
@@ -181,14 +210,14 @@ fn count_lines(
 // === impl Counter ===
 
 impl Counter {
-    /// Counts what matches `pattern`, less what matches `revert`, from `since` to `until`.
+    /// Counts the lines that match `pattern`, minus those that match `revert`, from `since` to `until`.
     #[must_use]
     pub fn new(pattern: Pattern, revert: Option<Pattern>, since: Timestamp, until: Timestamp) -> Self {
         let patterns = std::iter::once(pattern).chain(revert).collect();
         Self { rules: Rules::new(patterns, BUFFER_LINES), since, until, count: 0 }
     }
 
-    /// Takes the next line; breaks off when it is from after the end.
+    /// Counts the next line, or breaks if it was logged after the end.
     fn line(&mut self, text: &[u8], at: Timestamp) -> ControlFlow<()> {
         if at > self.until {
             return ControlFlow::Break(());
@@ -200,7 +229,7 @@ impl Counter {
         ControlFlow::Continue(())
     }
 
-    /// How many; less than none when more was taken back.
+    /// The count; negative if more was subtracted than counted.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.count
@@ -232,21 +261,21 @@ mod tests {
         &[("Started a", 1), ("Stopping a", 2), ("Started a", 3), ("other", 4), ("Started a", 5), ("Started a", 6)];
 
     #[test]
-    fn what_matches_is_counted_from_the_start_to_the_end() {
+    fn matches_are_counted_from_the_start_to_the_end() {
         assert_eq!(count(counter("Started .*", None, 0, 9), LINES), 4);
         assert_eq!(count(counter("Started .*", None, 3, 9), LINES), 3);
         assert_eq!(count(counter("Started .*", None, 3, 5), LINES), 2, "a newer line ends it");
     }
 
     #[test]
-    fn what_matches_the_revert_pattern_is_taken_back_below_zero_if_need_be() {
+    fn matches_of_the_revert_pattern_are_subtracted_even_below_zero() {
         assert_eq!(count(counter("Started .*", Some("Stopping .*"), 0, 9), LINES), 3);
         assert_eq!(count(counter("none", Some("Started .*"), 0, 9), LINES), -4);
         assert_eq!(count(counter(".*", Some("Started .*"), 0, 9), LINES), 2, "both can apply");
     }
 
     #[test]
-    fn a_record_of_a_clock_that_is_ahead_counts() {
+    fn a_record_from_a_clock_that_is_ahead_counts() {
         let now = Now::read();
         let later = |time: std::time::Duration| printed_at(now.mono.after(time), now);
         assert_eq!(later(std::time::Duration::from_millis(2)), now.wall);
@@ -266,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_reaches_over_lines() {
+    fn a_match_can_span_lines() {
         assert_eq!(count(counter(r"Started a\nStopping a", None, 0, 9), LINES), 1);
     }
 
@@ -278,7 +307,7 @@ mod tests {
         for (pattern, expected) in [("x+", 2), ("last", 1), (".*", 3)] {
             let mut counter = counter(pattern, None, 0, 9);
             let now = Timestamp::from_unix_nanos(SECOND);
-            count_lines(text.as_bytes(), &format, now, &mut counter).unwrap();
+            count_file(text.as_bytes(), &format, now, &mut counter).unwrap();
             assert_eq!(counter.count(), expected, "{pattern}");
         }
     }

@@ -1,27 +1,29 @@
-//! `npd-agent replay`: which rules would fire on this log, and what would come of it?
+//! `npd-agent replay`: which rules match a log, and what would follow?
 //!
-//! A log is read once from its start, by the rules of one or several config files, with the time that its records
-//! have. Nothing is watched, reported or kept, and what only a running node can tell (a rule's `recheck`) is not asked.
+//! A log is read once from its start, by the rules of one or more config files, with the times of its records. Nothing is watched,
+//! reported or stored, and what only a running node can answer (a rule's `recheck`) is not asked.
 
 mod entry;
 mod output;
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, BufReader, BufWriter, Read, Write},
+    path::Path,
+    process::ExitCode,
 };
 
 use jiff::tz::TimeZone;
 
-pub use self::entry::Format;
-
 use self::{
     entry::{Entries, Entry},
-    output::{Found, Output},
+    output::{Findings, Output},
 };
+use super::terminal::{FATAL, print_diagnostic};
 use crate::{
+    cli::{ReplayArgs, ReplayFormat},
     config::{self, ConfigErrors, LogInput, Warning},
+    error::chain,
     monitor::system_log::SystemLog,
     problem::Fields,
     record::{Place, Record},
@@ -29,36 +31,23 @@ use crate::{
     time::{BootTimes, Now, Timestamp},
 };
 
-/// What to replay.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// The config files.
-    pub configs: Vec<PathBuf>,
-    /// The log; nothing or `-` for standard input.
-    pub log: Option<PathBuf>,
-    /// How the log is written; nothing to tell by its first line, or as plain lines for a `filelog` config.
-    pub format: Option<Format>,
-    /// One JSON object a match, instead of text.
-    pub json: bool,
-}
-
-/// What was read.
+/// What a replay has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Replayed {
+struct Replayed {
     /// Lines of the log.
-    pub lines: u64,
+    lines: u64,
     /// Records among them.
-    pub records: u64,
-    /// Records in which a config's time or message could not be found.
-    pub unreadable: u64,
+    records: u64,
+    /// Records that do not have the timestamp or message that a config expects.
+    unreadable: u64,
     /// Matches of rules.
-    pub matches: u64,
+    matches: u64,
 }
 
 /// Why a log cannot be replayed.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// A config file is wrong.
+enum ReplayError {
+    /// A config file has errors.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     /// The log cannot be opened or read.
@@ -69,32 +58,44 @@ pub enum ReplayError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The reader of the results has gone.
+    /// The results cannot be written.
     #[error("cannot write the results")]
     Write(#[source] io::Error),
 }
 
 static NO_FIELDS: Fields = Fields::none();
 
-/// A monitor with what it needs to read a log.
+/// A monitor, and what it needs to read a log.
 struct Player {
     source: String,
     input: LogInput,
-    /// Which entries of a journal it reads.
+    /// Selects the journal entries that it reads.
     filter: Filter,
     monitor: SystemLog,
     rules: Vec<output::Rule>,
 }
 
+/// Replays a log and prints what its rules find.
+#[must_use]
+pub fn replay(args: &ReplayArgs) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let warn = |warning: &Warning| print_diagnostic(&format!("warning: {warning}"));
+    match replay_to(args, &mut out, warn) {
+        Ok(_) => ExitCode::SUCCESS,
+        // The reader of the results has seen enough.
+        Err(ReplayError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            print_diagnostic(&format!("error: {}", chain(&error)));
+            FATAL.into()
+        }
+    }
+}
+
 /// Replays a log; matches go to `out` as they are found. Warnings about the configs go to `warn`.
-pub fn replay(
-    options: &ReplayOptions,
-    out: &mut dyn Write,
-    mut warn: impl FnMut(&Warning),
-) -> Result<Replayed, ReplayError> {
-    let loaded = config::load(&options.configs)?;
+fn replay_to(args: &ReplayArgs, out: &mut dyn Write, mut warn: impl FnMut(&Warning)) -> Result<Replayed, ReplayError> {
+    let loaded = config::load(&args.configs)?;
     loaded.warnings.iter().for_each(&mut warn);
-    // Everything counts, however old.
+    // All records count, however old they are.
     let ever = Timestamp::from_unix_nanos(i64::MIN);
     let players = loaded.system_logs.into_iter().map(|config| {
         let rules = config.rules.iter().map(|rule| output::Rule::new(rule, &config.conditions)).collect();
@@ -108,15 +109,15 @@ pub fn replay(
         Player { source, input, filter, monitor, rules }
     });
     let mut players: Vec<_> = players.collect();
-    let (log, what) = open(options.log.as_deref())?;
+    let (log, what) = open(args.log.as_deref())?;
     let read_failed = |source| ReplayError::Read { what: what.clone(), source };
-    // What a file's lines look like says its config.
+    // The config of a log file defines the format of its lines.
     let is_file = players.iter().any(|player| matches!(player.input, LogInput::File { .. }));
-    let format = options.format.or(is_file.then_some(Format::Plain));
+    let format = args.format.or(is_file.then_some(ReplayFormat::Plain));
     let mut entries = Entries::new(BufReader::with_capacity(256 << 10, log), format).map_err(read_failed)?;
     let zone = TimeZone::system();
     let now = Now::read().wall;
-    let mut output = Output::new(out, options.json);
+    let mut output = Output::new(out, args.json);
     let mut replayed = Replayed::default();
     while let Some(entry) = entries.next().map_err(read_failed)? {
         replayed.records += 1;
@@ -150,7 +151,7 @@ fn open(path: Option<&Path>) -> Result<(Box<dyn Read>, String), ReplayError> {
 // === impl Player ===
 
 impl Player {
-    /// Takes an entry; `false` when the config cannot read it.
+    /// Processes an entry; `false` if it does not have the format of the config.
     fn play(
         &mut self,
         entry: &Entry<'_>,
@@ -188,10 +189,10 @@ impl Player {
             known: false,
             place: Place::Nowhere,
         };
-        let mut found = Found::default();
-        self.monitor.advance(at, &mut found);
-        self.monitor.record(&record, &mut found);
-        output.found(entry.line, &self.source, &self.rules, &found, known_time)?;
+        let mut findings = Findings::default();
+        self.monitor.advance(at, &mut findings);
+        self.monitor.record(&record, &mut findings);
+        output.findings(entry.line, &self.source, &self.rules, &findings, known_time)?;
         Ok(true)
     }
 }

@@ -1,15 +1,15 @@
-//! The checks of a build without them: there is none.
+//! The checks in a build without health checks: there are none.
 
-#[path = "verdict.rs"]
-mod verdict;
+#[path = "result.rs"]
+mod result;
 
-pub use self::verdict::Verdict;
+pub use self::result::Health;
 
 /// The checks by name.
 pub mod built_in {
     use std::{convert::Infallible, time::Duration};
 
-    use super::Verdict;
+    use super::Health;
     use crate::feature::{Feature, NotBuilt};
 
     /// Never made.
@@ -25,13 +25,13 @@ pub mod built_in {
     }
 
     impl BuiltIn {
-        /// Says that this build has no checks.
+        /// Fails, since this build has no checks.
         pub fn parse(_name: &str, _args: &[String]) -> Result<Self, BuiltInError> {
             Err(NotBuilt(Feature::HealthChecks).into())
         }
 
         /// Never called.
-        pub fn run(&self, _within: Duration) -> std::future::Ready<Verdict> {
+        pub fn run(&self, _within: Duration) -> std::future::Ready<Health> {
             match self.0 {}
         }
     }

@@ -1,138 +1,113 @@
-//! health-checker's command line: node-problem-detector's flags, and what they leave open.
+//! The flags of a component check, the same for health-checker and for a built-in check of a config file.
 
 use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args};
 
 use super::{
-    checker::{Check, Component, Repair},
+    checker::{Component, ComponentCheck, Repair},
     cri,
     log_pattern::LogPattern,
     node_agents::{Endpoint, PortError},
     repair,
 };
-use crate::{go::duration::GoDuration, go::flag::parse_bool, process::log::KlogArgs};
+use crate::{
+    error::chain,
+    go::{duration::GoDuration, flag::parse_bool},
+};
 
-const ABOUT: &str = "Checks the kubelet, kube-proxy, Docker or a container runtime, and repairs its service.
-
-A plugin for custom plugin monitors, with node-problem-detector's flags. It needs no other program: the kubelet and \
-kube-proxy are asked over HTTP, Docker and container runtimes over their sockets, systemd over D-Bus, and the journal's \
-files are read.";
-
-const EXAMPLES: &str = "Examples:
-  health-checker --component=kubelet --enable-repair=false
-  health-checker --component=cri --cri-socket-path=unix:///run/crio/crio.sock --service=crio
-  health-checker --component=kubelet --loopback-time=10m --log-pattern='5:use of closed network connection'
-
-Environment:
-  HOST_ADDRESS (localhost), KUBELET_PORT (10248), KUBEPROXY_PORT (10256), DBUS_SYSTEM_BUS_ADDRESS
-
-Exit status: 0 healthy; 1 unhealthy; 2 when that cannot be told, with the reason on standard output, and for a wrong \
-command line.";
-
-/// The arguments.
-#[derive(Debug, Parser)]
-#[command(
-    name = "health-checker",
-    about = ABOUT.split('\n').next(),
-    long_about = ABOUT,
-    after_long_help = EXAMPLES,
-    args_override_self = true,
-    max_term_width = 110
-)]
-pub struct Args {
-    /// What to check: kubelet, kube-proxy, docker or cri.
+/// The flags of a component check.
+#[derive(Debug, Args)]
+pub struct ComponentArgs {
+    /// Component to check: kubelet, kube-proxy, docker or cri.
     #[arg(long, default_value = "kubelet", value_name = "COMPONENT")]
     component: String,
 
-    /// The service of the component; by default its name, and containerd for cri.
+    /// systemd service of the component; by default the name of the component, or containerd for cri.
     #[arg(long, alias = "systemd-service", default_value = "", hide_default_value = true, value_name = "UNIT")]
     service: String,
 
-    /// Send SIGTERM to the main process of an unhealthy service, so that systemd starts it anew.
+    /// Send SIGTERM to the main process of an unhealthy service, so that systemd restarts it.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set, value_name = "BOOL")]
     enable_repair: bool,
 
-    /// Ask crictl instead of the runtime's socket.
+    /// Path of a crictl to run instead of calling the runtime over its socket.
     #[arg(long, value_name = "FILE")]
     crictl_path: Option<OsString>,
 
-    /// The container runtime's socket.
+    /// Socket of the container runtime.
     #[arg(long, default_value = "unix:///var/run/containerd/containerd.sock", value_name = "ENDPOINT")]
     cri_socket_path: String,
 
-    /// How long one call to the container runtime may take.
+    /// Timeout of a single call to the container runtime.
     #[arg(long, default_value = "2s", allow_hyphen_values = true, value_name = "DURATION")]
     cri_timeout: GoDuration,
 
-    /// Docker's socket.
+    /// Socket of Docker.
     #[arg(long, default_value = "unix:///var/run/docker.sock", value_name = "ENDPOINT")]
     docker_socket_path: String,
 
-    /// How long a service must have been up, and not repaired, before it is repaired.
+    /// How long a service must have been up, and not been repaired, before it is repaired.
     #[arg(long, default_value = "2m", allow_hyphen_values = true, value_name = "DURATION")]
     cooldown_time: GoDuration,
 
-    /// Where repairs are remembered, so that a service that survives one is not repaired again within its cooldown.
-    #[arg(long, default_value = repair::FOLDER, value_name = "FOLDER")]
+    /// Directory where the time of each repair is stored, so that a service that survives a repair is not repaired again
+    /// within its cooldown.
+    #[arg(long, default_value = repair::FOLDER, value_name = "DIR")]
     repair_dir: PathBuf,
 
-    /// How far back log lines are counted; 0 since the start of the service.
+    /// How far back log lines are counted; 0 for since the start of the service.
     #[arg(long, default_value = "0", allow_hyphen_values = true, value_name = "DURATION")]
     loopback_time: GoDuration,
 
-    /// How long the component may take to answer.
+    /// Timeout of the whole check of the component.
     #[arg(long, default_value = "10s", allow_hyphen_values = true, value_name = "DURATION")]
     health_check_timeout: GoDuration,
 
-    /// A basic regular expression, as grep has it, and how many lines of the service's log with it, in any case, make
-    /// it unhealthy. A list with commas; may be repeated.
+    /// Number of matching lines in the log of the service at which it is unhealthy, and the pattern: a basic regular
+    /// expression as for grep, regardless of case. Several are separated by commas; may be repeated.
     #[arg(long, value_parser = |text: &str| Patterns::parse(text), action = ArgAction::Append, value_name = "COUNT:PATTERN[,…]", allow_hyphen_values = true)]
     log_pattern: Vec<Patterns>,
 
-    /// The journal's folder; by default the system's.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "FOLDER")]
+    /// Directory of the journal; by default the system's.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
     log_path: OsString,
-
-    /// The log.
-    #[command(flatten)]
-    pub klog: KlogArgs,
 }
 
 /// The value of one `--log-pattern`.
 #[derive(Clone, Debug)]
 struct Patterns(Vec<LogPattern>);
 
-/// A command line that is wrong as a whole, in node-problem-detector's words where it has some.
+/// Invalid flags, in node-problem-detector's words where it has any.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// No such component.
+    /// An unknown component.
     #[error("the component specified is not supported. Supported components are : <kubelet/docker/cri/kube-proxy>")]
     Component,
-    /// A path of nothing.
+    /// An empty path of crictl.
     #[error("the crictl-path cannot be empty for cri component")]
     Crictl,
-    /// A socket of nothing.
+    /// An empty path of the runtime's socket.
     #[error("the cri-socket-path cannot be empty for cri component")]
     CriSocket,
-    /// What is no socket.
+    /// An endpoint that is not a Unix socket.
     #[error("--{flag}: {source}")]
     Socket {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
+        /// What is wrong with it.
         source: io::Error,
     },
-    /// A port in the environment.
+    /// An invalid port in the environment.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-// === impl Args ===
+// === impl ComponentArgs ===
 
-impl Args {
-    /// The check that is asked for.
-    pub fn check(self) -> Result<Check, UsageError> {
+impl ComponentArgs {
+    /// The check that these flags describe.
+    pub fn check(self) -> Result<ComponentCheck, UsageError> {
         let span = |duration: GoDuration| duration.to_std().unwrap_or(Duration::ZERO);
         let socket =
             |flag, endpoint: &str| cri::socket_path(endpoint).map_err(|source| UsageError::Socket { flag, source });
@@ -166,7 +141,7 @@ impl Args {
             pattern.add_to(&mut log_patterns);
         }
         let cooldown = span(self.cooldown_time);
-        Ok(Check {
+        Ok(ComponentCheck {
             component,
             service,
             timeout: span(self.health_check_timeout),
@@ -182,28 +157,30 @@ impl Args {
 
 impl Patterns {
     fn parse(text: &str) -> Result<Self, String> {
-        LogPattern::parse_list(text).map(Self).map_err(|error| crate::error::chain(&error))
+        LogPattern::parse_list(text).map(Self).map_err(|error| chain(&error))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{Command, FromArgMatches as _};
 
     use super::*;
 
-    fn check(args: &[&str]) -> Result<Check, UsageError> {
-        Args::try_parse_from([&["health-checker"], args].concat()).unwrap().check()
+    fn parse(args: &[&str]) -> Result<ComponentArgs, clap::Error> {
+        let command = ComponentArgs::augment_args(Command::new("check").args_override_self(true));
+        let matches = command.try_get_matches_from([&["check"], args].concat())?;
+        ComponentArgs::from_arg_matches(&matches)
+    }
+
+    fn check(args: &[&str]) -> Result<ComponentCheck, UsageError> {
+        parse(args).unwrap().check()
     }
 
     #[test]
-    fn the_definition_is_consistent() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn what_is_not_given_is_node_problem_detectors_default() {
-        let Check { component, service, timeout, log_patterns, loopback, journal, repair } = check(&[]).unwrap();
+    fn the_defaults_are_node_problem_detectors() {
+        let ComponentCheck { component, service, timeout, log_patterns, loopback, journal, repair } =
+            check(&[]).unwrap();
         assert_eq!((component.name(), service.as_str()), ("kubelet", "kubelet"));
         assert_eq!((timeout, loopback, log_patterns.len()), (Duration::from_secs(10), Duration::ZERO, 0));
         assert_eq!(journal, None);
@@ -216,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_that_of_its_component_unless_it_is_named() {
+    fn the_service_is_that_of_the_component_unless_it_is_named() {
         for (args, service) in [
             (&["--component=kubelet"][..], "kubelet"),
             (&["--component=docker"], "docker"),
@@ -231,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_as_a_whole_is_said_in_node_problem_detectors_words() {
+    fn flags_that_are_wrong_together_are_refused_in_node_problem_detectors_words() {
         for (args, words) in [
             (
                 &["--component=etcd"][..],
@@ -241,12 +218,12 @@ mod tests {
             (&["--component=cri", "--cri-socket-path="], "the cri-socket-path cannot be empty for cri component"),
             (
                 &["--component=cri", "--cri-socket-path=x"],
-                "--cri-socket-path: \"x\" is no socket: it must be unix:///path",
+                "--cri-socket-path: \"x\" is not a Unix socket: it must be unix:///path",
             ),
         ] {
             assert_eq!(check(args).unwrap_err().to_string(), words);
         }
-        assert!(check(&["--component=kubelet", "--crictl-path="]).is_ok(), "it is another component's");
+        assert!(check(&["--component=kubelet", "--crictl-path="]).is_ok(), "the flag belongs to another component");
     }
 
     #[test]
@@ -257,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn flags_with_a_wrong_syntax_are_refused() {
+    fn flags_with_invalid_syntax_are_refused() {
         for flag in ["--log-pattern=a", "--log-pattern=0:a", "--cooldown-time=5", "--enable-repair=x", "--nope", "x"] {
-            assert!(Args::try_parse_from(["health-checker", flag]).is_err(), "{flag}");
+            assert!(parse(&[flag]).is_err(), "{flag}");
         }
     }
 

@@ -1,35 +1,34 @@
-//! grep's basic regular expressions, in which node-problem-detector's `--log-pattern` is written.
+//! The basic regular expressions of grep, which node-problem-detector uses for `--log-pattern`.
 //!
-//! It runs `grep -i`, so `a\|b` is an alternative and `a|b` is text, `x*` repeats, `(` is a parenthesis and `\(` a group.
-//! They are translated to the syntax of [`regex_automata`] and match without regard to case, as bytes. What cannot be
-//! had without backtracking (`\1`) is refused.
+//! It runs `grep -i`, so `a\|b` is an alternative and `a|b` is text, `x*` repeats, `(` is a parenthesis and `\(` a group. They are
+//! translated to the syntax of [`regex`] and match bytes regardless of case. What needs backtracking (`\1`) is refused.
 
 use std::fmt::Write as _;
 
-use regex_automata::{meta, util::syntax};
+use regex::bytes::{Regex, RegexBuilder};
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub struct BasicRegex(meta::Regex);
+pub struct BasicRegex(Regex);
 
-/// What is wrong with a pattern.
+/// An invalid pattern.
 #[derive(Debug, thiserror::Error)]
 pub enum BasicRegexError {
-    /// A group is to occur again.
+    /// A reference to what a group has matched.
     #[error("back-references such as \\{0} are not supported")]
     BackReference(char),
-    /// A bracket expression has no end.
-    #[error("a bracket ([) is not closed")]
+    /// A bracket expression without an end.
+    #[error("a bracket ([) is never closed")]
     Bracket,
-    /// The last character escapes nothing.
-    #[error("a backslash stands at the end")]
+    /// A backslash with nothing after it.
+    #[error("a backslash at the end escapes nothing")]
     Backslash,
-    /// It is no regular expression, or too large.
+    /// Not a regular expression, or too large.
     #[error("not a basic regular expression")]
-    Syntax(#[from] Box<meta::BuildError>),
+    Syntax(#[from] regex::Error),
 }
 
-/// A compiled pattern must not be larger than this many bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const SIZE_LIMIT: usize = 8 << 20;
 
 // === impl BasicRegex ===
@@ -38,26 +37,21 @@ impl BasicRegex {
     /// Compiles a pattern as `grep -i` reads it.
     pub fn parse(pattern: &str) -> Result<Self, BasicRegexError> {
         let translated = translate(pattern)?;
-        let regex = meta::Regex::builder()
-            .configure(meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)))
-            .syntax(syntax::Config::new().case_insensitive(true).utf8(false))
-            .build(&translated)
-            .map_err(Box::new)?;
-        Ok(Self(regex))
+        Ok(Self(RegexBuilder::new(&translated).case_insensitive(true).size_limit(SIZE_LIMIT).build()?))
     }
 
-    /// Whether a line, without its newline, has a match.
+    /// Whether a line, without its newline, matches.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
         self.0.is_match(line)
     }
 }
 
-/// The same pattern in the syntax of the regex crates.
+/// The same pattern in the syntax of the `regex` crate.
 fn translate(pattern: &str) -> Result<String, BasicRegexError> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut chars = pattern.chars().peekable();
-    // Where an expression begins, `*` is text and `^` an anchor, behind which `*` is text as well.
+    // At the start of an expression `*` is text and `^` an anchor, after which `*` is text as well.
     let (mut begins, mut repeats_nothing) = (true, false);
     while let Some(c) = chars.next() {
         let (began, nothing) = (begins, begins || repeats_nothing);
@@ -109,7 +103,7 @@ fn ends(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> bool {
     }
 }
 
-/// A bracket expression behind its `[`. A backslash is text in it.
+/// A bracket expression after its `[`. A backslash in it is text.
 fn push_bracket(out: &mut String, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<(), BasicRegexError> {
     out.push('[');
     if chars.next_if_eq(&'^').is_some() {
@@ -121,7 +115,7 @@ fn push_bracket(out: &mut String, chars: &mut std::iter::Peekable<std::str::Char
         match c {
             ']' if !first => break,
             '[' if chars.peek() == Some(&':') => {
-                // A class such as [:digit:], which both syntaxes have.
+                // A class such as [:digit:], which is the same in both syntaxes.
                 out.push('[');
                 loop {
                     let c = chars.next().ok_or(BasicRegexError::Bracket)?;
@@ -132,7 +126,7 @@ fn push_bracket(out: &mut String, chars: &mut std::iter::Peekable<std::str::Char
                     }
                 }
             }
-            // A range, except at an end, where it is text.
+            // A range, unless it is at either end, where it is text.
             '-' if !first && chars.peek() != Some(&']') => out.push('-'),
             other => push_literal(out, other),
         }
@@ -147,7 +141,7 @@ fn push_literal(out: &mut String, c: char) {
         out.push('\\');
         out.push(c);
     } else if c.is_control() {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         write!(out, "\\x{{{:x}}}", u32::from(c)).unwrap_or_default();
     } else {
         out.push(c);
@@ -170,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_greps() {
+    fn operators_are_those_of_grep() {
         for (pattern, line, matches) in [
             ("Oops", "an OOPS here", true),
             ("a|b", "a", false),
@@ -199,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_is_refused() {
+    fn what_is_not_supported_is_refused() {
         for (pattern, words) in [
             (r"\(a\)\1", r"back-references such as \1 are not supported"),
-            ("[a", "a bracket ([) is not closed"),
-            ("a\\", "a backslash stands at the end"),
+            ("[a", "a bracket ([) is never closed"),
+            ("a\\", "a backslash at the end escapes nothing"),
             (r"\(a", "not a basic regular expression"),
         ] {
             assert_eq!(BasicRegex::parse(pattern).unwrap_err().to_string(), words);
@@ -211,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_passed_over() {
+    fn bytes_that_are_not_text_can_surround_a_match() {
         assert!(BasicRegex::parse("bad.*thing").unwrap().is_match(b"\xff bad thing \xfe"));
     }
 
-    /// What grep itself says; `None` where it refuses the pattern.
+    /// The answer of grep itself; `None` if it refuses the pattern.
     fn grep(pattern: &str, line: &str) -> Option<bool> {
         let mut child = Command::new("grep")
             .args(["-i", "-q", "-e", pattern])
@@ -224,7 +218,7 @@ mod tests {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // It may have ended already.
+        // It may have exited already.
         drop(writeln!(child.stdin.take().unwrap(), "{line}"));
         match child.wait().unwrap().code() {
             Some(0) => Some(true),

@@ -1,26 +1,26 @@
-//! The checks that the agent runs itself, by name: of a component as health-checker does, and of the node's limits.
+//! The checks that the agent runs itself, by name: of a component, as health-checker does, and of the node's limits.
 //!
-//! Each takes arguments as a program would, so that a config can go from the one to the other: those of a component are
-//! health-checker's flags but `--component`.
+//! Each takes arguments as a program would, so that a config can switch between the two: a component takes health-checker's
+//! flags other than `--component`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{iter, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
 use super::{
-    Verdict,
-    args::{Args, UsageError},
-    checker::Check,
+    Health,
+    args::{ComponentArgs, UsageError},
+    checker::ComponentCheck,
     clock::{ClockLimits, clock},
     limits::{self, Percent},
 };
-use crate::{go::duration::GoDuration, node::Node};
+use crate::{go::duration::GoDuration, node::Node, process::klog::KlogArgs};
 
-/// A check that needs no program.
+/// A check that runs in the agent, without a program.
 #[derive(Clone, Debug)]
 pub enum BuiltIn {
-    /// A component of the node, with its repair: health-checker.
-    Component(Box<Check>),
+    /// A component of the node, with its repair: what health-checker does.
+    Component(Box<ComponentCheck>),
     /// Tracked connections.
     Conntrack(Percent),
     /// Processes and threads.
@@ -29,37 +29,47 @@ pub enum BuiltIn {
     Files(Percent),
     /// The inodes of a file system.
     Inodes {
-        /// Something on it.
+        /// A path on the file system.
         path: PathBuf,
-        /// From which share on it is a problem.
+        /// The share in use at which the check fails.
         threshold: Percent,
     },
-    /// Whether the clock is kept.
+    /// Whether the clock is synchronised.
     Clock(ClockLimits),
 }
 
-/// The names of all of them.
+/// The names of all checks.
 pub const NAMES: [&str; 9] =
     ["kubelet", "kube-proxy", "docker", "cri", "conntrack", "processes", "files", "inodes", "clock"];
 
-/// Why there is no such check.
+/// A check that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuiltInError {
-    /// No such name.
-    #[error("there is no check {0:?}; there are {names}", names = NAMES.join(", "))]
+    /// An unknown name.
+    #[error("unknown check {0:?}; the checks are {names}", names = NAMES.join(", "))]
     Name(String),
-    /// An argument that is none, or has a wrong value.
+    /// An unknown argument, or one with an invalid value.
     #[error("{0}")]
     Argument(String),
-    /// Arguments that are wrong as a whole.
+    /// Arguments that are wrong together.
     #[error(transparent)]
     Usage(#[from] UsageError),
+}
+
+/// The arguments of a component. The flags of klog have no effect, but configs that worked with the program have them.
+#[derive(Debug, Parser)]
+#[command(args_override_self = true)]
+struct BuiltInComponentArgs {
+    #[command(flatten)]
+    component: ComponentArgs,
+    #[command(flatten)]
+    _klog: KlogArgs,
 }
 
 /// The arguments of a limit.
 #[derive(Debug, Parser)]
 struct LimitArgs {
-    /// The share in percent from which on it is a problem.
+    /// The share in use, in percent, at which the check fails.
     #[arg(long, default_value = "90")]
     threshold: Percent,
 }
@@ -68,14 +78,14 @@ struct LimitArgs {
 struct InodesArgs {
     #[arg(long, default_value = "90")]
     threshold: Percent,
-    /// Something on the file system.
+    /// A path on the file system.
     #[arg(long, default_value = "/")]
     path: PathBuf,
 }
 
 #[derive(Debug, Parser)]
 struct ClockArgs {
-    /// How wrong the clock may be; without it only a clock that nobody keeps is a problem.
+    /// Maximum error of the clock; without it, only a clock that is not synchronised fails the check.
     #[arg(long)]
     max_error: Option<GoDuration>,
 }
@@ -83,14 +93,14 @@ struct ClockArgs {
 // === impl BuiltIn ===
 
 impl BuiltIn {
-    /// The check of this name with these arguments.
+    /// The check with this name and these arguments.
     pub fn parse(name: &str, args: &[String]) -> Result<Self, BuiltInError> {
         let limit = || parse::<LimitArgs>(args).map(|limit| limit.threshold);
         Ok(match name {
             "kubelet" | "kube-proxy" | "docker" | "cri" => {
                 let component = [format!("--component={name}")];
-                let args = parse::<Args>(args.iter().chain(&component))?;
-                Self::Component(Box::new(args.check()?))
+                let args = parse::<BuiltInComponentArgs>(args.iter().chain(&component))?;
+                Self::Component(Box::new(args.component.check()?))
             }
             "conntrack" => Self::Conntrack(limit()?),
             "processes" => Self::Processes(limit()?),
@@ -107,14 +117,14 @@ impl BuiltIn {
         })
     }
 
-    /// Checks, and repairs as far as that is wanted. What a person reads of a component is what health-checker says.
-    pub async fn run(&self, node: &Node, within: Duration) -> Verdict {
+    /// Checks, and repairs if that is enabled. The message about a component is health-checker's.
+    pub async fn run(&self, node: &Node, within: Duration) -> Health {
         let proc = &node.proc;
         match self {
             Self::Component(check) => match check.run().await {
-                Verdict::Healthy => Verdict::Healthy,
-                Verdict::Unhealthy(_) => Verdict::Unhealthy(check.unhealthy()),
-                Verdict::CannotTell(why) => Verdict::CannotTell(check.cannot_tell(&why)),
+                Health::Healthy => Health::Healthy,
+                Health::Unhealthy(_) => Health::Unhealthy(check.unhealthy()),
+                Health::CannotTell(why) => Health::CannotTell(check.cannot_tell(&why)),
             },
             Self::Conntrack(threshold) => limits::conntrack(proc, *threshold),
             Self::Processes(threshold) => limits::processes(proc, *threshold),
@@ -125,10 +135,10 @@ impl BuiltIn {
     }
 }
 
-/// Arguments, or what is wrong with them in one line.
+/// Parses arguments. An error is a single line.
 fn parse<A: Parser>(args: impl IntoIterator<Item = impl AsRef<str>>) -> Result<A, BuiltInError> {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
-    A::try_parse_from(std::iter::once("check".to_owned()).chain(args)).map_err(|error| {
+    A::try_parse_from(iter::once("check".to_owned()).chain(args)).map_err(|error| {
         let text = error.render().to_string();
         let line = text.lines().next().unwrap_or_default();
         BuiltInError::Argument(line.trim_start_matches("error: ").to_owned())
@@ -160,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_one_line() {
+    fn an_error_is_one_line() {
         for (name, args, expected) in [
-            ("etcd", &[][..], "there is no check \"etcd\"; there are kubelet, kube-proxy, docker"),
+            ("etcd", &[][..], "unknown check \"etcd\"; the checks are kubelet, kube-proxy, docker"),
             ("conntrack", &["--threshold=200"], "invalid value '200' for '--threshold <THRESHOLD>'"),
             ("clock", &["--max-error=5"], "invalid value '5' for '--max-error <MAX_ERROR>'"),
             ("files", &["--path=/"], "unexpected argument '--path' found"),
@@ -174,11 +184,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_is_reached_at_its_threshold() {
+    async fn a_check_fails_at_its_threshold() {
         let within = Duration::from_secs(20);
         let none = built_in("processes", &["--threshold=0"]).unwrap().run(&Node::default(), within).await;
-        assert!(matches!(&none, Verdict::Unhealthy(why) if why.contains("processes and threads")), "{none:?}");
+        assert!(matches!(&none, Health::Unhealthy(why) if why.contains("processes and threads")), "{none:?}");
         let all = built_in("processes", &["--threshold=100"]).unwrap().run(&Node::default(), within).await;
-        assert_eq!(all, Verdict::Healthy);
+        assert_eq!(all, Health::Healthy);
     }
 }

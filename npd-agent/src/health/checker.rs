@@ -1,7 +1,7 @@
-//! The whole of a health check: the component, its service's log, and repair.
+//! A complete health check: the component, the log of its service, and repair.
 //!
-//! What node-problem-detector's health-checker does, in its order. What it calls unhealthy for want of a program or a
-//! socket is here something that cannot be told, and nothing is repaired because of it.
+//! It does what node-problem-detector's health-checker does, in the same order. If a program or a socket is missing,
+//! health-checker calls the component unhealthy; here the answer is "cannot tell", and nothing is repaired because of it.
 
 use std::{
     ffi::OsString,
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Verdict,
+    Health,
     cri::{cri, crictl},
     docker::docker,
     log_pattern::{self, LogPattern, Scope},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{error::chain, go::duration::GoDuration, time::Now};
 
-/// What is checked.
+/// The component that is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Component {
     /// The kubelet, over HTTP.
@@ -41,27 +41,27 @@ pub enum Component {
         endpoint: String,
         /// The socket of the endpoint.
         socket: PathBuf,
-        /// For one call.
+        /// For a single call.
         timeout: Duration,
-        /// The crictl to ask instead of the runtime.
+        /// The crictl to run instead of calling the runtime.
         crictl: Option<OsString>,
     },
 }
 
-/// A health check.
+/// A health check of a component.
 #[derive(Clone, Debug)]
-pub struct Check {
-    /// What is checked.
+pub struct ComponentCheck {
+    /// The component that is checked.
     pub component: Component,
     /// The service that runs it.
     pub service: String,
-    /// For the component.
+    /// For the check of the component.
     pub timeout: Duration,
-    /// Lines of which the service must not log too many.
+    /// Lines that the service must not log too often.
     pub log_patterns: Vec<LogPattern>,
-    /// How far back they are counted; since the start of the service where it is zero or longer ago than that.
+    /// How far back they are counted; if it is zero or before the start of the service, since the start of the service.
     pub loopback: Duration,
-    /// The journal's folder; nothing for the system's.
+    /// The directory of the journal; `None` for the system's.
     pub journal: Option<PathBuf>,
     /// Whether and how the service is repaired.
     pub repair: Option<Repair>,
@@ -70,30 +70,30 @@ pub struct Check {
 /// How a service is repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// How long it must have been up, and unrepaired.
+    /// How long it must have been up, and not been repaired.
     pub cooldown: Duration,
-    /// Where repairs are remembered.
+    /// The directory where the time of each repair is stored.
     pub memory: PathBuf,
 }
 
-/// What came of wanting to repair a service.
+/// Why a service was not repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// It cannot be told how long it has been up, or it cannot be sent a signal.
+    /// Its uptime is unknown, or it cannot be sent a signal.
     #[error(transparent)]
     Systemd(#[from] SystemdError),
-    /// Another process repairs it just now.
+    /// Another process is repairing it.
     #[error(transparent)]
     Memory(#[from] MemoryError),
 }
 
-// === impl Check ===
+// === impl ComponentCheck ===
 
-impl Check {
-    /// Checks, and repairs what is unhealthy and may be repaired. Whether the repair works shows in the next check.
-    pub async fn run(&self) -> Verdict {
-        let verdict = self.verdict().await;
-        if let Verdict::Unhealthy(why) = &verdict {
+impl ComponentCheck {
+    /// Checks, and repairs the service if it is unhealthy and due. The next check shows whether the repair has worked.
+    pub async fn run(&self) -> Health {
+        let health = self.health().await;
+        if let Health::Unhealthy(why) = &health {
             let (component, service) = (self.component.name(), &self.service);
             tracing::info!(component, service, why, "unhealthy");
             if let Some(repair) = &self.repair {
@@ -104,58 +104,58 @@ impl Check {
                 }
             }
         }
-        verdict
+        health
     }
 
-    /// What is said of a component that is unhealthy, in node-problem-detector's words.
+    /// The message about an unhealthy component, in node-problem-detector's words.
     #[must_use]
     pub fn unhealthy(&self) -> String {
         let (component, service, repairs) = (self.component.name(), &self.service, self.repair.is_some());
         format!("{component}:{service} was found unhealthy; repair flag : {repairs}")
     }
 
-    /// What is said where nothing can be, in the same words.
+    /// The message if the health cannot be determined, in node-problem-detector's words.
     #[must_use]
     pub fn cannot_tell(&self, why: &str) -> String {
         format!("error checking {} health: {why}", self.component.name())
     }
 
-    /// Checks only.
-    pub async fn verdict(&self) -> Verdict {
-        let component = self.component_verdict().await;
+    /// Checks without repairing.
+    pub async fn health(&self) -> Health {
+        let component = self.component_health().await;
         if self.log_patterns.is_empty() {
             return component;
         }
-        match self.log_verdict().await {
-            // Who asks for both wants both.
-            Verdict::CannotTell(why) => Verdict::CannotTell(why),
-            Verdict::Unhealthy(why) if !matches!(component, Verdict::Unhealthy(_)) => Verdict::Unhealthy(why),
-            Verdict::Healthy | Verdict::Unhealthy(_) => component,
+        match self.log_health().await {
+            // If both are configured, both are needed for an answer.
+            Health::CannotTell(why) => Health::CannotTell(why),
+            Health::Unhealthy(why) if !matches!(component, Health::Unhealthy(_)) => Health::Unhealthy(why),
+            Health::Healthy | Health::Unhealthy(_) => component,
         }
     }
 
-    async fn component_verdict(&self) -> Verdict {
-        match self.component.verdict(self.timeout).await {
-            // A socket that is not there may be in another mount namespace. Where systemd knows the service, it is
-            // not: then nobody listens.
-            Verdict::CannotTell(why) if self.component.socket().is_some_and(|socket| !socket.exists()) => {
+    async fn component_health(&self) -> Health {
+        match self.component.health(self.timeout).await {
+            // A missing socket may be in another mount namespace. If systemd knows the service it is not, so nothing is
+            // listening.
+            Health::CannotTell(why) if self.component.socket().is_some_and(|socket| !socket.exists()) => {
                 let unit = async { Systemd::connect().await?.unit(&self.service).await };
                 match unit.await {
-                    Ok(unit) if unit.is_loaded => Verdict::Unhealthy(format!("{why}; its service is {}", unit.state)),
-                    Ok(_) => Verdict::CannotTell(format!("{why}; systemd knows no service {}", self.service)),
-                    Err(error) => Verdict::CannotTell(format!("{why}; {}", chain(&error))),
+                    Ok(unit) if unit.is_loaded => Health::Unhealthy(format!("{why}; the service is {}", unit.state)),
+                    Ok(_) => Health::CannotTell(format!("{why}; systemd does not know the service {}", self.service)),
+                    Err(error) => Health::CannotTell(format!("{why}; {}", chain(&error))),
                 }
             }
-            verdict => verdict,
+            health => health,
         }
     }
 
-    async fn log_verdict(&self) -> Verdict {
+    async fn log_health(&self) -> Health {
         let now = Now::read();
         let uptime = async { Systemd::connect().await?.uptime(&self.service, now.mono).await };
         let uptime = match uptime.await {
             Ok(uptime) => uptime,
-            Err(error) => return Verdict::CannotTell(chain(&error)),
+            Err(error) => return Health::CannotTell(chain(&error)),
         };
         let back = back(uptime, self.loopback);
         let scope = Scope {
@@ -167,13 +167,13 @@ impl Check {
         let patterns = self.log_patterns.clone();
         match spawn_blocking(move || log_pattern::count(scope, &patterns)).await {
             Ok(Ok(counts)) => judge(&self.service, &self.log_patterns, &counts),
-            Ok(Err(error)) => Verdict::CannotTell(chain(&error)),
-            Err(error) => Verdict::CannotTell(chain(&error)),
+            Ok(Err(error)) => Health::CannotTell(chain(&error)),
+            Err(error) => Health::CannotTell(chain(&error)),
         }
     }
 
-    /// Repairs the service when it is due: its main process gets SIGTERM and systemd starts it anew. Docker first
-    /// gets SIGUSR1, on which it writes the stacks of all its threads to its log.
+    /// Repairs the service if it is due: its main process gets SIGTERM, and systemd restarts it. Docker first gets SIGUSR1, which
+    /// makes it write the stacks of all its threads to its log.
     async fn repair(&self, repair: &Repair) -> Result<bool, RepairError> {
         let now = Now::read().mono;
         let systemd = Systemd::connect().await?;
@@ -182,7 +182,10 @@ impl Check {
             Ok(memory) => Some(memory),
             Err(error @ MemoryError::Busy(_)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "repairs are limited by the age of the service alone");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the last repair is unknown: repairs are limited only by the uptime of the service"
+                );
                 None
             }
         };
@@ -190,36 +193,36 @@ impl Check {
         if !repair::is_due(uptime, repair.cooldown, last) {
             return Ok(false);
         }
-        if let Some(Err(error)) = memory.as_mut().map(|memory| memory.keep(now)) {
-            tracing::warn!(%error, "this repair will not be remembered");
+        if let Some(Err(error)) = memory.as_mut().map(|memory| memory.store(now)) {
+            tracing::warn!(%error, "the time of this repair cannot be stored");
         }
         if matches!(self.component, Component::Docker { .. })
             && let Err(error) = systemd.kill_main(&self.service, Signal::USR1).await
         {
-            tracing::warn!(error = chain(&error), "docker was not asked for its stacks");
+            tracing::warn!(error = chain(&error), "docker was not asked to dump its stacks");
         }
         systemd.kill_main(&self.service, Signal::TERM).await?;
         Ok(true)
     }
 }
 
-/// How far back lines count.
+/// How far back lines are counted.
 fn back(uptime: Duration, loopback: Duration) -> Duration {
     if loopback > Duration::ZERO && uptime > loopback { loopback } else { uptime }
 }
 
-fn judge(service: &str, patterns: &[LogPattern], counts: &[i64]) -> Verdict {
+fn judge(service: &str, patterns: &[LogPattern], counts: &[i64]) -> Health {
     let hit = patterns.iter().zip(counts).find(|(pattern, count)| **count >= pattern.threshold);
-    hit.map_or(Verdict::Healthy, |(pattern, count)| {
+    hit.map_or(Health::Healthy, |(pattern, count)| {
         let LogPattern { text, threshold, .. } = pattern;
-        Verdict::Unhealthy(format!("{service} logged {count} lines with {text:?}, the threshold is {threshold}"))
+        Health::Unhealthy(format!("{service} logged {count} lines that match {text:?}, the threshold is {threshold}"))
     })
 }
 
 // === impl Component ===
 
 impl Component {
-    /// As `--component` names it.
+    /// The name, as in `--component`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -230,8 +233,8 @@ impl Component {
         }
     }
 
-    /// Asks the component itself.
-    pub async fn verdict(&self, within: Duration) -> Verdict {
+    /// Checks the component itself.
+    pub async fn health(&self, within: Duration) -> Health {
         match self {
             Self::Kubelet(endpoint) => node_agents::kubelet(endpoint, within).await,
             Self::KubeProxy(endpoint) => node_agents::kube_proxy(endpoint, within).await,
@@ -244,7 +247,7 @@ impl Component {
         }
     }
 
-    /// The socket on which its service listens.
+    /// The socket on which the service listens.
     fn socket(&self) -> Option<&Path> {
         match self {
             Self::Kubelet(_) | Self::KubeProxy(_) | Self::Cri { crictl: Some(_), .. } => None,
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_count_since_the_start_of_the_service_or_for_the_loopback_time_when_that_is_less() {
+    fn lines_are_counted_since_the_start_of_the_service_or_for_the_loopback_time_if_that_is_less() {
         let secs = Duration::from_secs;
         for (uptime, loopback, back_to) in [(100, 0, 100), (100, 60, 60), (50, 60, 50), (60, 60, 60)] {
             assert_eq!(back(secs(uptime), secs(loopback)), secs(back_to));
@@ -268,11 +271,11 @@ mod tests {
     #[test]
     fn a_pattern_that_reaches_its_count_is_unhealthy() {
         let patterns = LogPattern::parse_list("3:oops,-1:x").unwrap();
-        assert_eq!(judge("kubelet", &patterns[..1], &[2]), Verdict::Healthy);
+        assert_eq!(judge("kubelet", &patterns[..1], &[2]), Health::Healthy);
         assert_eq!(
             judge("kubelet", &patterns[..1], &[3]),
-            Verdict::Unhealthy("kubelet logged 3 lines with \"oops\", the threshold is 3".to_owned())
+            Health::Unhealthy("kubelet logged 3 lines that match \"oops\", the threshold is 3".to_owned())
         );
-        assert!(matches!(judge("kubelet", &patterns, &[2, 0]), Verdict::Unhealthy(_)));
+        assert!(matches!(judge("kubelet", &patterns, &[2, 0]), Health::Unhealthy(_)));
     }
 }

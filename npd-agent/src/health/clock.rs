@@ -1,39 +1,39 @@
-//! Whether the node's clock is kept: what the kernel's clock discipline (adjtimex(2)) knows of it.
+//! Whether the node's clock is synchronised, according to the kernel's clock discipline (adjtimex(2)).
 //!
-//! chronyd, ntpd, systemd-timesyncd and hypervisors' tools all tell the kernel that they have set the clock and how
-//! wrong it can be at most. The kernel lets that error grow by 500 ppm while nobody corrects it, and calls the clock
-//! unsynchronised from 16 s on. So no time server has to be asked, and no program.
+//! chronyd, ntpd, systemd-timesyncd and the tools of hypervisors all tell the kernel when they have set the clock, and what its
+//! maximum error is. The kernel increases that error by 500 ppm until the next correction, and marks the clock as unsynchronised
+//! at 16 s. So there is no need to query a time server or a program.
 
 use std::time::Duration;
 
-use super::Verdict;
+use super::Health;
 use crate::node::clock::{self, ClockState};
 
-/// How wrong the clock may be.
+/// The limits of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockLimits {
-    /// At most, as the kernel computes it; `None` where only a clock that nobody keeps is unhealthy.
+    /// The maximum error, as the kernel computes it; if `None`, only an unsynchronised clock is unhealthy.
     pub max_error: Option<Duration>,
 }
 
-/// Whether the clock is kept, and within its limits.
+/// Whether the clock is synchronised and within its limits.
 #[must_use]
-pub fn clock(limits: ClockLimits) -> Verdict {
+pub fn clock(limits: ClockLimits) -> Health {
     match clock::read() {
         Ok(state) => judge(state, limits),
-        Err(error) => Verdict::CannotTell(format!("cannot ask the kernel for the state of its clock: {error}")),
+        Err(error) => Health::CannotTell(format!("cannot read the state of the kernel's clock: {error}")),
     }
 }
 
-fn judge(state: ClockState, limits: ClockLimits) -> Verdict {
+fn judge(state: ClockState, limits: ClockLimits) -> Health {
     if state.is_unsynchronised || state.is_in_error {
-        return Verdict::Unhealthy("the clock is not synchronised".to_owned());
+        return Health::Unhealthy("the clock is not synchronised".to_owned());
     }
     match limits.max_error {
         Some(limit) if state.max_error > limit => {
-            Verdict::Unhealthy(format!("the clock may be wrong by {:?}, the threshold is {limit:?}", state.max_error))
+            Health::Unhealthy(format!("the clock may be off by {:?}, the threshold is {limit:?}", state.max_error))
         }
-        _ => Verdict::Healthy,
+        _ => Health::Healthy,
     }
 }
 
@@ -42,18 +42,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_kept_within_its_limit_or_unhealthy() {
+    fn a_clock_is_unhealthy_beyond_its_limit() {
         let limit = |millis| ClockLimits { max_error: Some(Duration::from_millis(millis)) };
         let max_error = Duration::from_millis(500);
         let state = ClockState { offset: 0.0, max_error, is_unsynchronised: false, is_in_error: false };
-        assert_eq!(judge(state, limit(500)), Verdict::Healthy);
-        assert_eq!(judge(state, ClockLimits { max_error: None }), Verdict::Healthy);
+        assert_eq!(judge(state, limit(500)), Health::Healthy);
+        assert_eq!(judge(state, ClockLimits { max_error: None }), Health::Healthy);
         assert_eq!(
             judge(state, limit(499)),
-            Verdict::Unhealthy("the clock may be wrong by 500ms, the threshold is 499ms".to_owned())
+            Health::Unhealthy("the clock may be off by 500ms, the threshold is 499ms".to_owned())
         );
         for state in [ClockState { is_unsynchronised: true, ..state }, ClockState { is_in_error: true, ..state }] {
-            assert_eq!(judge(state, limit(500)), Verdict::Unhealthy("the clock is not synchronised".to_owned()));
+            assert_eq!(judge(state, limit(500)), Health::Unhealthy("the clock is not synchronised".to_owned()));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The container runtime, asked over the kubelet's interface (CRI) on its socket, or through crictl.
+//! The container runtime, called over the kubelet's interface (CRI) on its socket, or through crictl.
 //!
-//! `Version` proves that it answers, `Status` that it says of itself that it can run containers. The condition
-//! `NetworkReady` is not the runtime's health: it is false until a network plugin is installed, and restarting the
-//! runtime would mend nothing.
+//! `Version` proves that the runtime answers, `Status` that it considers itself able to run containers. The condition
+//! `NetworkReady` is not the health of the runtime: it is false until a network plugin is installed, and restarting the runtime
+//! would not help.
 
 use std::{
     ffi::OsStr,
@@ -18,29 +18,29 @@ use self::{
     grpc::{Channel, GrpcError},
     messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse},
 };
-use super::{Verdict, socket};
+use super::{Health, socket};
 use crate::{error::chain, go::duration::GoDuration, process::environment};
 
 mod grpc;
 mod messages;
 
 const SERVICE: &str = "/runtime.v1.RuntimeService";
-/// The condition that says whether containers can be run.
+/// The condition for whether containers can run.
 const RUNTIME_READY: &str = "RuntimeReady";
 
-/// Whether the runtime answers, each call within `call`, all within `within`, and says that it is ready.
-pub async fn cri(path: &Path, call: Duration, within: Duration) -> Verdict {
+/// Whether the runtime answers, each call within `call` and all of them within `within`, and reports that it is ready.
+pub async fn cri(path: &Path, call: Duration, within: Duration) -> Health {
     timeout(within, ask(path, call)).await.unwrap_or_else(|_| late(path, within))
 }
 
-async fn ask(path: &Path, call: Duration) -> Verdict {
+async fn ask(path: &Path, call: Duration) -> Health {
     let channel = async {
         let stream = socket::connect(path).await?;
         Channel::open(stream).await.map_err(|error| failed(path, &error))
     };
     let mut channel = match timeout(call, channel).await {
         Ok(Ok(channel)) => channel,
-        Ok(Err(verdict)) => return verdict,
+        Ok(Err(health)) => return health,
         Err(_) => return late(path, call),
     };
     let version: Result<VersionResponse, _> =
@@ -56,29 +56,29 @@ async fn ask(path: &Path, call: Duration) -> Verdict {
     }
 }
 
-/// What the runtime says of itself. Without the condition it says nothing, and it did answer.
-fn judge(status: StatusResponse) -> Verdict {
+/// What the runtime reports about itself. It did answer, so without the condition it is healthy.
+fn judge(status: StatusResponse) -> Health {
     let conditions = status.status.unwrap_or_default().conditions;
     match conditions.into_iter().find(|condition| condition.r#type == RUNTIME_READY) {
         Some(ready) if !ready.status => {
             let words = [ready.reason, ready.message].into_iter().filter(|word| !word.is_empty());
             let words = words.collect::<Vec<_>>().join(": ");
-            Verdict::Unhealthy(format!("the container runtime is not ready: {words}"))
+            Health::Unhealthy(format!("the container runtime is not ready: {words}"))
         }
-        _ => Verdict::Healthy,
+        _ => Health::Healthy,
     }
 }
 
-fn late(path: &Path, within: Duration) -> Verdict {
-    Verdict::Unhealthy(format!("the container runtime at {} did not answer within {within:?}", path.display()))
+fn late(path: &Path, within: Duration) -> Health {
+    Health::Unhealthy(format!("the container runtime at {} did not answer within {within:?}", path.display()))
 }
 
-fn failed(path: &Path, error: &GrpcError) -> Verdict {
-    Verdict::Unhealthy(format!("the container runtime at {}: {}", path.display(), chain(error)))
+fn failed(path: &Path, error: &GrpcError) -> Health {
+    Health::Unhealthy(format!("the container runtime at {}: {}", path.display(), chain(error)))
 }
 
-/// Whether crictl can list a pod, as node-problem-detector has it. A crictl that cannot be started tells nothing.
-pub async fn crictl(program: &OsStr, endpoint: &str, call: GoDuration, within: Duration) -> Verdict {
+/// Whether crictl can list a pod, as node-problem-detector checks it. If crictl cannot be started, the health is unknown.
+pub async fn crictl(program: &OsStr, endpoint: &str, call: GoDuration, within: Duration) -> Health {
     let mut command = Command::new(program);
     command
         .arg(format!("--timeout={call}"))
@@ -93,10 +93,10 @@ pub async fn crictl(program: &OsStr, endpoint: &str, call: GoDuration, within: D
     }
     let name = program.to_string_lossy();
     match timeout(within, async { command.spawn()?.wait().await }).await {
-        Ok(Ok(status)) if status.success() => Verdict::Healthy,
-        Ok(Ok(status)) => Verdict::Unhealthy(format!("{name}: {status}")),
-        Ok(Err(error)) => Verdict::CannotTell(format!("cannot run {name}: {error}")),
-        Err(_) => Verdict::Unhealthy(format!("{name} did not end within {within:?}")),
+        Ok(Ok(status)) if status.success() => Health::Healthy,
+        Ok(Ok(status)) => Health::Unhealthy(format!("{name}: {status}")),
+        Ok(Err(error)) => Health::CannotTell(format!("cannot run {name}: {error}")),
+        Err(_) => Health::Unhealthy(format!("{name} did not finish within {within:?}")),
     }
 }
 
@@ -109,7 +109,10 @@ pub fn socket_path(endpoint: &str) -> io::Result<PathBuf> {
     if path.starts_with('/') {
         return Ok(PathBuf::from(path));
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint:?} is no socket: it must be unix:///path")))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("{endpoint:?} is not a Unix socket: it must be unix:///path"),
+    ))
 }
 
 #[cfg(test)]
@@ -131,17 +134,17 @@ mod tests {
 
     #[test]
     fn a_runtime_that_is_not_ready_is_unhealthy_and_one_without_a_network_is_not() {
-        assert_eq!(judge(status(&[("RuntimeReady", true), ("NetworkReady", false)])), Verdict::Healthy);
-        assert_eq!(judge(status(&[])), Verdict::Healthy);
-        assert_eq!(judge(StatusResponse { status: None }), Verdict::Healthy);
+        assert_eq!(judge(status(&[("RuntimeReady", true), ("NetworkReady", false)])), Health::Healthy);
+        assert_eq!(judge(status(&[])), Health::Healthy);
+        assert_eq!(judge(StatusResponse { status: None }), Health::Healthy);
         assert_eq!(
             judge(status(&[("NetworkReady", true), ("RuntimeReady", false)])),
-            Verdict::Unhealthy("the container runtime is not ready: Reason: in words".to_owned())
+            Health::Unhealthy("the container runtime is not ready: Reason: in words".to_owned())
         );
     }
 
     #[test]
-    fn an_endpoint_is_a_socket_with_or_without_its_scheme() {
+    fn an_endpoint_is_a_socket_with_or_without_a_scheme() {
         for endpoint in ["unix:///run/x.sock", "unix:/run/x.sock", "/run/x.sock"] {
             assert_eq!(socket_path(endpoint).unwrap(), PathBuf::from("/run/x.sock"), "{endpoint}");
         }

@@ -1,4 +1,4 @@
-//! One GET, of which only the status counts.
+//! A GET request of which only the response status matters.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// node-problem-detector's, which kubelets see in their logs today.
+/// That of node-problem-detector, which is what kubelets have in their logs today.
 const USER_AGENT: &str = "Go-http-client/1.1";
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
 pub enum GetError {
-    /// The host's name has no address.
+    /// The name of the host has no address.
     #[error("cannot resolve {host}")]
     Resolve {
         /// The name.
@@ -29,19 +29,19 @@ pub enum GetError {
         /// The resolver's reason.
         source: io::Error,
     },
-    /// Nobody takes the connection.
+    /// Nothing accepts the connection.
     #[error("cannot connect to {address}")]
     Connect {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,
     },
-    /// The request cannot be written, as for a host that is none.
-    #[error("not a request: {0}")]
+    /// The request is invalid, for example because the host is.
+    #[error("invalid request: {0}")]
     Request(#[from] http::Error),
-    /// There was a connection, but no answer in HTTP.
-    #[error("no answer")]
+    /// The connection was accepted, but there was no HTTP response.
+    #[error("no HTTP response")]
     Answer(#[from] hyper::Error),
 }
 
@@ -55,7 +55,7 @@ pub async fn tcp(host: &str, port: u16, path: &str) -> Result<StatusCode, GetErr
                 let authority = if is_bare { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
                 return over(stream, &authority, path).await;
             }
-            // The first one is the one that people mean.
+            // The first address is most likely the one that was meant.
             Err(source) => failed = failed.or(Some(GetError::Connect { address, source })),
         }
     }
@@ -76,7 +76,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, GetError> {
     Ok(hosts.into_iter().map(|host| SocketAddr::new(host, port)).collect())
 }
 
-/// The status of a GET over a connection that is there.
+/// The status of a GET over an existing connection.
 pub async fn over(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     authority: &str,
@@ -102,7 +102,7 @@ pub async fn over(
 // === impl GetError ===
 
 impl GetError {
-    /// Whether the failure is on this side, so that it says nothing about the server.
+    /// Whether the failure is on our side, so that it says nothing about the server.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         match self {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_is_this_sides_failure() {
+    async fn a_name_without_an_address_is_our_failure() {
         assert!(tcp("no such host", 1, "/").await.unwrap_err().is_ours());
     }
 }

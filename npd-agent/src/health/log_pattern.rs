@@ -1,8 +1,8 @@
-//! Too many lines of a kind in a service's journal.
+//! Too many matching lines in the journal of a service.
 //!
-//! node-problem-detector counts with `journalctl --unit … --since … | grep -i … | wc -l`. Here the journal's files are
-//! read once for all patterns. A pattern is matched with each line as journalctl shows it behind time and host name:
-//! `identifier[pid]: message`, of a message of several lines one by one.
+//! node-problem-detector counts with `journalctl --unit … --since … | grep -i … | wc -l`. Here the files of the journal are read
+//! once for all patterns. A pattern is matched against each line as journalctl prints it after time and host name:
+//! `identifier[pid]: message`; a message of several lines is matched line by line.
 
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
@@ -12,34 +12,34 @@ use crate::{
     time::Timestamp,
 };
 
-/// A pattern, and how many lines with it are too many.
+/// A pattern, and how many matching lines are too many.
 #[derive(Clone, Debug)]
 pub struct LogPattern {
-    /// As it was written.
+    /// The pattern as written.
     pub text: String,
-    /// From so many lines on the service is unhealthy; a negative one is always reached.
+    /// Number of matching lines at which the service is unhealthy; a negative threshold is always reached.
     pub threshold: i64,
     regex: BasicRegex,
 }
 
-/// What is wrong with a `--log-pattern`.
+/// An invalid `--log-pattern`.
 #[derive(Debug, thiserror::Error)]
 pub enum LogPatternError {
     /// There is no colon.
     #[error("{0:?} must be <count>:<pattern>")]
     Shape(String),
-    /// What stands in front of the colon.
+    /// What precedes the colon is not a count.
     #[error("the count of {0:?} must be an integer other than 0")]
     Count(String),
-    /// Every line has it.
+    /// An empty pattern, which every line matches.
     #[error("the pattern of {0:?} is empty")]
     Empty(String),
-    /// grep would not take it either, or it needs backtracking.
-    #[error("the pattern of {text:?} cannot be used")]
+    /// grep would not accept the pattern either, or it needs backtracking.
+    #[error("the pattern of {text:?} is invalid")]
     Pattern {
         /// The whole value.
         text: String,
-        /// What is wrong.
+        /// What is wrong with it.
         source: BasicRegexError,
     },
 }
@@ -50,10 +50,10 @@ pub enum CountError {
     /// The journal cannot be read.
     #[error("cannot read the journal")]
     Journal(#[from] JournalError),
-    /// No file of it is there or may be read.
-    #[error("there is no journal that can be read: looked in {0:?}")]
+    /// The journal has no files, or they may not be read.
+    #[error("no readable journal in {0:?}")]
     NoJournal(Vec<PathBuf>),
-    /// The journal is too large for the time that there is.
+    /// The journal is too large to be read in the available time.
     #[error("the journal could not be read in time")]
     Late,
 }
@@ -61,17 +61,17 @@ pub enum CountError {
 /// Which lines are counted.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The journal's folder; nothing for the system's.
+    /// The directory of the journal; `None` for the system's.
     pub folder: Option<PathBuf>,
     /// The unit.
     pub service: String,
-    /// From then on.
+    /// Earlier lines are not counted.
     pub since: Timestamp,
     /// When to give up.
     pub until: Instant,
 }
 
-/// How many lines in `scope` have each of the patterns. It blocks while it reads.
+/// How many lines in `scope` match each of the patterns. Blocks while it reads.
 pub fn count(scope: Scope, patterns: &[LogPattern]) -> Result<Vec<i64>, CountError> {
     let filter = JournalFilter { units: vec![scope.service], ..JournalFilter::default() };
     let mut tail = JournalTail::open(scope.folder, &filter, Start::Since(scope.since))?;
@@ -118,8 +118,8 @@ fn add(counts: &mut [i64], patterns: &[LogPattern], entry: &Entry<'_>, line: &mu
 // === impl LogPattern ===
 
 impl LogPattern {
-    /// Reads `<count>:<pattern>[,<count>:<pattern>…]`: patterns may have colons, but no commas. Of a pattern that is
-    /// given twice the last count holds.
+    /// Parses `<count>:<pattern>[,<count>:<pattern>…]`: patterns may contain colons, but no commas. If a pattern is given twice, the
+    /// last count applies.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, LogPatternError> {
         let mut patterns = Vec::new();
         for item in text.split(',') {
@@ -128,7 +128,7 @@ impl LogPattern {
         Ok(patterns)
     }
 
-    /// Replaces the one with the same text, or is added.
+    /// Adds it to the list, or replaces the pattern with the same text.
     pub fn add_to(self, patterns: &mut Vec<Self>) {
         match patterns.iter_mut().find(|known| known.text == self.text) {
             Some(known) => *known = self,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_pattern_is_said() {
+    fn errors_say_what_is_wrong_with_a_pattern() {
         for (text, words) in [
             ("", "\"\" must be <count>:<pattern>"),
             ("a", "\"a\" must be <count>:<pattern>"),
@@ -176,14 +176,14 @@ mod tests {
             ("x:a", "the count of \"x:a\" must be an integer other than 0"),
             ("1:", "the pattern of \"1:\" is empty"),
             ("1:a,", "\"\" must be <count>:<pattern>"),
-            ("1:[", "the pattern of \"1:[\" cannot be used"),
+            ("1:[", "the pattern of \"1:[\" is invalid"),
         ] {
             assert_eq!(LogPattern::parse_list(text).unwrap_err().to_string(), words);
         }
     }
 
     #[test]
-    fn no_journal_is_no_count_of_zero() {
+    fn a_missing_journal_is_an_error_and_not_a_count_of_zero() {
         let folder = tempfile::tempdir().unwrap();
         let until = Instant::now() + Duration::from_mins(1);
         let scope = Scope {

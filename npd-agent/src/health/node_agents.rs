@@ -1,11 +1,11 @@
-//! kubelet and kube-proxy, which tell of their health over HTTP.
+//! kubelet and kube-proxy, which serve their health over HTTP.
 
 use std::{env, time::Duration};
 
 use http::StatusCode;
 use tokio::time::timeout;
 
-use super::{Verdict, http_get};
+use super::{Health, http_get};
 use crate::error::chain;
 
 /// Where a node agent serves its health.
@@ -17,7 +17,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// A port in the environment that is none.
+/// An invalid port in the environment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("${variable} is {value:?}: it must be a port, from 1 to 65535")]
 pub struct PortError {
@@ -25,25 +25,25 @@ pub struct PortError {
     value: String,
 }
 
-/// Whether the kubelet says that it is well: `/healthz` answers 200.
-pub async fn kubelet(endpoint: &Endpoint, within: Duration) -> Verdict {
+/// Whether the kubelet reports that it is healthy: `/healthz` answers 200.
+pub async fn kubelet(endpoint: &Endpoint, within: Duration) -> Health {
     check(endpoint, "/healthz", within).await
 }
 
-/// Whether kube-proxy says that it is alive: `/livez` answers 200. Its `/healthz` also fails while the node is being
-/// taken out of the cluster.
-pub async fn kube_proxy(endpoint: &Endpoint, within: Duration) -> Verdict {
+/// Whether kube-proxy reports that it is alive: `/livez` answers 200. Its `/healthz` also fails while the node is being removed
+/// from the cluster.
+pub async fn kube_proxy(endpoint: &Endpoint, within: Duration) -> Health {
     check(endpoint, "/livez", within).await
 }
 
-async fn check(endpoint: &Endpoint, path: &str, within: Duration) -> Verdict {
+async fn check(endpoint: &Endpoint, path: &str, within: Duration) -> Health {
     let Endpoint { host, port } = endpoint;
     match timeout(within, http_get::tcp(host, *port, path)).await {
-        Ok(Ok(StatusCode::OK)) => Verdict::Healthy,
-        Ok(Ok(status)) => Verdict::Unhealthy(format!("http://{host}:{port}{path} answered {}", status.as_u16())),
-        Ok(Err(error)) if error.is_ours() => Verdict::CannotTell(chain(&error)),
-        Ok(Err(error)) => Verdict::Unhealthy(format!("http://{host}:{port}{path}: {}", chain(&error))),
-        Err(_) => Verdict::Unhealthy(format!("http://{host}:{port}{path} did not answer within {within:?}")),
+        Ok(Ok(StatusCode::OK)) => Health::Healthy,
+        Ok(Ok(status)) => Health::Unhealthy(format!("http://{host}:{port}{path} answered {}", status.as_u16())),
+        Ok(Err(error)) if error.is_ours() => Health::CannotTell(chain(&error)),
+        Ok(Err(error)) => Health::Unhealthy(format!("http://{host}:{port}{path}: {}", chain(&error))),
+        Err(_) => Health::Unhealthy(format!("http://{host}:{port}{path} did not answer within {within:?}")),
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_names_host_and_port() {
+    fn the_environment_sets_host_and_port() {
         let endpoint = |port: Option<&str>, host: Option<&str>| {
             Endpoint::from_env("KUBELET_PORT", 10248, |name| {
                 if name == "HOST_ADDRESS" { host } else { port }.map(str::to_owned)

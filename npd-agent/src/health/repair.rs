@@ -1,9 +1,9 @@
-//! When a service may be repaired, and the memory of when it was last.
+//! When a service may be repaired, and the record of when it was repaired last.
 //!
-//! node-problem-detector's limit is the age of the service: one that restarts is not hit again until it had its time.
-//! A service that survives its repair stays old, and would get a signal every few seconds; so the last repair counts
-//! as well. health-checker is a new process each time: what it remembers stands in a file, whose lock also keeps two
-//! of them from repairing at once.
+//! node-problem-detector's limit is the uptime of the service: one that has just restarted is not repaired again until its
+//! cooldown is over. But a service that survives its repair keeps its uptime and would get a signal every few seconds, so the last
+//! repair counts as well. health-checker is a new process each time, so it stores the last repair in a file. Locking that file
+//! also prevents two processes from repairing at once.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -14,44 +14,44 @@ use std::{
 
 use crate::time::Monotonic;
 
-/// Where the last repairs are remembered, until the next boot.
+/// Where the times of the last repairs are stored, until the next boot.
 pub const FOLDER: &str = "/run/npd";
 
-/// Whether a service that has been up so long may be repaired. `last` is how long ago it was repaired.
+/// Whether a service with this uptime may be repaired. `last` is how long ago it was repaired.
 #[must_use]
 pub fn is_due(uptime: Duration, cooldown: Duration, last: Option<Duration>) -> bool {
     uptime > cooldown && last.is_none_or(|last| last > cooldown)
 }
 
-/// The memory of one service's repairs, locked until it is dropped.
+/// The record of a service's last repair, locked until it is dropped.
 #[derive(Debug)]
 pub struct Memory {
     file: File,
     last: Option<Monotonic>,
 }
 
-/// Why it is not known when the last repair was.
+/// Why the time of the last repair is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// The folder or the file cannot be made, read or written.
-    #[error("cannot keep {}", .path.display())]
+    /// The directory or the file cannot be created, read or written.
+    #[error("cannot open {}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
-    /// Another process has it locked.
-    #[error("{} is locked: another repair is under way", .0.display())]
+    /// Another process has locked it.
+    #[error("{} is locked: another repair is in progress", .0.display())]
     Busy(PathBuf),
 }
 
 // === impl Memory ===
 
 impl Memory {
-    /// Opens and locks the memory of a service.
+    /// Opens and locks the record of a service.
     pub fn open(folder: &Path, service: &str) -> Result<Self, MemoryError> {
-        // What systemd allows in names beside this is no path.
+        // The only character of a path that systemd allows in names.
         let name: String = service.chars().map(|c| if c == '/' { '-' } else { c }).collect();
         let path = folder.join(format!("repaired-{name}"));
         let read = || {
@@ -74,14 +74,14 @@ impl Memory {
         }
     }
 
-    /// How long ago the last repair was. One in the future was before a reboot.
+    /// How long ago the last repair was. A repair in the future was before a reboot, and is ignored.
     #[must_use]
     pub fn since_last(&self, now: Monotonic) -> Option<Duration> {
         self.last.filter(|last| *last <= now).map(|last| now.since(last))
     }
 
-    /// Remembers a repair. It is written before the repair is made: one that kills the writer is not repeated.
-    pub fn keep(&mut self, now: Monotonic) -> io::Result<()> {
+    /// Stores the time of a repair. This comes before the repair itself, so that a repair that kills this process is not repeated.
+    pub fn store(&mut self, now: Monotonic) -> io::Result<()> {
         let text = now.nanos().to_string();
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
@@ -98,7 +98,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[test]
-    fn a_service_is_repaired_when_both_its_start_and_its_last_repair_are_long_ago() {
+    fn a_service_is_repaired_if_both_its_start_and_its_last_repair_are_long_ago() {
         let secs = Duration::from_secs;
         for (uptime, last, due) in [
             (61, None, true),
@@ -114,25 +114,25 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_is_remembered_by_the_next_process_and_not_over_a_boot() {
+    fn a_repair_is_known_to_the_next_process_but_not_after_a_reboot() {
         let folder = tempfile::tempdir().unwrap();
         let at = |seconds: u64| Monotonic::from_nanos(seconds * 1_000_000_000);
         let mut memory = Memory::open(folder.path(), "kubelet").unwrap();
         assert_eq!(memory.since_last(at(5000)), None);
-        memory.keep(at(5000)).unwrap();
+        memory.store(at(5000)).unwrap();
         assert!(matches!(Memory::open(folder.path(), "kubelet"), Err(MemoryError::Busy(_))));
         drop(memory);
         let mut memory = Memory::open(folder.path(), "kubelet").unwrap();
         assert_eq!(memory.since_last(at(5060)), Some(MINUTE));
-        assert_eq!(memory.since_last(at(100)), None, "the clock began anew");
-        memory.keep(at(100)).unwrap();
+        assert_eq!(memory.since_last(at(100)), None, "the clock has started again");
+        memory.store(at(100)).unwrap();
         drop(memory);
         assert_eq!(Memory::open(folder.path(), "kubelet").unwrap().since_last(at(160)), Some(MINUTE));
         assert_eq!(Memory::open(folder.path(), "docker").unwrap().since_last(at(160)), None);
     }
 
     #[test]
-    fn a_service_is_no_path_and_a_folder_that_cannot_be_is_named() {
+    fn a_service_name_is_not_a_path_and_an_unusable_directory_is_named() {
         let folder = tempfile::tempdir().unwrap();
         drop(Memory::open(folder.path(), "../x").unwrap());
         assert!(folder.path().join("repaired-..-x").exists());

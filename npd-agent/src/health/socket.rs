@@ -1,27 +1,27 @@
-//! Connecting to a Unix socket, and what it says when that fails.
+//! Connecting to a Unix socket, and what a failure means.
 
 use std::{io, path::Path};
 
 use rustix::io::Errno;
 use tokio::net::UnixStream;
 
-use super::Verdict;
+use super::Health;
 
-/// Connects, or gives the verdict that follows from not being able to.
+/// Connects, or returns the health that follows from the failure.
 ///
-/// A socket that nobody listens on is its owner's failure. One that is not there may be in another mount namespace.
-pub(super) async fn connect(path: &Path) -> Result<UnixStream, Verdict> {
+/// If nothing listens on the socket, that is its owner's failure. A missing socket may be in another mount namespace.
+pub(super) async fn connect(path: &Path) -> Result<UnixStream, Health> {
     UnixStream::connect(path).await.map_err(|error| {
         let text = format!("cannot connect to {}: {error}", path.display());
         if error.kind() == io::ErrorKind::NotFound || is_ours(&error) {
-            Verdict::CannotTell(text)
+            Health::CannotTell(text)
         } else {
-            Verdict::Unhealthy(text)
+            Health::Unhealthy(text)
         }
     })
 }
 
-/// Whether a failure is on this side: it says nothing about the other one.
+/// Whether a failure is on our side, so that it says nothing about the other side.
 pub(super) fn is_ours(error: &io::Error) -> bool {
     const OURS: [Errno; 9] = [
         Errno::ACCESS,
@@ -45,19 +45,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_without_a_listener_is_unhealthy_and_one_that_is_not_there_tells_nothing() {
+    async fn a_socket_without_a_listener_is_unhealthy_and_a_missing_one_says_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        assert!(matches!(connect(&path).await, Err(Verdict::CannotTell(_))));
+        assert!(matches!(connect(&path).await, Err(Health::CannotTell(_))));
         let listener = UnixListener::bind(&path).unwrap();
         assert!(connect(&path).await.is_ok());
         drop(listener);
-        let Err(Verdict::Unhealthy(why)) = connect(&path).await else { panic!("a dead socket") };
+        let Err(Health::Unhealthy(why)) = connect(&path).await else { panic!("a dead socket") };
         assert!(why.contains(&path.display().to_string()), "{why}");
     }
 
     #[test]
-    fn what_this_side_lacks_is_not_the_other_sides_fault() {
+    fn what_our_side_lacks_is_not_the_other_sides_fault() {
         for errno in [Errno::MFILE, Errno::ACCESS, Errno::NOMEM] {
             assert!(is_ours(&errno.into()), "{errno}");
         }

@@ -1,7 +1,7 @@
-//! systemd, asked over the system's D-Bus: since when a service runs, and a signal for its main process.
+//! systemd over the system D-Bus: how long a service has been running, and signals to its main process.
 //!
-//! The bus is found where every D-Bus program finds it: $DBUS_SYSTEM_BUS_ADDRESS, or /var/run/dbus/system_bus_socket.
-//! Reading needs no rights; sending a signal needs root, or polkit's leave.
+//! The address of the bus is that of every D-Bus program: $DBUS_SYSTEM_BUS_ADDRESS, or /var/run/dbus/system_bus_socket. Reading
+//! needs no privileges; sending a signal needs root, or permission from polkit.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const NAME: &str = "org.freedesktop.systemd1";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
-/// What node-problem-detector gives systemctl.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// node-problem-detector's timeout for systemctl.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to systemd.
 #[derive(Clone, Debug)]
@@ -26,37 +26,37 @@ pub struct Systemd {
     connection: Connection,
 }
 
-/// What systemd knows of a unit.
+/// The state of a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// Whether there is such a unit at all.
+    /// Whether the unit exists.
     pub is_loaded: bool,
     /// `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading`.
     pub state: String,
-    /// When it left the inactive state last, and so was started; `None` when it never was.
+    /// When it last left the inactive state, that is, when it was started; `None` if it never was.
     pub started: Option<Monotonic>,
 }
 
-/// Why systemd cannot be asked.
+/// Why a request to systemd failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
-    /// There is no bus, or it does not let us in.
-    #[error("cannot reach the system's D-Bus")]
+    /// There is no bus, or it refuses the connection.
+    #[error("cannot connect to the system D-Bus")]
     Connect(#[source] zbus::Error),
     /// The call failed, or systemd is not on the bus.
     #[error("cannot {what} {unit}")]
     Call {
-        /// What was to be done.
+        /// What the call does.
         what: &'static str,
-        /// With which unit.
+        /// The unit.
         unit: String,
         /// The bus's or systemd's reason.
         source: zbus::Error,
     },
-    /// systemd or the bus hangs.
+    /// systemd or the bus does not answer.
     #[error("systemd did not answer within {0:?}")]
     Late(Duration),
-    /// No such unit was ever started.
+    /// The unit was never started, or does not exist.
     #[error("{0} was never started")]
     NeverStarted(String),
 }
@@ -64,16 +64,20 @@ pub enum SystemdError {
 // === impl Systemd ===
 
 impl Systemd {
-    /// Connects to the system's bus.
+    /// Connects to the system bus.
     pub async fn connect() -> Result<Self, SystemdError> {
         let connection = within(Builder::system().build()).await?.map_err(SystemdError::Connect)?;
         Ok(Self { connection })
     }
 
-    /// What is known of a unit. Its name may lack `.service`.
+    /// The state of a unit. `.service` may be omitted from its name.
     pub async fn unit(&self, name: &str) -> Result<Unit, SystemdError> {
         let unit = unit_name(name);
-        within(self.read(&unit)).await?.map_err(|source| SystemdError::Call { what: "ask systemd for", unit, source })
+        within(self.read(&unit)).await?.map_err(|source| SystemdError::Call {
+            what: "query the state of",
+            unit,
+            source,
+        })
     }
 
     /// How long ago the service was started.
@@ -116,10 +120,10 @@ fn value(answer: &Message) -> zbus::Result<OwnedVariant> {
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> Result<T, SystemdError> {
-    timeout(PATIENCE, work).await.map_err(|_| SystemdError::Late(PATIENCE))
+    timeout(TIMEOUT, work).await.map_err(|_| SystemdError::Late(TIMEOUT))
 }
 
-/// The whole name of a unit: one without a dot is a service.
+/// The full name of a unit: a name without a dot is a service.
 fn unit_name(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }

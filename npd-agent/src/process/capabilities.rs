@@ -1,20 +1,20 @@
-//! The capabilities that the agent uses, where they are permitted but not in effect.
+//! The capabilities that the agent uses, if they are permitted but not effective.
 //!
-//! That is how a user other than root gets them from the program's file (`setcap cap_bpf,cap_perfmon,cap_syslog=p`). With the
-//! file's effective bit exec(2) would fail wherever one of them is not allowed; without it the program starts and has what is
-//! left. What it starts gets nothing of them: they are neither inheritable nor ambient, and from then on no program's file gives
-//! any, not even the agent's own.
+//! That is how a user other than root gets them from the executable (`setcap cap_bpf,cap_perfmon,cap_syslog=p`). With the file's
+//! effective bit, exec(2) would fail if any one of them is not allowed; without it, the program starts with those that are. Its
+//! children get none of them: they are neither inheritable nor ambient, and from then on no executable grants any, not even the
+//! agent's own.
 
 use rustix::{
     io,
     thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs},
 };
 
-/// What the probes, /dev/kmsg, and logs and tracefs of others ask for.
+/// What the probes, /dev/kmsg, and other users' logs and tracefs require.
 const USED: CapabilitySet =
     CapabilitySet::BPF.union(CapabilitySet::PERFMON).union(CapabilitySet::SYSLOG).union(CapabilitySet::DAC_READ_SEARCH);
 
-/// Brings into effect what is permitted and used. It is for the calling thread and those that it starts from now on.
+/// Makes the permitted capabilities that the agent uses effective, for the calling thread and the threads that it starts later.
 pub fn raise() -> io::Result<()> {
     match raised(capabilities(None)?) {
         Some(sets) => {
@@ -25,7 +25,7 @@ pub fn raise() -> io::Result<()> {
     }
 }
 
-/// Nothing when all is as it should be.
+/// The sets to switch to; `None` if nothing needs to change.
 fn raised(sets: CapabilitySets) -> Option<CapabilitySets> {
     let effective = sets.effective | (sets.permitted & USED);
     (effective != sets.effective).then_some(CapabilitySets { effective, ..sets })
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_permitted_and_used_comes_into_effect_and_nothing_else() {
+    fn permitted_capabilities_that_are_used_become_effective_and_no_others() {
         let permitted = CapabilitySet::BPF | CapabilitySet::SYSLOG | CapabilitySet::SYS_ADMIN;
         let raised = raised(sets(CapabilitySet::empty(), permitted)).unwrap();
         assert_eq!(raised.effective, CapabilitySet::BPF | CapabilitySet::SYSLOG);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_all_in_effect_or_nothing_permitted_is_left_alone() {
+    fn nothing_changes_if_all_are_effective_or_none_is_permitted() {
         assert!(raised(sets(CapabilitySet::all(), CapabilitySet::all())).is_none());
         assert!(raised(sets(CapabilitySet::empty(), CapabilitySet::KILL)).is_none());
     }

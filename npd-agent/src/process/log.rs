@@ -1,32 +1,26 @@
-//! klog's flags, and the log of the programs that a plugin monitor starts.
+//! The log of this process, which goes to standard error: set up once, the same way in every program.
 
-use clap::ArgAction;
+use std::io::{self, IsTerminal as _};
 
-use crate::go::flag::parse_bool;
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
 
-/// What is logged to standard error, which is no part of a plugin's output.
-#[derive(Clone, Debug, clap::Args)]
-pub struct KlogArgs {
-    /// How much is logged to standard error: 0 what an operator wants to see, 1 and more everything. $RUST_LOG
-    /// overrides it.
-    #[arg(short, long = "v", default_value_t = 0, allow_negative_numbers = true, value_name = "LEVEL")]
-    pub verbosity: i32,
-
-    #[arg(long, hide = true, value_name = "PATTERN=LEVEL[,…]")]
-    vmodule: Option<String>,
-
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = parse_bool, action = ArgAction::Set)]
-    logtostderr: bool,
+/// The format of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
-// === impl KlogArgs ===
-
-impl KlogArgs {
-    /// Starts the log of this process.
-    pub fn start(&self) {
-        let level = if self.verbosity > 0 { "debug" } else { "info" };
-        let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+/// Starts the log. `$RUST_LOG` takes precedence over `filter`.
+pub fn start(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use jiff::Timestamp;
-use npd_agent::{cli, command::log_counter, health};
+use npd_agent::cli::{self, health_checker::HealthCheckerArgs, log_counter::LogCounterArgs};
 
 fn main() -> Result<()> {
     let folder = PathBuf::from(env::args_os().nth(1).context("say into which folder")?);
@@ -18,8 +18,8 @@ fn main() -> Result<()> {
     let date = date.strftime("%Y-%m-%d").to_string();
     for (name, command) in [
         ("npd-agent", cli::Args::command()),
-        ("health-checker", health::args::Args::command()),
-        ("log-counter", log_counter::args::Args::command()),
+        ("health-checker", HealthCheckerArgs::command()),
+        ("log-counter", LogCounterArgs::command()),
     ] {
         completions(name, &command, &folder.join("completions"))?;
         pages(&command.version(env!("CARGO_PKG_VERSION")), &folder.join("man"), &date)?;

@@ -66,7 +66,7 @@ fn dead() -> Result<()> {
 fn no_socket() -> Result<()> {
     let outcome = Docker::new()?.check(&[])?.run()?;
     outcome.expect_unknown("docker", "docker.sock: No such file or directory")?;
-    outcome.expect_unknown("docker", "cannot reach the system's D-Bus")
+    outcome.expect_unknown("docker", "cannot connect to the system D-Bus")
 }
 
 fn service_without_socket() -> Result<()> {
@@ -75,7 +75,7 @@ fn service_without_socket() -> Result<()> {
     let docker = Docker::new()?;
     let outcome = docker.check(&[])?.env("DBUS_SYSTEM_BUS_ADDRESS", systemd.address()).run()?;
     outcome.expect_unhealthy("docker", "docker", false)?;
-    ensure!(outcome.stderr.contains("its service is failed"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("the service is failed"), "{outcome:?}");
     let other = docker.check(&["--service=podman"])?.env("DBUS_SYSTEM_BUS_ADDRESS", systemd.address()).run()?;
-    other.expect_unknown("docker", "systemd knows no service podman")
+    other.expect_unknown("docker", "systemd does not know the service podman")
 }

@@ -184,7 +184,7 @@ fn repaired() -> Result<()> {
 fn no_systemd() -> Result<()> {
     let server = HttpServer::tcp(Answer::Status(200))?;
     let mut checker = HealthChecker::new(&["--log-pattern=1:a"])?.env("KUBELET_PORT", server.port());
-    checker.run()?.expect_unknown("kubelet", "cannot reach the system's D-Bus")
+    checker.run()?.expect_unknown("kubelet", "cannot connect to the system D-Bus")
 }
 
 fn never_started() -> Result<()> {
@@ -196,5 +196,5 @@ fn never_started() -> Result<()> {
 fn no_journal() -> Result<()> {
     let node = Node::new(Some(100))?;
     let outcome = node.check(Path::new("/nonexistent"), &["--log-pattern=-1:a"])?;
-    outcome.expect_unknown("kubelet", "there is no journal that can be read: looked in [\"/nonexistent\"]")
+    outcome.expect_unknown("kubelet", "no readable journal in [\"/nonexistent\"]")
 }

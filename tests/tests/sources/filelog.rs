@@ -255,7 +255,7 @@ fn nothing_kept() -> Result<()> {
     let agent = log.setup.clone().arg(format!("--state-dir={}", file.display())).start()?;
     log.write("bad 1")?;
     agent.wait_for_reports("Bad", 1)?;
-    let warned = agent.log_lines().iter().any(|line| line.level() == "WARN" && line.raw.contains("nothing is kept"));
+    let warned = agent.log_lines().iter().any(|line| line.level() == "WARN" && line.raw.contains("no state is kept"));
     ensure!(warned, "no warning");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The forms that a log comes in, and its entries.
+//! The formats of logs, and their entries.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 
 use self::exported::Exported;
 use crate::{
+    cli::ReplayFormat,
     problem::Fields,
     source::{
         journal::Filter,
@@ -16,21 +17,8 @@ use crate::{
 
 mod exported;
 
-/// Longer lines are cut.
+/// Maximum length of a line; a longer line is cut off.
 const MAX_LINE: u64 = 2 << 20;
-
-/// How a log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `6,339,5140900,-;text`, as /dev/kmsg gives it, dictionary lines included.
-    Kmsg,
-    /// `[    5.140900] text`, as dmesg prints it, also with `--time-format=iso` and with levels.
-    Dmesg,
-    /// One record a line, nothing around it; for a `filelog` config, lines as its file has them.
-    Plain,
-    /// `journalctl -o export`.
-    JournalExport,
-}
 
 /// One record of the log.
 #[derive(Clone, Copy, Debug)]
@@ -38,46 +26,46 @@ pub(crate) struct Entry<'a> {
     /// The line on which it begins, counted from 1.
     pub(crate) line: u64,
     pub(crate) text: &'a [u8],
-    /// Its time; where the log counts from the boot, that long after 1970.
+    /// Its time. If the log counts from boot, the time since boot is added to 1970.
     pub(crate) at: Option<Timestamp>,
     /// Whether `at` is a time of day.
     pub(crate) is_absolute: bool,
-    /// Nothing was taken off the line.
+    /// The text is the whole line.
     pub(crate) is_whole_line: bool,
     pub(crate) fields: Option<&'a Fields>,
-    /// What filters of the journal look at.
+    /// The fields that journal filters use.
     exported: Option<&'a Exported>,
 }
 
 /// A log, entry by entry.
 pub(crate) struct Entries<R> {
     lines: Lines<R>,
-    format: Option<Format>,
-    /// The current record as it stands in the log, and its text where that had to be put together.
+    format: Option<ReplayFormat>,
+    /// The current record as it is in the log, and its text if that had to be assembled.
     record: Vec<u8>,
     text: Vec<u8>,
     fields: Fields,
     exported: Exported,
 }
 
-/// Lines, with one that can be put back.
+/// A reader of lines that can put one line back.
 struct Lines<R> {
     reader: R,
     count: u64,
     line: Vec<u8>,
-    /// `line` is to be given once more.
+    /// `line` was put back.
     again: bool,
 }
 
 // === impl Entries ===
 
 impl<R: BufRead> Entries<R> {
-    pub(crate) fn new(reader: R, format: Option<Format>) -> io::Result<Self> {
+    pub(crate) fn new(reader: R, format: Option<ReplayFormat>) -> io::Result<Self> {
         let mut lines = Lines { reader, count: 0, line: Vec::new(), again: false };
         let format = match format {
             None if lines.next()? => {
                 lines.again = true;
-                Some(Format::of_line(&lines.line))
+                Some(detect_format(&lines.line))
             }
             given => given,
         };
@@ -93,22 +81,22 @@ impl<R: BufRead> Entries<R> {
     pub(crate) fn next(&mut self) -> io::Result<Option<Entry<'_>>> {
         match self.format {
             None => Ok(None),
-            Some(Format::Kmsg) => self.next_kmsg(),
-            Some(Format::JournalExport) => self.next_export(),
+            Some(ReplayFormat::Kmsg) => self.next_kmsg(),
+            Some(ReplayFormat::JournalExport) => self.next_export(),
             Some(format) => {
                 if !self.lines.next()? {
                     return Ok(None);
                 }
                 let (number, line) = (self.lines.count, &*self.lines.line);
                 Ok(Some(match format {
-                    Format::Dmesg => dmesg(number, line),
+                    ReplayFormat::Dmesg => dmesg(number, line),
                     _ => Entry { is_whole_line: true, ..Entry::new(number, line) },
                 }))
             }
         }
     }
 
-    /// A line, and the dictionary lines behind it. What is no record is a text of its own.
+    /// A line and the dictionary lines after it. A line that is not a record is an entry as it is.
     fn next_kmsg(&mut self) -> io::Result<Option<Entry<'_>>> {
         if !self.lines.next()? {
             return Ok(None);
@@ -134,7 +122,7 @@ impl<R: BufRead> Entries<R> {
         Ok(Some(Entry { at: Some(at), fields: Some(&self.fields), ..Entry::new(number, &self.text) }))
     }
 
-    /// Fields up to an empty line. The first message counts.
+    /// Fields up to an empty line. If there are several messages, the first one counts.
     fn next_export(&mut self) -> io::Result<Option<Entry<'_>>> {
         loop {
             self.exported.clear();
@@ -154,7 +142,7 @@ impl<R: BufRead> Entries<R> {
                 }
             }
             let Some(number) = first else {
-                // Several empty lines, or the end.
+                // Several empty lines, or the end of the log.
                 if self.lines.is_at_end()? {
                     return Ok(None);
                 }
@@ -210,8 +198,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The line as `NAME=value`. A value with newlines in it comes as `NAME`, its length in eight bytes, the bytes and
-    /// a newline; what is beyond the bound is dropped.
+    /// The line as `NAME=value`. A value that contains newlines is encoded as `NAME`, its length in eight bytes, the bytes and a
+    /// newline; what exceeds the maximum length is dropped.
     fn pair(&mut self) -> io::Result<&[u8]> {
         if !self.line.contains(&b'=') {
             let mut length = [0; 8];
@@ -232,21 +220,6 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-// === impl Format ===
-
-impl Format {
-    /// What a log looks like by its first line.
-    fn of_line(line: &[u8]) -> Self {
-        if line.starts_with(b"__CURSOR=") {
-            return Self::JournalExport;
-        }
-        if KmsgRecord::parse(line).is_some() {
-            return Self::Kmsg;
-        }
-        if dmesg(0, line).text.len() < line.len() { Self::Dmesg } else { Self::Plain }
-    }
-}
-
 // === impl Entry ===
 
 impl<'a> Entry<'a> {
@@ -254,13 +227,24 @@ impl<'a> Entry<'a> {
         Self { line, text, at: None, is_absolute: false, is_whole_line: false, fields: None, exported: None }
     }
 
-    /// Whether an entry of the journal is one that a monitor asks for.
+    /// Whether a journal entry passes the filter of a monitor.
     pub(crate) fn passes(&self, filter: &Filter) -> bool {
         filter.wants(|pair| self.exported.is_some_and(|exported| exported.has(pair)))
     }
 }
 
-/// A line of dmesg without what stands before its text: `<6>` or `kern  :info  : `, the time, the caller.
+/// The format of a log with this first line.
+fn detect_format(line: &[u8]) -> ReplayFormat {
+    if line.starts_with(b"__CURSOR=") {
+        return ReplayFormat::JournalExport;
+    }
+    if KmsgRecord::parse(line).is_some() {
+        return ReplayFormat::Kmsg;
+    }
+    if dmesg(0, line).text.len() < line.len() { ReplayFormat::Dmesg } else { ReplayFormat::Plain }
+}
+
+/// A line of dmesg without what precedes its text: `<6>` or `kern  :info  : `, the time, the caller.
 fn dmesg(number: u64, line: &[u8]) -> Entry<'_> {
     let mut entry = Entry::new(number, line);
     let mut rest = line;
@@ -308,7 +292,7 @@ fn split_at_bytes<'a>(text: &'a [u8], between: &[u8]) -> Option<(&'a [u8], &'a [
     Some((&text[..at], &text[at + between.len()..]))
 }
 
-/// journald's time of day.
+/// A timestamp of journald, in microseconds since 1970.
 fn micros(text: &[u8]) -> Option<Timestamp> {
     let micros: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(Timestamp::from_unix_nanos(micros.saturating_mul(1000)))
@@ -326,12 +310,12 @@ fn seconds(text: &[u8]) -> Option<i64> {
     whole.checked_mul(1_000_000_000)?.checked_add(fraction)
 }
 
-/// `Tue Nov 24 09:00:00 2026`, as dmesg -T has it. It is off by the node's suspends, so it is not taken for a time.
+/// `Tue Nov 24 09:00:00 2026`, as printed by dmesg -T. It is off by the time the node was suspended, so it is not used as a time.
 fn is_ctime(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| DateTime::strptime("%a %b %e %H:%M:%S %Y", text).is_ok())
 }
 
-/// `2026-11-24T09:00:00,140900+00:00`, as dmesg --time-format=iso has it.
+/// `2026-11-24T09:00:00,140900+00:00`, as printed by dmesg --time-format=iso.
 fn iso(text: &[u8]) -> Option<Timestamp> {
     if !text.first()?.is_ascii_digit() || text.len() < 19 {
         return None;

@@ -1,4 +1,4 @@
-//! What a replay prints: a match a line as JSON, or text for a person.
+//! What a replay prints: JSON with one match per line, or text for people.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Replayed;
 use crate::{
     config::{ConditionDefinition, Effect, Rule as RuleConfig},
-    monitor::system_log::{Findings, Matched},
+    monitor::system_log::{self, Matched},
     problem::{Condition, Severity, Status},
     time::Timestamp,
 };
@@ -19,7 +19,7 @@ pub(crate) struct Output<'w> {
     matches: u64,
 }
 
-/// A rule as it is named.
+/// What is printed about a rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     temporary: bool,
@@ -27,9 +27,9 @@ pub(crate) struct Rule {
     condition: Option<String>,
 }
 
-/// What came of one record.
+/// What a monitor found in one record.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct Findings {
     matches: Vec<(usize, Timestamp, String)>,
     statuses: Vec<Status>,
     suppressed: Vec<String>,
@@ -48,9 +48,9 @@ struct Match<'a> {
     message: &'a str,
 }
 
-// === impl Found ===
+// === impl Findings ===
 
-impl Findings for Found {
+impl system_log::Findings for Findings {
     fn matched(&mut self, rule: &Matched<'_>) {
         self.matches.push((rule.rule, rule.timestamp, rule.message.to_owned()));
     }
@@ -91,16 +91,16 @@ impl<'w> Output<'w> {
         self.matches
     }
 
-    /// Prints what came of the record on `line`.
-    pub(crate) fn found(
+    /// Prints what was found in the record on `line`.
+    pub(crate) fn findings(
         &mut self,
         line: u64,
         source: &str,
         rules: &[Rule],
-        found: &Found,
+        findings: &Findings,
         known_time: bool,
     ) -> io::Result<()> {
-        for (index, at, message) in &found.matches {
+        for (index, at, message) in &findings.matches {
             let Some(rule) = rules.get(*index) else { continue };
             self.matches += 1;
             if self.json {
@@ -125,20 +125,20 @@ impl<'w> Output<'w> {
         if self.json {
             return Ok(());
         }
-        for event in found.statuses.iter().flat_map(|status| &status.events) {
+        for event in findings.statuses.iter().flat_map(|status| &status.events) {
             let kind = match event.severity {
                 Severity::Warn => "Warning",
                 Severity::Info => "Normal",
             };
             writeln!(self.out, "    event {kind} {}: {}", event.reason, event.message)?;
         }
-        for reason in &found.suppressed {
+        for reason in &findings.suppressed {
             writeln!(self.out, "    folded into an earlier {reason}")?;
         }
         Ok(())
     }
 
-    /// Prints the conditions as they are in the end.
+    /// Prints the conditions at the end of the log.
     pub(crate) fn conditions(&mut self, source: &str, conditions: &[Condition]) -> io::Result<()> {
         if self.json {
             return Ok(());
@@ -149,15 +149,15 @@ impl<'w> Output<'w> {
         Ok(())
     }
 
-    /// Prints the last line.
+    /// Prints the summary line.
     pub(crate) fn summary(&mut self, replayed: &Replayed) -> io::Result<()> {
         if !self.json {
             let Replayed { lines, records, unreadable, matches } = replayed;
             write!(self.out, "{lines} lines, {records} records, {matches} matches")?;
             match unreadable {
                 0 => writeln!(self.out)?,
-                1 => writeln!(self.out, "; in 1 record the time or the message was not found")?,
-                _ => writeln!(self.out, "; in {unreadable} records the time or the message was not found")?,
+                1 => writeln!(self.out, "; 1 record does not have the expected timestamp or message")?,
+                _ => writeln!(self.out, "; {unreadable} records do not have the expected timestamp or message")?,
             }
         }
         self.out.flush()

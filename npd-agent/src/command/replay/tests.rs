@@ -13,18 +13,18 @@ const KERNEL: &str = r#"{
         {"type": "permanent", "condition": "KernelDeadlock", "reason": "DockerHung", "pattern": "task docker:\\w+ blocked for more than \\w+ seconds\\."}
     ]}"#;
 
-fn replayed(config: &str, log: &[u8], format: Option<Format>, json: bool) -> (String, Replayed) {
+fn replayed(config: &str, log: &[u8], format: Option<ReplayFormat>, json: bool) -> (String, Replayed) {
     let dir = tempfile::tempdir().unwrap();
     let (config_path, log_path) = (dir.path().join("c.json"), dir.path().join("log"));
     fs::write(&config_path, config).unwrap();
     fs::write(&log_path, log).unwrap();
-    let options = ReplayOptions { configs: vec![config_path], log: Some(log_path), format, json };
+    let options = ReplayArgs { configs: vec![config_path], log: Some(log_path), format, json };
     let mut out = Vec::new();
-    let replayed = replay(&options, &mut out, |warning| panic!("{warning}")).unwrap();
+    let replayed = replay_to(&options, &mut out, |warning| panic!("{warning}")).unwrap();
     (String::from_utf8(out).unwrap(), replayed)
 }
 
-fn matches(config: &str, log: &str, format: Option<Format>) -> Vec<Value> {
+fn matches(config: &str, log: &str, format: Option<ReplayFormat>) -> Vec<Value> {
     let (text, _) = replayed(config, log.as_bytes(), format, true);
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -173,15 +173,15 @@ fn a_log_that_is_not_there_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("c.json");
     fs::write(&config, KERNEL).unwrap();
-    let options = ReplayOptions { configs: vec![config], log: Some("/no/such/log".into()), format: None, json: true };
-    let error = replay(&options, &mut Vec::new(), |_| ()).unwrap_err();
+    let options = ReplayArgs { configs: vec![config], log: Some("/no/such/log".into()), format: None, json: true };
+    let error = replay_to(&options, &mut Vec::new(), |_| ()).unwrap_err();
     assert_eq!(error.to_string(), "cannot read /no/such/log");
 }
 
 proptest! {
     #[test]
     fn no_log_panics(log in proptest::collection::vec(any::<u8>(), 0..300), format in 0_usize..5) {
-        let formats = [None, Some(Format::Kmsg), Some(Format::Dmesg), Some(Format::Plain), Some(Format::JournalExport)];
+        let formats = [None, Some(ReplayFormat::Kmsg), Some(ReplayFormat::Dmesg), Some(ReplayFormat::Plain), Some(ReplayFormat::JournalExport)];
         let mut entries = Entries::new(&log[..], formats[format]).unwrap();
         // An export that ends within a value is an error and no panic.
         while let Ok(Some(entry)) = entries.next() {

@@ -1,7 +1,6 @@
 //! Unary gRPC calls over one HTTP/2 connection: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 //!
-//! A whole gRPC library would bring name resolution, balancing, buffers and a router. What two calls need is one
-//! framed message each way and a status in the trailers.
+//! Two calls need no more than one framed message each way and a status in the trailers.
 
 use std::time::Duration;
 
@@ -13,69 +12,69 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
 
-/// A larger answer is none to these questions.
-const MAX_ANSWER: usize = 4 << 20;
-/// In front of a message: whether it is compressed, and its length.
+/// Maximum size of a response; a real one is far smaller.
+const MAX_RESPONSE: usize = 4 << 20;
+/// Size of what precedes a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-/// A connection. It ends when it is dropped.
+/// A connection, closed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Channel {
     requests: SendRequest<Full<Bytes>>,
     connection: JoinHandle<()>,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GrpcError {
-    #[error("no HTTP/2")]
+    #[error("the HTTP/2 connection failed")]
     Http(#[from] hyper::Error),
-    #[error("not a request: {0}")]
+    #[error("invalid request: {0}")]
     Request(#[from] http::Error),
-    #[error("answered HTTP {0}")]
+    #[error("answered with HTTP status {0}")]
     NotGrpc(StatusCode),
-    #[error("no answer within {0:?}")]
+    #[error("did not answer within {0:?}")]
     Late(Duration),
     #[error("the call failed with status {code}: {message}")]
     Status { code: String, message: String },
-    #[error("the answer was cut off")]
+    #[error("the response was cut off")]
     Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the answer is larger than {} MiB", MAX_ANSWER >> 20)]
+    #[error("the response is larger than {} MiB", MAX_RESPONSE >> 20)]
     TooLarge,
-    #[error("the answer is no message")]
+    #[error("the response is not a single gRPC message")]
     Framing,
-    #[error("the answer is no message of its kind")]
+    #[error("the response could not be decoded")]
     Decode(#[from] prost::DecodeError),
 }
 
 // === impl Channel ===
 
 impl Channel {
-    /// Speaks HTTP/2 over the connection.
+    /// Starts HTTP/2 on the connection.
     pub(super) async fn open(stream: UnixStream) -> Result<Self, GrpcError> {
         let (requests, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-        // How it ends shows in the calls.
+        // If it fails, the calls fail.
         let connection = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { requests, connection })
     }
 
-    /// Calls the method at `path` and waits so long for its answer. The server is told the deadline.
+    /// Calls the method at `path` and waits until `deadline` for the response. The server gets the deadline as well.
     pub(super) async fn unary<A: Message + Default>(
         &mut self,
         path: &str,
-        question: &impl Message,
+        message: &impl Message,
         deadline: Duration,
     ) -> Result<A, GrpcError> {
-        let answer = timeout(deadline, self.call(path, question.encode_to_vec(), deadline));
+        let answer = timeout(deadline, self.call(path, message.encode_to_vec(), deadline));
         let message = answer.await.map_err(|_| GrpcError::Late(deadline))??;
         Ok(A::decode(message)?)
     }
 
-    async fn call(&mut self, path: &str, question: Vec<u8>, deadline: Duration) -> Result<Bytes, GrpcError> {
-        let mut body = BytesMut::with_capacity(PREFIX + question.len());
+    async fn call(&mut self, path: &str, message: Vec<u8>, deadline: Duration) -> Result<Bytes, GrpcError> {
+        let mut body = BytesMut::with_capacity(PREFIX + message.len());
         body.put_u8(0);
-        body.put_u32(question.len() as u32);
-        body.extend_from_slice(&question);
+        body.put_u32(message.len() as u32);
+        body.extend_from_slice(&message);
         let request = Request::post(format!("http://localhost{path}"))
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
@@ -89,7 +88,7 @@ impl Channel {
         }
         // A call that fails at once has its status here and no body.
         check(answer.headers())?;
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
+        let body = Limited::new(answer.into_body(), MAX_RESPONSE).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() { GrpcError::TooLarge } else { GrpcError::Cut(error) }
         })?;
         check(body.trailers().unwrap_or(&HeaderMap::new()))?;
@@ -114,7 +113,7 @@ fn check(headers: &HeaderMap) -> Result<(), GrpcError> {
     }
 }
 
-/// The text of a status, whose bytes outside of printable ASCII are written as `%20`.
+/// The message of a status, in which bytes other than printable ASCII are percent-encoded.
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -128,7 +127,7 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The one message of a body.
+/// The single message of a body.
 fn unframe(mut body: Bytes) -> Result<Bytes, GrpcError> {
     if body.remaining() < PREFIX || body.get_u8() != 0 {
         return Err(GrpcError::Framing);
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_one_whole_message_that_is_not_compressed() {
+    fn a_body_is_one_complete_uncompressed_message() {
         assert_eq!(unframe(Bytes::from_static(b"\0\0\0\0\x02ab")).unwrap(), "ab");
         assert_eq!(unframe(Bytes::from_static(b"\0\0\0\0\0")).unwrap(), "");
         for bad in

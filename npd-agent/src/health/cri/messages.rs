@@ -1,9 +1,9 @@
-//! The messages of `runtime.v1` as far as they are read, by the numbers of its fields. Other fields are skipped.
+//! The messages of `runtime.v1`, with the fields that are read; other fields are skipped.
 
 /// `VersionRequest`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct VersionRequest {
-    /// The version of the kubelet's interface; runtimes ignore it.
+    /// The version of CRI that the kubelet implements; runtimes ignore it.
     #[prost(string, tag = "1")]
     pub(super) version: String,
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Check, CheckStatus, Outcome, Ran, RunKind, check::Pending};
 use crate::{
-    health::{Verdict, built_in::BuiltIn},
+    health::{Health, built_in::BuiltIn},
     node::Node,
 };
 
@@ -20,14 +20,14 @@ pub(super) struct BuiltInCheck {
 impl Check for BuiltInCheck {
     fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
         Box::pin(async move {
-            let verdict = tokio::select! {
-                verdict = timeout(within, self.check.run(&self.node, within)) => verdict,
+            let health = tokio::select! {
+                health = timeout(within, self.check.run(&self.node, within)) => health,
                 () = stop.cancelled() => return None,
             };
-            let (status, message) = match verdict {
-                Ok(Verdict::Healthy) => (CheckStatus::Ok, String::new()),
-                Ok(Verdict::Unhealthy(why)) => (CheckStatus::Problem, why),
-                Ok(Verdict::CannotTell(why)) => (CheckStatus::Unknown, why),
+            let (status, message) = match health {
+                Ok(Health::Healthy) => (CheckStatus::Ok, String::new()),
+                Ok(Health::Unhealthy(why)) => (CheckStatus::Problem, why),
+                Ok(Health::CannotTell(why)) => (CheckStatus::Unknown, why),
                 Err(_) => {
                     let text = format!("the check did not end within {within:?}");
                     let reason = Some(RunKind::Timeout.reason().to_owned());

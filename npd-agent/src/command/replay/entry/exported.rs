@@ -1,11 +1,11 @@
-//! What is kept of an entry that journalctl exports, besides its message: the fields that filters look at. The rules'
-//! fields are made of them.
+//! What is kept of an entry exported by journalctl, apart from its message: the fields that filters use. The fields for rules are
+//! derived from them.
 
 use std::borrow::Cow;
 
 use crate::{problem::Fields, source::journal::Filter};
 
-/// The pairs `FIELD=value` of one entry after the other, in memory that is used again.
+/// The `FIELD=value` pairs of one entry, in memory that is reused for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Exported {
     pairs: Vec<u8>,
@@ -13,7 +13,7 @@ pub(crate) struct Exported {
     ends: Vec<usize>,
 }
 
-/// So much of an entry is kept, and pairs that go beyond it are not: nobody names a unit or a program like that.
+/// How many bytes of an entry are kept. Pairs beyond that are dropped: no unit or program has such a long name.
 const MAX_BYTES: usize = 64 << 10;
 
 // === impl Exported ===
@@ -24,24 +24,24 @@ impl Exported {
         self.ends.clear();
     }
 
-    /// Keeps a pair of the field `name`, unless nobody looks at it.
+    /// Keeps a pair of the field `name` if a filter can use it.
     pub(crate) fn add(&mut self, name: &[u8], pair: &[u8]) {
-        let is_looked_at = Filter::FIELDS.iter().any(|field| field.as_bytes() == name);
-        if is_looked_at && self.pairs.len() + pair.len() <= MAX_BYTES {
+        let is_used = Filter::FIELDS.iter().any(|field| field.as_bytes() == name);
+        if is_used && self.pairs.len() + pair.len() <= MAX_BYTES {
             self.pairs.extend_from_slice(pair);
             self.ends.push(self.pairs.len());
         }
     }
 
-    /// Whether the entry has this pair, also as one of several of its field.
+    /// Whether the entry has this pair, even among several of the same field.
     pub(crate) fn has(&self, pair: &[u8]) -> bool {
         self.pairs().any(|known| known == pair)
     }
 
-    /// The fields that the journal's reader gives to rules.
+    /// The fields that the reader of the journal passes to rules.
     pub(crate) fn fields(&self) -> Fields {
         let pid = self.value("_PID").filter(|pid| pid.parse::<u32>().is_ok());
-        // What systemd says about a unit is of that unit.
+        // A message of systemd about a unit belongs to that unit.
         let about = self.value("UNIT").filter(|_| pid.as_deref() == Some("1"));
         let mut fields = Fields::default();
         for (name, value) in [
