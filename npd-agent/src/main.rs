@@ -26,11 +26,12 @@ use npd_agent::{
     error::chain,
     exporter::{
         Exporter,
-        kubernetes::{self, ApiServer, ConnectError, KubernetesMetrics, KubernetesOptions, KubernetesTasks},
+        kubernetes::{self, ApiServer, ConnectError, KubernetesOptions, KubernetesTasks},
         log::LogExporter,
         prometheus::{self as metrics_page, PrometheusExporter},
     },
     feature::Feature,
+    metric::own::{BuildMetrics, KubernetesMetrics},
     node::Node,
     process::{capabilities, memory},
     record::Record,
@@ -334,10 +335,8 @@ fn log_errors(errors: &ConfigErrors) {
 }
 
 fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
-    let opts = prometheus::Opts::new("npd_build_info", "1, with the agent's version");
-    let info = prometheus::IntGaugeVec::new(opts, &["version"])?;
-    info.with_label_values(&[concat!("v", env!("CARGO_PKG_VERSION"))]).set(1);
-    registry.register(Box::new(info))
+    BuildMetrics::register(registry)?.build_info(concat!("v", env!("CARGO_PKG_VERSION"))).set(1);
+    Ok(())
 }
 
 // === impl Listener ===

@@ -18,7 +18,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{node::NodeObject, server::ConnectError};
-use crate::exporter::kubernetes::{events::pacing::TokenBucket, metrics::KubernetesMetrics};
+use crate::{
+    exporter::kubernetes::events::pacing::TokenBucket,
+    metric::own::{ApiRequest, KubernetesMetrics},
+};
 
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,7 +138,7 @@ impl Api {
     /// Reads the Node. RBAC: get nodes.
     pub(crate) async fn read_node(&self) -> Result<NodeObject, ApiError> {
         let url = format!("/api/v1/nodes/{}?resourceVersion=0", self.node);
-        let bytes = self.send("get_node", Method::GET, &url, None, JSON).await?;
+        let bytes = self.send(ApiRequest::GetNode, Method::GET, &url, None, JSON).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
@@ -143,7 +146,7 @@ impl Api {
     pub(crate) async fn patch_node_status(&self, patch: &Value) -> Result<Option<NodeObject>, ApiError> {
         let url = format!("/api/v1/nodes/{}/status", self.node);
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_node_status", Method::PATCH, &url, Some(body), JSON).await?;
+        let bytes = self.send(ApiRequest::PatchNodeStatus, Method::PATCH, &url, Some(body), JSON).await?;
         Ok(serde_json::from_slice(&bytes).ok())
     }
 
@@ -152,14 +155,14 @@ impl Api {
         let url = format!("/api/v1/namespaces/{namespace}/events");
         // Texts, numbers and times always make JSON.
         let body = serde_json::to_vec(event).unwrap_or_default();
-        self.send("create_event", Method::POST, &url, Some(body), JSON).await.map(drop)
+        self.send(ApiRequest::CreateEvent, Method::POST, &url, Some(body), JSON).await.map(drop)
     }
 
     /// Patches an Event, and gives how many problems it tells of then. RBAC: patch events.
     pub(crate) async fn patch_event(&self, namespace: &str, name: &str, patch: &Value) -> Result<u64, ApiError> {
         let url = format!("/api/v1/namespaces/{namespace}/events/{name}");
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_event", Method::PATCH, &url, Some(body), JSON).await?;
+        let bytes = self.send(ApiRequest::PatchEvent, Method::PATCH, &url, Some(body), JSON).await?;
         let event: CountedEvent = serde_json::from_slice(&bytes).unwrap_or_default();
         Ok(event.count.unwrap_or(1))
     }
@@ -168,14 +171,14 @@ impl Api {
     pub(crate) async fn list_pods<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiError> {
         const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         let url = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&resourceVersion=0", self.node);
-        let bytes = self.send("list_pods", Method::GET, &url, None, METADATA).await?;
+        let bytes = self.send(ApiRequest::ListPods, Method::GET, &url, None, METADATA).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
-    /// One request. `name` is what metrics call it.
+    /// One request.
     async fn send(
         &self,
-        name: &str,
+        request_name: ApiRequest,
         method: Method,
         url: &str,
         body: Option<Vec<u8>>,
@@ -204,7 +207,7 @@ impl Api {
             Err(ApiError::Refused(refusal)) => refusal.code.as_str().to_owned(),
             Err(_) => "none".to_owned(),
         };
-        self.metrics.requests.with_label_values(&[name, &code]).inc();
+        self.metrics.requests(request_name, &code).inc();
         let mut link = self.link.lock();
         match &answer {
             Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => link.client = None,

@@ -68,7 +68,7 @@ impl Task {
                 let patched = self.api.patch_node_status(&body).await;
                 patched.map(|node| {
                     self.shared.conditions().patched(told, node, Instant::now());
-                    self.shared.metrics.conditions_written.set(Now::read().wall.unix_seconds());
+                    self.shared.metrics.conditions_written().set(Now::read().wall.unix_seconds());
                 })
             }
         };

@@ -16,9 +16,9 @@ use crate::{
         },
         conditions::task::until,
         events::queue::{Object, Telling},
-        metrics::Outcome,
     },
     log_once::Complaint,
+    metric::own::EventOutcome,
 };
 
 /// Sends what waits until `stop`, and then all that is left, as far as the API server takes it.
@@ -98,7 +98,7 @@ impl Task {
         let outcome = if let Some((namespace, subject)) = self.subject(telling, pod.as_ref()) {
             self.request(telling, &namespace, subject, pod.as_ref()).await
         } else {
-            self.give_up(telling, Outcome::NoPod);
+            self.give_up(telling, EventOutcome::NoPod);
             Ok(())
         };
         let outcome = match outcome {
@@ -130,25 +130,25 @@ impl Task {
             let patch = body::event_patch(telling, &message);
             self.api.patch_event(namespace, &name, &patch).await?;
             self.shared.events().told(telling, Instant::now());
-            metrics.count(Outcome::Counted, telling.count.saturating_sub(telling.known));
+            metrics.events(EventOutcome::Counted).inc_by(telling.count.saturating_sub(telling.known));
             return Ok(());
         }
         let event = body::event(telling, node, namespace, subject, message);
         match self.api.create_event(namespace, &event).await {
             Ok(()) => {
                 self.shared.events().told(telling, Instant::now());
-                metrics.count(Outcome::Created, 1);
-                metrics.count(Outcome::Counted, telling.count.saturating_sub(1));
+                metrics.events(EventOutcome::Created).inc();
+                metrics.events(EventOutcome::Counted).inc_by(telling.count.saturating_sub(1));
             }
             Err(error) if error.verdict() == Verdict::Exists => {
                 // How many it tells of is in the answer to a patch that changes nothing.
                 let same = serde_json::json!({ "reportingInstance": event.reporting_instance });
                 let count = self.api.patch_event(namespace, &name, &same).await?.max(1);
                 if self.shared.events().exists(telling, count, Instant::now()) {
-                    metrics.count(Outcome::Created, 1);
-                    metrics.count(Outcome::Counted, count - 1);
+                    metrics.events(EventOutcome::Created).inc();
+                    metrics.events(EventOutcome::Counted).inc_by(count - 1);
                 } else {
-                    metrics.count(Outcome::Known, 1);
+                    metrics.events(EventOutcome::Known).inc();
                 }
             }
             Err(error) => return Err(error),
@@ -170,7 +170,7 @@ impl Task {
                 self.complaint.make(error, |error| {
                     tracing::warn!(error, reason = &*telling.reason, "the API server refuses events");
                 });
-                self.give_up(telling, Outcome::Refused);
+                self.give_up(telling, EventOutcome::Refused);
                 return Ok(());
             }
         };
@@ -184,9 +184,9 @@ impl Task {
         Err(retry)
     }
 
-    fn give_up(&self, telling: &Telling, outcome: Outcome) {
+    fn give_up(&self, telling: &Telling, outcome: EventOutcome) {
         let problems = self.shared.events().give_up(telling);
-        self.shared.metrics.count(outcome, problems);
+        self.shared.metrics.events(outcome).inc_by(problems);
     }
 
     /// The pod that an event is about or speaks of, as far as it is known. An event about a pod can wait for it; the error
