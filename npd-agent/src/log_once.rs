@@ -1,27 +1,27 @@
-//! What goes wrong time and again is told once.
+//! Logs a recurring error once.
 
 use std::error::Error;
 
-/// What was told last.
+/// The error that was logged last.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint {
+pub(crate) struct LogOnce {
     last: Option<String>,
 }
 
-// === impl Complaint ===
+// === impl LogOnce ===
 
-impl Complaint {
-    /// Has `tell` tell of the error, unless the same was told last.
-    pub(crate) fn make(&mut self, error: &dyn Error, tell: impl FnOnce(&str)) {
+impl LogOnce {
+    /// Calls `log`, unless this is the error that was logged last.
+    pub(crate) fn error(&mut self, error: &dyn Error, log: impl FnOnce(&str)) {
         let text = crate::error::chain(error);
         if self.last.as_ref() != Some(&text) {
-            tell(&text);
+            log(&text);
             self.last = Some(text);
         }
     }
 
-    /// It works: whether something else was told last.
-    pub(crate) fn is_over(&mut self) -> bool {
+    /// Forgets the error, because it is over. Returns whether there was one.
+    pub(crate) fn clear(&mut self) -> bool {
         self.last.take().is_some()
     }
 }

@@ -191,7 +191,7 @@ impl Exporter for KubernetesExporter {
         let is_news = {
             let mut conditions = self.shared.conditions();
             conditions.update(status);
-            !conditions.is_told()
+            !conditions.is_synced()
         };
         if self.write_events && !status.events.is_empty() {
             for event in &status.events {
@@ -256,19 +256,19 @@ impl Shared {
     }
 
     /// There is no reason to wait any longer: the API server was reached, or there is no patience left.
-    fn starts(&self) {
+    fn allow_sending(&self) {
         // It may have been set before.
         drop(self.may_send.set(()));
     }
 
     /// The API server has taken conditions after it had not.
-    fn is_reached_by_conditions(&self) {
+    fn on_conditions_written(&self) {
         self.reached_again.notify_one();
     }
 
     /// The API server has taken events after it had not.
-    fn is_reached_by_events(&self) {
-        self.conditions().is_reachable();
+    fn on_events_written(&self) {
+        self.conditions().retry_now();
         self.conditions_changed.notify_one();
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct Refusal {
 
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Retryability {
     /// Ask again later, not before the server wants to be asked.
     Later(Option<Duration>),
     /// There is no such object.
@@ -247,17 +247,17 @@ const JSON: &str = "application/json";
 // === impl ApiError ===
 
 impl ApiError {
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn retryability(&self) -> Retryability {
         match self {
-            Self::Connect(_) | Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => Verdict::Later(None),
+            Self::Connect(_) | Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => Retryability::Later(None),
             Self::Refused(refusal) => match refusal.code {
-                StatusCode::NOT_FOUND => Verdict::Missing,
-                StatusCode::CONFLICT => Verdict::Exists,
+                StatusCode::NOT_FOUND => Retryability::Missing,
+                StatusCode::CONFLICT => Retryability::Exists,
                 StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                    Verdict::Later(refusal.retry_after)
+                    Retryability::Later(refusal.retry_after)
                 }
-                code if code.is_client_error() => Verdict::Never,
-                _ => Verdict::Later(refusal.retry_after),
+                code if code.is_client_error() => Retryability::Never,
+                _ => Retryability::Later(refusal.retry_after),
             },
         }
     }
@@ -308,28 +308,28 @@ impl std::fmt::Display for Refusal {
 mod tests {
     use super::*;
 
-    fn verdict(code: u16, asked: Option<u64>, body: &str) -> Verdict {
-        ApiError::Refused(Refusal::new(StatusCode::from_u16(code).unwrap(), asked, body.as_bytes())).verdict()
+    fn retryability(code: u16, asked: Option<u64>, body: &str) -> Retryability {
+        ApiError::Refused(Refusal::new(StatusCode::from_u16(code).unwrap(), asked, body.as_bytes())).retryability()
     }
 
     #[test]
     fn what_may_work_later_is_told_from_what_never_will() {
         for code in [400, 403, 405, 415, 422] {
-            assert_eq!(verdict(code, None, ""), Verdict::Never, "{code}");
+            assert_eq!(retryability(code, None, ""), Retryability::Never, "{code}");
         }
         for code in [401, 408, 429, 500, 502, 503, 504, 301] {
-            assert_eq!(verdict(code, None, ""), Verdict::Later(None), "{code}");
+            assert_eq!(retryability(code, None, ""), Retryability::Later(None), "{code}");
         }
-        assert_eq!(verdict(404, None, ""), Verdict::Missing);
-        assert_eq!(verdict(409, None, ""), Verdict::Exists);
-        assert_eq!(ApiError::TimedOut.verdict(), Verdict::Later(None));
+        assert_eq!(retryability(404, None, ""), Retryability::Missing);
+        assert_eq!(retryability(409, None, ""), Retryability::Exists);
+        assert_eq!(ApiError::TimedOut.retryability(), Retryability::Later(None));
     }
 
     #[test]
     fn when_to_come_again_is_in_the_header_or_in_the_status() {
         let status = r#"{"kind":"Status","details":{"retryAfterSeconds":3}}"#;
-        assert_eq!(verdict(429, Some(7), status), Verdict::Later(Some(Duration::from_secs(7))));
-        assert_eq!(verdict(503, None, status), Verdict::Later(Some(Duration::from_secs(3))));
+        assert_eq!(retryability(429, Some(7), status), Retryability::Later(Some(Duration::from_secs(7))));
+        assert_eq!(retryability(503, None, status), Retryability::Later(Some(Duration::from_secs(3))));
     }
 
     #[test]
