@@ -20,7 +20,7 @@ use crate::{
         system_log::{LogInput, SystemLogConfig},
     },
     detector::Detector,
-    metrics::AgentMetrics,
+    metric::own::{AgentMetrics, ReloadOutcome},
     monitor::{
         custom_plugin::Plugins,
         system_log::{
@@ -224,7 +224,7 @@ impl Agent {
                         self.stats.replace(config);
                     }
                     tracing::info!(file, "config file changed: it is in use");
-                    "used"
+                    ReloadOutcome::Used
                 }
                 Err(errors) => {
                     for error in &errors.errors {
@@ -233,11 +233,11 @@ impl Agent {
                     let first = errors.errors.first().map(ToString::to_string).unwrap_or_default();
                     tracing::error!(file, errors = errors.errors.len(), "config file changed: it cannot be used");
                     self.complain(&path, &first);
-                    "refused"
+                    ReloadOutcome::Refused
                 }
             };
-            self.metrics.config_valid.with_label_values(&[&*file]).set(i64::from(outcome == "used"));
-            self.metrics.config_reloads.with_label_values(&[&*file, outcome]).inc();
+            self.metrics.config_valid(&file).set(i64::from(outcome == ReloadOutcome::Used));
+            self.metrics.config_reloads(&file, outcome).inc();
         }
         Ok(())
     }
@@ -371,9 +371,10 @@ impl Agent {
 
     fn config_is_used(&self, path: &Path) {
         let file = path.display().to_string();
-        self.metrics.config_valid.with_label_values(&[&*file]).set(1);
-        for outcome in ["used", "refused"] {
-            self.metrics.config_reloads.with_label_values(&[&*file, outcome]);
+        self.metrics.config_valid(&file).set(1);
+        for outcome in ReloadOutcome::ALL {
+            // Shown from the start.
+            self.metrics.config_reloads(&file, *outcome).inc_by(0);
         }
     }
 }

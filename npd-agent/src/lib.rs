@@ -23,7 +23,6 @@ pub mod health;
 pub mod health;
 pub(crate) mod log_once;
 pub mod metric;
-pub mod metrics;
 pub mod monitor;
 pub mod node;
 pub mod path_watch;

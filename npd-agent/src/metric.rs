@@ -4,6 +4,8 @@
 //! The first part is node-problem-detector's and keeps its names, types and labels; only `cpu/usage_time` really is in
 //! seconds now, as its description always said. The second part is npd's own and follows Prometheus' conventions.
 
+pub mod own;
+
 use std::fmt;
 
 /// A metric.

@@ -20,10 +20,11 @@ use crate::{
     detector::Detector,
     exporter::{
         Exporter,
-        kubernetes::{self, ApiServer, ConnectError, KubernetesMetrics, KubernetesOptions, KubernetesTasks},
+        kubernetes::{self, ApiServer, ConnectError, KubernetesOptions, KubernetesTasks},
         log::LogExporter,
         prometheus::{self as metrics_page, PrometheusExporter},
     },
+    metric::own::{BuildMetrics, KubernetesMetrics},
     node::Node,
     process::{memory, signals::Signals},
     state::{StateDir, StateFile},
@@ -233,8 +234,6 @@ fn log_config_errors(errors: &ConfigErrors) {
 }
 
 fn register_build_info(registry: &Registry) -> prometheus::Result<()> {
-    let opts = prometheus::Opts::new("npd_build_info", "1, with the agent's version");
-    let info = prometheus::IntGaugeVec::new(opts, &["version"])?;
-    info.with_label_values(&[concat!("v", env!("CARGO_PKG_VERSION"))]).set(1);
-    registry.register(Box::new(info))
+    BuildMetrics::register(registry)?.build_info(concat!("v", env!("CARGO_PKG_VERSION"))).set(1);
+    Ok(())
 }

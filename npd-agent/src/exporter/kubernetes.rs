@@ -4,8 +4,6 @@
 //! [`event_queue`], both pure and bounded. Two tasks bring it to the API server, each one request at a time, and nothing
 //! in the agent waits for them. While the API server is away, conditions stay as they are now and events wait.
 
-mod metrics;
-
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -19,10 +17,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::metrics::KubernetesMetrics;
 pub use crate::exporter::kubernetes::api::server::{ApiServer, ConnectError, OverrideError};
 
-use self::metrics::Outcome;
 use super::Exporter;
 use crate::{
     component::Component,
@@ -40,8 +36,8 @@ use crate::{
             queue::{EventQueue, Object},
         },
     },
-    problem::Declared,
-    problem::{Event, Status},
+    metric::own::{EventOutcome, KubernetesMetrics},
+    problem::{Declared, Event, Status},
     state::StateFile,
     time::Now,
 };
@@ -136,6 +132,10 @@ fn start_with(
         cleanup: options.cleanup_conditions,
     });
     let mut events = EventQueue::new(Now::read().wall.unix_nanos().cast_unsigned());
+    for outcome in EventOutcome::ALL {
+        // Shown from the start.
+        metrics.events(*outcome).inc_by(0);
+    }
     let (outbox, left) = Outbox::open(outbox);
     if options.write_events {
         events.restore(left, Instant::now());
@@ -177,7 +177,7 @@ impl KubernetesExporter {
             dropped += events.add(source, event, Object::Pod, now);
         }
         drop(events);
-        self.shared.metrics.count(Outcome::Dropped, dropped);
+        self.shared.metrics.events(EventOutcome::Dropped).inc_by(dropped);
     }
 }
 
@@ -191,7 +191,7 @@ impl Exporter for KubernetesExporter {
         let is_news = {
             let mut conditions = self.shared.conditions();
             conditions.update(status);
-            !conditions.is_told()
+            !conditions.is_synced()
         };
         if self.write_events && !status.events.is_empty() {
             for event in &status.events {
@@ -227,7 +227,7 @@ impl KubernetesTasks {
         let is_kept = self.shared.outbox().flush(&events, Instant::now());
         let unsent = events.unsent();
         if unsent > 0 {
-            self.shared.metrics.count(Outcome::Unsent, unsent);
+            self.shared.metrics.events(EventOutcome::Unsent).inc_by(unsent);
             tracing::warn!(problems = unsent, is_kept, "the agent ends before all events are sent");
         }
     }
@@ -252,23 +252,23 @@ impl Shared {
     fn keep(&self) {
         let events = self.events();
         self.outbox().changed(&events, Instant::now());
-        self.metrics.waiting.set(i64::try_from(events.waiting()).unwrap_or(i64::MAX));
+        self.metrics.events_waiting().set(i64::try_from(events.waiting()).unwrap_or(i64::MAX));
     }
 
     /// There is no reason to wait any longer: the API server was reached, or there is no patience left.
-    fn starts(&self) {
+    fn allow_sending(&self) {
         // It may have been set before.
         drop(self.may_send.set(()));
     }
 
     /// The API server has taken conditions after it had not.
-    fn is_reached_by_conditions(&self) {
+    fn on_conditions_written(&self) {
         self.reached_again.notify_one();
     }
 
     /// The API server has taken events after it had not.
-    fn is_reached_by_events(&self) {
-        self.conditions().is_reachable();
+    fn on_events_written(&self) {
+        self.conditions().retry_now();
         self.conditions_changed.notify_one();
     }
 }

@@ -87,7 +87,7 @@ impl NodeConditions {
     }
 
     /// Corrects since when a condition is as it is, if that is longer than known.
-    pub fn is_so_since(&mut self, kind: &str, transition: Timestamp) {
+    pub fn backdate_transition(&mut self, kind: &str, transition: Timestamp) {
         if let Some(condition) = self.merged.get_mut(kind) {
             condition.transition = condition.transition.min(transition);
         }
@@ -180,7 +180,7 @@ mod tests {
     fn a_longer_known_transition_outlives_repeated_statuses() {
         let mut conditions = two_monitors();
         say(&mut conditions, "a", False, "Fine", 100);
-        conditions.is_so_since("Broken", Timestamp::from_unix_nanos(7));
+        conditions.backdate_transition("Broken", Timestamp::from_unix_nanos(7));
         say(&mut conditions, "a", False, "Fine", 100);
         assert_eq!(shown(&conditions), [(False, "Fine".into(), 7)]);
         say(&mut conditions, "a", True, "Hung", 101);

@@ -1,15 +1,15 @@
-//! The Prometheus exporter: node-problem-detector's two problem metrics, and the page they are on.
+//! The Prometheus exporter: node-problem-detector's two problem metrics, and the metrics page.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use bytes::Bytes;
-use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::Exporter;
 use crate::{
-    problem::Declared,
-    problem::{ConditionStatus, Severity, Status},
+    metric::own::ProblemMetrics,
+    problem::{ConditionStatus, Declared, Severity, Status},
 };
 
 /// node-problem-detector's content type, to the letter.
@@ -17,10 +17,9 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscor
 
 /// Counts problems.
 pub struct PrometheusExporter {
-    counter: IntCounterVec,
-    gauge: IntGaugeVec,
-    /// The reason each condition type was last True with. One map for all monitors: of the reasons of a type at
-    /// most one is 1.
+    metrics: ProblemMetrics,
+    /// The reason with which each condition type was last True. One map for all monitors: at most one reason of a type
+    /// is 1.
     last_reason: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -31,30 +30,20 @@ impl PrometheusExporter {
     ///
     /// # Errors
     ///
-    /// When the registry has metrics of these names already.
+    /// If the registry already has metrics of these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = IntCounterVec::new(
-            Opts::new("problem_counter", "Number of times a specific type of problem have occurred."),
-            &["reason"],
-        )?;
-        let gauge = IntGaugeVec::new(
-            Opts::new("problem_gauge", "Whether a specific type of problem is affecting the node or not."),
-            &["type", "reason"],
-        )?;
-        registry.register(Box::new(counter.clone()))?;
-        registry.register(Box::new(gauge.clone()))?;
-        Ok(Self { counter, gauge, last_reason: BTreeMap::new() })
+        Ok(Self { metrics: ProblemMetrics::register(registry)?, last_reason: BTreeMap::new() })
     }
 }
 
 impl Exporter for PrometheusExporter {
-    /// Everything that can be reported is there with a zero from the start.
+    /// Everything that can be reported is shown with a zero from the start.
     fn declare(&mut self, declared: &Declared) {
         for reason in &declared.counted.reasons {
-            self.counter.with_label_values(&[&**reason]);
+            self.metrics.problems(reason).inc_by(0);
         }
         for (kind, reason) in &declared.counted.conditions {
-            self.gauge.with_label_values(&[&**kind, &**reason]);
+            self.metrics.affected(kind, reason).add(0);
         }
     }
 
@@ -63,9 +52,9 @@ impl Exporter for PrometheusExporter {
             return;
         }
         for event in &status.events {
-            // Getting better is no problem.
+            // A recovery is not a problem.
             if event.severity == Severity::Warn {
-                self.counter.with_label_values(&[&*event.reason]).inc_by(event.count);
+                self.metrics.problems(&event.reason).inc_by(event.count);
             }
         }
         for condition in &status.conditions {
@@ -75,11 +64,11 @@ impl Exporter for PrometheusExporter {
                 continue;
             }
             if let Some(last) = last {
-                self.gauge.with_label_values(&[&*condition.kind, &**last]).set(0);
+                self.metrics.affected(&condition.kind, last).set(0);
             }
             match now {
                 Some(reason) => {
-                    self.gauge.with_label_values(&[&*condition.kind, &**reason]).set(1);
+                    self.metrics.affected(&condition.kind, reason).set(1);
                     self.last_reason.insert(condition.kind.clone(), reason.clone());
                 }
                 None => {
@@ -97,11 +86,11 @@ pub fn router(registry: Registry) -> Router {
 
 async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
     let mut page = Vec::new();
-    // Writing to a Vec cannot fail, and the registry has refused what does not encode.
+    // Writing to a Vec cannot fail, and the registry has refused whatever cannot be encoded.
     match TextEncoder::new().encode(&registry.gather(), &mut page) {
         Ok(()) => ([(CONTENT_TYPE, TEXT)], Bytes::from(page)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "failed to encode the metrics page");
             axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
@@ -111,8 +100,7 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
 mod tests {
     use super::*;
     use crate::{
-        problem::Counted,
-        problem::{Condition, Event},
+        problem::{Condition, Counted, Event},
         time::Timestamp,
     };
 

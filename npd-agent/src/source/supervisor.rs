@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{Health, LogSource, SourceError, Stop};
-use crate::{component::Components, error::chain, metrics::AgentMetrics, time::Now};
+use crate::{component::Components, error::chain, metric::own::AgentMetrics, time::Now};
 
 /// The first pause before a source is started anew; doubled up to the longest while it keeps failing.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -68,8 +68,8 @@ impl Supervisor {
         let stop = Stop::new()?;
         let order = stop.clone();
         let component = self.components.add(&format!("source {name}"));
-        let health = Health::new(self.metrics.source_up.with_label_values(&[name]), component);
-        let restarts = self.metrics.source_restarts.with_label_values(&[name]);
+        let health = Health::new(self.metrics.source_up(name), component);
+        let restarts = self.metrics.source_restarts(name);
         let name = name.to_owned();
         let source_name = name.clone();
         let ended = Arc::new(AtomicBool::new(false));
@@ -247,10 +247,10 @@ mod tests {
         let (mut supervisor, opened, count, metrics) = start(1, 1);
         assert_eq!(opened.recv().unwrap().unwrap_err().to_string(), "not yet");
         wait_until(|| count.load(Ordering::SeqCst) == 1);
-        assert_eq!(metrics.source_restarts.with_label_values(&["test:x"]).get(), 2);
-        assert_eq!(metrics.source_up.with_label_values(&["test:x"]).get(), 1);
+        assert_eq!(metrics.source_restarts("test:x").get(), 2);
+        assert_eq!(metrics.source_up("test:x").get(), 1);
         supervisor.stop_all();
-        assert_eq!(metrics.source_up.with_label_values(&["test:x"]).get(), 0);
+        assert_eq!(metrics.source_up("test:x").get(), 0);
     }
 
     #[tokio::test]

@@ -2,15 +2,8 @@
 
 use std::{convert::Infallible, future::Ready, time::Duration};
 
-use prometheus::Registry;
-
 use super::Exporter;
-use crate::{
-    component::Component,
-    feature::{Feature, NotBuilt},
-    problem::Status,
-    state::StateFile,
-};
+use crate::{component::Component, metric::own::KubernetesMetrics, problem::Status, state::StateFile};
 
 /// Never made.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +11,6 @@ pub struct KubernetesOptions(Infallible);
 /// Never made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiServer(Infallible);
-/// Never made.
-pub struct KubernetesMetrics(Infallible);
 /// Never made.
 pub struct KubernetesExporter(Infallible);
 /// Never made.
@@ -39,13 +30,6 @@ pub fn start(
     _part: Component,
 ) -> Ready<Result<(KubernetesExporter, KubernetesTasks), ConnectError>> {
     match options.0 {}
-}
-
-impl KubernetesMetrics {
-    /// Never called.
-    pub fn register(_registry: &Registry) -> prometheus::Result<Self> {
-        Err(prometheus::Error::Msg(NotBuilt(Feature::Kubernetes).to_string()))
-    }
 }
 
 impl Exporter for KubernetesExporter {

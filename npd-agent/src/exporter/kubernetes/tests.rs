@@ -15,6 +15,7 @@ use tower::BoxError;
 use super::*;
 use crate::{
     component::{Components, Readiness},
+    metric::own::LabelValue as _,
     node::Node,
     problem::{Condition, ConditionStatus, Fields, Severity},
     state::StateDir,
@@ -120,7 +121,8 @@ struct Running {
 
 impl Running {
     fn count(&self, outcome: &str) -> u64 {
-        self.metrics.events.with_label_values(&[outcome]).get()
+        let outcome = EventOutcome::ALL.iter().find(|known| known.as_str() == outcome).unwrap();
+        self.metrics.events(*outcome).get()
     }
 }
 
@@ -471,9 +473,9 @@ async fn at_the_end_what_waits_is_sent_and_the_last_condition_told() {
     running.tasks.stop(Duration::from_secs(3)).await;
     assert_eq!(server.requests("PATCH /api/v1/namespaces/default/events").last().unwrap().body["count"], 40);
     assert_eq!(server.requests("/status").last().unwrap().body["status"]["conditions"][0]["status"], "True");
-    let metrics = running.metrics.events;
-    assert_eq!(metrics.with_label_values(&["unsent"]).get(), 0);
-    assert_eq!(metrics.with_label_values(&["created"]).get() + metrics.with_label_values(&["counted"]).get(), 41);
+    let metrics = running.metrics;
+    assert_eq!(metrics.events(EventOutcome::Unsent).get(), 0);
+    assert_eq!(metrics.events(EventOutcome::Created).get() + metrics.events(EventOutcome::Counted).get(), 41);
 }
 
 #[tokio::test(start_paused = true)]
@@ -487,5 +489,5 @@ async fn the_end_does_not_wait_for_a_server_that_is_away_and_says_what_was_not_s
     let begun = Instant::now();
     running.tasks.stop(Duration::from_secs(3)).await;
     assert!(begun.elapsed() <= Duration::from_secs(3));
-    assert_eq!(running.metrics.events.with_label_values(&["unsent"]).get(), 2);
+    assert_eq!(running.metrics.events(EventOutcome::Unsent).get(), 2);
 }

@@ -1,19 +1,16 @@
-//! What is counted of the runs themselves.
+//! The metrics of the runs themselves, by rule.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, Registry};
 
 use super::RunKind;
-
-/// Seconds: from a script that looks at one file to a check that waits for a server.
-const BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0];
+use crate::metric::own::{self, LabelValue};
 
 /// The metrics of all custom plugin monitors. Clones share them.
 #[derive(Clone, Debug)]
 pub struct PluginMetrics {
-    duration: HistogramVec,
-    runs: IntCounterVec,
+    table: own::PluginMetrics,
 }
 
 /// Those of one rule.
@@ -21,7 +18,7 @@ pub struct PluginMetrics {
 pub(super) struct RuleMetrics {
     name: Arc<str>,
     duration: Histogram,
-    runs: IntCounterVec,
+    table: own::PluginMetrics,
 }
 
 // === impl PluginMetrics ===
@@ -31,42 +28,27 @@ impl PluginMetrics {
     ///
     /// # Errors
     ///
-    /// When the registry has metrics of these names already.
+    /// If the registry already has metrics of these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let duration = HistogramVec::new(
-            HistogramOpts::new("npd_plugin_duration_seconds", "How long runs of a rule's check took")
-                .buckets(BUCKETS.to_vec()),
-            &["rule"],
-        )?;
-        let runs = IntCounterVec::new(
-            Opts::new("npd_plugin_runs_total", "Runs of a rule's check, by how they went"),
-            &["rule", "outcome"],
-        )?;
-        registry.register(Box::new(duration.clone()))?;
-        registry.register(Box::new(runs.clone()))?;
-        Ok(Self { duration, runs })
+        Ok(Self { table: own::PluginMetrics::register(registry)? })
     }
 
-    /// Those of the rules of a monitor, in their order. Everything is there with a zero from the start.
+    /// The metrics of a monitor's rules, in their order. Everything is shown with a zero from the start.
     pub(super) fn of<'a>(&self, source: &str, reasons: impl Iterator<Item = &'a str>) -> Vec<RuleMetrics> {
-        names(source, reasons).into_iter().map(|name| self.of_rule(name)).collect()
+        names(source, reasons).into_iter().map(|name| self.of_rule(&name)).collect()
     }
 
-    fn of_rule(&self, name: String) -> RuleMetrics {
+    fn of_rule(&self, name: &str) -> RuleMetrics {
         for kind in RunKind::ALL {
-            self.runs.with_label_values(&[&*name, kind.as_str()]);
+            self.table.runs(name, kind).inc_by(0);
         }
-        RuleMetrics { duration: self.duration.with_label_values(&[&*name]), runs: self.runs.clone(), name: name.into() }
+        RuleMetrics { duration: self.table.duration(name), table: self.table.clone(), name: name.into() }
     }
 
-    /// Takes away those of rules that are no more.
+    /// Removes the metrics of rules that no longer exist.
     pub(super) fn forget<'a>(&self, rules: impl Iterator<Item = &'a RuleMetrics>) {
         for rule in rules {
-            // Two monitors of one name share them, and then they are gone already.
-            drop(self.duration.remove_label_values(&[&*rule.name]));
-            for kind in RunKind::ALL {
-                drop(self.runs.remove_label_values(&[&*rule.name, kind.as_str()]));
-            }
+            self.table.forget(&rule.name, RunKind::ALL);
         }
     }
 }
@@ -80,7 +62,13 @@ impl RuleMetrics {
 
     pub(super) fn count(&self, kind: RunKind, took: Duration) {
         self.duration.observe(took.as_secs_f64());
-        self.runs.with_label_values(&[&*self.name, kind.as_str()]).inc();
+        self.table.runs(&*self.name, kind).inc();
+    }
+}
+
+impl LabelValue for RunKind {
+    fn as_str(&self) -> &str {
+        (*self).as_str()
     }
 }
 

@@ -23,7 +23,7 @@ use self::watched::Watched;
 use crate::{
     detector::Detector,
     fingerprint,
-    metrics::AgentMetrics,
+    metric::own::AgentMetrics,
     monitor::{
         recheck,
         system_log::{SystemLog, SystemLogState},
@@ -72,7 +72,7 @@ impl SystemLogs {
         let shared = Shared {
             monitors: Mutex::new(Vec::new()),
             detector,
-            last_record: metrics.last_record.with_label_values(&[source]),
+            last_record: metrics.last_record(source),
             metrics,
             source: source.to_owned(),
             // Without it, at worst, an event of another boot is taken for the same.
@@ -278,7 +278,7 @@ impl SystemLogs {
     fn deliver(&self, watched: &mut Watched, place: Option<Place<'_>>) {
         let Shared { detector, metrics, source, boot, .. } = &*self.shared;
         for reason in watched.found.suppressed.drain(..) {
-            metrics.suppressed.with_label_values(&[&**source, &*reason]).inc();
+            metrics.suppressed(source, &reason).inc();
         }
         if watched.found.statuses.is_empty() {
             return;

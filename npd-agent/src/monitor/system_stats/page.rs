@@ -22,7 +22,7 @@ use prometheus::{
 use super::sample::{Samples, Text};
 use crate::{
     config::SystemStatsConfig,
-    metric::{Kind, MetricId, Section},
+    metric::{Kind, MetricId, Section, own::CollectorMetrics},
     time::{Monotonic, Now},
 };
 
@@ -135,11 +135,8 @@ impl StatsPage {
                 }
             }
         }
-        let own = [
-            ("npd_collector_success", "1 when a collector could read everything the last time", successes),
-            ("npd_collector_duration_seconds", "How long a collector took the last time", durations),
-        ];
-        let own = own.into_iter().map(|(name, help, metrics)| family(name, help, Kind::Gauge, metrics));
+        let own = CollectorMetrics::ROWS.into_iter().zip([successes, durations]);
+        let own = own.map(|(row, metrics)| family(row.name, row.help, Kind::Gauge, metrics));
         let measured = families.into_iter().map(|(name, Family { id, metrics, .. })| {
             let row = id.metric();
             family(name, row.help, row.kind, metrics)

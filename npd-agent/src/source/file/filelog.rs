@@ -11,7 +11,7 @@ use prometheus::IntCounter;
 use super::line_format::{LineError, LineFormat};
 use crate::{
     log_once::LogOnce,
-    metrics::AgentMetrics,
+    metric::own::AgentMetrics,
     monitor::system_log::runner::SystemLogs,
     problem::Fields,
     record::{Place, Position, PositionKind, Record, RecordSink as _},
@@ -65,11 +65,11 @@ impl Filelog {
     /// The file, for the one monitor of `monitors`.
     #[must_use]
     pub fn new(options: FilelogOptions, monitors: SystemLogs, metrics: &AgentMetrics) -> Self {
-        let lost = metrics.lost.with_label_values(&[&options.name]);
+        let lost = metrics.lost(&options.name);
         let reader = Reader {
             monitors,
             zone: TimeZone::system(),
-            unreadable: metrics.unreadable.with_label_values(&[&options.name]),
+            unreadable: metrics.unreadable(&options.name),
             next_complaint: Monotonic::default(),
             skip: false,
             newest: Vec::new(),

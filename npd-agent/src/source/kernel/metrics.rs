@@ -1,11 +1,11 @@
-//! What the kernel log tells of itself.
+//! The metrics of the kernel log.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    IntCounter, IntGauge, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -14,12 +14,12 @@ use super::{
     log::Mode,
     probes::{Counters, PROBES, ProbeReport, ProbeState},
 };
+use crate::metric::own::{KernelLogMetrics, LabelValue, Origin, ProbeMetrics};
 
 /// The metrics of the kernel log. Clones share them.
 #[derive(Clone)]
 pub struct KernelMetrics {
-    mode: IntGaugeVec,
-    probe: IntGaugeVec,
+    table: KernelLogMetrics,
     pub(crate) from_probe: IntCounter,
     pub(crate) from_kmsg: IntCounter,
     pub(crate) lost: IntCounter,
@@ -28,13 +28,13 @@ pub struct KernelMetrics {
     counters: ProbeCounters,
 }
 
-/// The probes' own counters, read from the kernel when somebody asks. Loading the probes anew starts them at zero,
+/// The probes' own counters, read from the kernel when the page is requested. Reloading the probes resets them to zero,
 /// which Prometheus understands.
 #[derive(Clone)]
 struct ProbeCounters {
     maps: Arc<Mutex<Option<Counters>>>,
-    seen: Desc,
-    dropped: Desc,
+    /// What the counters are called; without values.
+    described: ProbeMetrics,
 }
 
 // === impl KernelMetrics ===
@@ -44,54 +44,31 @@ impl KernelMetrics {
     ///
     /// # Errors
     ///
-    /// When the registry has metrics of these names already.
+    /// If the registry already has metrics of these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let records = IntCounterVec::new(
-            Opts::new("npd_kernel_records_total", "Records of the kernel log, by the stream that had them first"),
-            &["origin"],
-        )?;
-        let metrics = Self {
-            mode: IntGaugeVec::new(
-                Opts::new("npd_kernel_log_mode", "1 for the way the kernel log is read"),
-                &["mode"],
-            )?,
-            probe: IntGaugeVec::new(
-                Opts::new("npd_kernel_probe", "1 for the state each probe is in"),
-                &["probe", "state"],
-            )?,
-            from_probe: records.with_label_values(&["probe"]),
-            from_kmsg: records.with_label_values(&["kmsg"]),
-            lost: IntCounter::new(
-                "npd_kernel_records_lost_total",
-                "Records of the kernel log that no stream had any more",
-            )?,
-            suppressed: IntCounter::new(
-                "npd_kernel_twins_suppressed_total",
-                "Kernel events and lines not reported because the other of the two was",
-            )?,
-            hung_tasks: IntGauge::new("npd_hung_tasks", "Tasks that hang now, as the hung-task probe knows")?,
-            counters: ProbeCounters::new()?,
-        };
-        registry.register(Box::new(metrics.mode.clone()))?;
-        registry.register(Box::new(metrics.probe.clone()))?;
-        registry.register(Box::new(records))?;
-        registry.register(Box::new(metrics.lost.clone()))?;
-        registry.register(Box::new(metrics.suppressed.clone()))?;
-        registry.register(Box::new(metrics.hung_tasks.clone()))?;
-        registry.register(Box::new(metrics.counters.clone()))?;
-        Ok(metrics)
+        let table = KernelLogMetrics::register(registry)?;
+        let counters = ProbeCounters { maps: Arc::default(), described: ProbeMetrics::new()? };
+        registry.register(Box::new(counters.clone()))?;
+        Ok(Self {
+            from_probe: table.records(Origin::Probe),
+            from_kmsg: table.records(Origin::Kmsg),
+            lost: table.records_lost(),
+            suppressed: table.duplicates_suppressed(),
+            hung_tasks: table.hung_tasks(),
+            table,
+            counters,
+        })
     }
 
     pub(crate) fn set_mode(&self, now: Mode) {
         for mode in Mode::ALL {
-            self.mode.with_label_values(&[mode.as_str()]).set(i64::from(mode == now));
+            self.table.mode(mode).set(i64::from(mode == now));
         }
     }
 
     pub(crate) fn set_probe(&self, report: &ProbeReport) {
         for state in ProbeState::ALL {
-            let value = i64::from(state == report.state);
-            self.probe.with_label_values(&[report.probe.name, state.as_str()]).set(value);
+            self.table.probe(report.probe.name, state).set(i64::from(state == report.state));
         }
     }
 
@@ -108,44 +85,34 @@ impl KernelMetrics {
     }
 }
 
-// === impl ProbeCounters ===
-
-const SEEN: (&str, &str) = ("npd_kernel_probe_seen_total", "How often each probe fired");
-const DROPPED: (&str, &str) = ("npd_kernel_probe_dropped_total", "Records of each probe that found the ring full");
-
-impl ProbeCounters {
-    fn new() -> prometheus::Result<Self> {
-        let desc = |(name, help): (&str, &str)| {
-            counter_of((name, help))?
-                .desc()
-                .first()
-                .map(|desc| (*desc).clone())
-                .ok_or_else(|| prometheus::Error::Msg(format!("{name} has no description")))
-        };
-        Ok(Self { maps: Arc::default(), seen: desc(SEEN)?, dropped: desc(DROPPED)? })
+impl LabelValue for Mode {
+    fn as_str(&self) -> &str {
+        (*self).as_str()
     }
 }
 
+impl LabelValue for ProbeState {
+    fn as_str(&self) -> &str {
+        (*self).as_str()
+    }
+}
+
+// === impl ProbeCounters ===
+
 impl Collector for ProbeCounters {
     fn desc(&self) -> Vec<&Desc> {
-        vec![&self.seen, &self.dropped]
+        self.described.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let maps = self.maps.lock();
-        let (Some(maps), Ok(seen), Ok(dropped)) = (&*maps, counter_of(SEEN), counter_of(DROPPED)) else {
-            return Vec::new();
-        };
+        let (Some(maps), Ok(metrics)) = (&*maps, ProbeMetrics::new()) else { return Vec::new() };
         for probe in PROBES {
             if let Some((fired, full)) = maps.read(probe.kind) {
-                seen.with_label_values(&[probe.name]).inc_by(fired);
-                dropped.with_label_values(&[probe.name]).inc_by(full);
+                metrics.seen(probe.name).inc_by(fired);
+                metrics.dropped(probe.name).inc_by(full);
             }
         }
-        [seen.collect(), dropped.collect()].concat()
+        metrics.collect()
     }
-}
-
-fn counter_of((name, help): (&str, &str)) -> prometheus::Result<IntCounterVec> {
-    IntCounterVec::new(Opts::new(name, help), &["probe"])
 }

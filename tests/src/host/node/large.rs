@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
-use npd_agent::metric::{MetricId, Section, exposition_name};
+use npd_agent::metric::{MetricId, Section, exposition_name, own::CollectorMetrics};
 
 /// CPUs it has.
 pub const CPUS: u64 = 128;
@@ -312,15 +312,14 @@ impl Page {
             self.add("npd_collector_success", &[section.key(), "everything.json"], 1.0);
             self.add("npd_collector_duration_seconds", &[section.key(), "everything.json"], 0.0);
         }
+        let [success, duration] = CollectorMetrics::ROWS;
         let mut lines = Vec::new();
         for (name, series) in self.0 {
             let row = MetricId::ALL.iter().map(|id| id.metric()).find(|row| exposition_name(row.id) == name);
             let (help, kind, labels) = match (row, &*name) {
                 (Some(row), _) => (row.help, row.kind.to_string(), row.labels),
-                (None, "npd_collector_success") => {
-                    ("1 when a collector could read everything the last time", "gauge".into(), COLLECTOR)
-                }
-                (None, _) => ("How long a collector took the last time", "gauge".into(), COLLECTOR),
+                (None, "npd_collector_success") => (success.help, "gauge".into(), COLLECTOR),
+                (None, _) => (duration.help, "gauge".into(), COLLECTOR),
             };
             lines.push(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
             for (values, value) in series {

@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use super::pods::PodName;
 use crate::{
-    exporter::kubernetes::events::queue::{Object, Telling},
+    exporter::kubernetes::events::queue::{EventRequest, Object},
     problem::Severity,
     time::Timestamp,
 };
@@ -56,28 +56,28 @@ pub(crate) fn event_name(node: &str, id: u64) -> String {
 }
 
 /// A message with what is known of where in the node it comes from.
-pub(crate) fn message(telling: &Telling, pod: Option<&PodName>) -> String {
-    let pod = match (telling.object, pod, &telling.pod) {
+pub(crate) fn message(request: &EventRequest, pod: Option<&PodName>) -> String {
+    let pod = match (request.object, pod, &request.pod) {
         // It is seen at the pod itself.
         (Object::Pod, ..) | (_, None, None) => None,
         (_, Some(PodName { namespace, name, .. }), _) => Some(format!("pod {namespace}/{name}")),
         (_, None, Some(uid)) => Some(format!("pod uid {uid}")),
     };
-    let container = telling.container.as_ref().map(|id| format!("container {id}"));
+    let container = request.container.as_ref().map(|id| format!("container {id}"));
     let origin = [pod, container].into_iter().flatten().collect::<Vec<_>>().join(", ");
     if origin.is_empty() {
-        return cut(&telling.message, MESSAGE_MAX).into_owned();
+        return cut(&request.message, MESSAGE_MAX).into_owned();
     }
     let room = MESSAGE_MAX.saturating_sub(origin.len() + " ()".len());
-    format!("{} ({origin})", cut(&telling.message, room))
+    format!("{} ({origin})", cut(&request.message, room))
 }
 
 /// An Event to be created.
-pub(crate) fn event(telling: &Telling, node: &str, namespace: &str, subject: Subject, message: String) -> Event {
+pub(crate) fn event(request: &EventRequest, node: &str, namespace: &str, subject: Subject, message: String) -> Event {
     let word = |text: &str| cut(text, WORD_MAX).into_owned();
     Event {
         metadata: ObjectMeta {
-            name: Some(event_name(node, telling.id)),
+            name: Some(event_name(node, request.id)),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
@@ -89,25 +89,25 @@ pub(crate) fn event(telling: &Telling, node: &str, namespace: &str, subject: Sub
             uid: Some(subject.uid).filter(|uid| !uid.is_empty()),
             ..ObjectReference::default()
         },
-        reason: Some(word(&telling.reason)),
+        reason: Some(word(&request.reason)),
         message: Some(message),
-        type_: Some(match telling.severity {
+        type_: Some(match request.severity {
             Severity::Info => "Normal".to_owned(),
             Severity::Warn => "Warning".to_owned(),
         }),
-        source: Some(EventSource { component: Some(telling.source.to_string()), host: Some(node.to_owned()) }),
-        reporting_component: Some(word(&telling.source)),
+        source: Some(EventSource { component: Some(request.source.to_string()), host: Some(node.to_owned()) }),
+        reporting_component: Some(word(&request.source)),
         reporting_instance: Some(word(node)),
-        count: Some(count(telling.count)),
-        first_timestamp: Some(Time(seconds(telling.first))),
-        last_timestamp: Some(Time(seconds(telling.last))),
+        count: Some(count(request.count)),
+        first_timestamp: Some(Time(seconds(request.first))),
+        last_timestamp: Some(Time(seconds(request.last))),
         ..Event::default()
     }
 }
 
 /// A patch of an Event that was created before.
-pub(crate) fn event_patch(telling: &Telling, message: &str) -> serde_json::Value {
-    serde_json::json!({ "count": count(telling.count), "lastTimestamp": Time(seconds(telling.last)), "message": message })
+pub(crate) fn event_patch(request: &EventRequest, message: &str) -> serde_json::Value {
+    serde_json::json!({ "count": count(request.count), "lastTimestamp": Time(seconds(request.last)), "message": message })
 }
 
 fn count(count: u64) -> i32 {

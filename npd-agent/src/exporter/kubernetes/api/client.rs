@@ -18,7 +18,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{node::NodeObject, server::ConnectError};
-use crate::exporter::kubernetes::{events::pacing::TokenBucket, metrics::KubernetesMetrics};
+use crate::{
+    exporter::kubernetes::events::pacing::TokenBucket,
+    metric::own::{ApiRequest, KubernetesMetrics},
+};
 
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +79,7 @@ pub(crate) struct Refusal {
 
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Retryability {
     /// Ask again later, not before the server wants to be asked.
     Later(Option<Duration>),
     /// There is no such object.
@@ -135,7 +138,7 @@ impl Api {
     /// Reads the Node. RBAC: get nodes.
     pub(crate) async fn read_node(&self) -> Result<NodeObject, ApiError> {
         let url = format!("/api/v1/nodes/{}?resourceVersion=0", self.node);
-        let bytes = self.send("get_node", Method::GET, &url, None, JSON).await?;
+        let bytes = self.send(ApiRequest::GetNode, Method::GET, &url, None, JSON).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
@@ -143,7 +146,7 @@ impl Api {
     pub(crate) async fn patch_node_status(&self, patch: &Value) -> Result<Option<NodeObject>, ApiError> {
         let url = format!("/api/v1/nodes/{}/status", self.node);
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_node_status", Method::PATCH, &url, Some(body), JSON).await?;
+        let bytes = self.send(ApiRequest::PatchNodeStatus, Method::PATCH, &url, Some(body), JSON).await?;
         Ok(serde_json::from_slice(&bytes).ok())
     }
 
@@ -152,14 +155,14 @@ impl Api {
         let url = format!("/api/v1/namespaces/{namespace}/events");
         // Texts, numbers and times always make JSON.
         let body = serde_json::to_vec(event).unwrap_or_default();
-        self.send("create_event", Method::POST, &url, Some(body), JSON).await.map(drop)
+        self.send(ApiRequest::CreateEvent, Method::POST, &url, Some(body), JSON).await.map(drop)
     }
 
     /// Patches an Event, and gives how many problems it tells of then. RBAC: patch events.
     pub(crate) async fn patch_event(&self, namespace: &str, name: &str, patch: &Value) -> Result<u64, ApiError> {
         let url = format!("/api/v1/namespaces/{namespace}/events/{name}");
         let body = patch.to_string().into_bytes();
-        let bytes = self.send("patch_event", Method::PATCH, &url, Some(body), JSON).await?;
+        let bytes = self.send(ApiRequest::PatchEvent, Method::PATCH, &url, Some(body), JSON).await?;
         let event: CountedEvent = serde_json::from_slice(&bytes).unwrap_or_default();
         Ok(event.count.unwrap_or(1))
     }
@@ -168,14 +171,14 @@ impl Api {
     pub(crate) async fn list_pods<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ApiError> {
         const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         let url = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&resourceVersion=0", self.node);
-        let bytes = self.send("list_pods", Method::GET, &url, None, METADATA).await?;
+        let bytes = self.send(ApiRequest::ListPods, Method::GET, &url, None, METADATA).await?;
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
-    /// One request. `name` is what metrics call it.
+    /// One request.
     async fn send(
         &self,
-        name: &str,
+        request_name: ApiRequest,
         method: Method,
         url: &str,
         body: Option<Vec<u8>>,
@@ -204,7 +207,7 @@ impl Api {
             Err(ApiError::Refused(refusal)) => refusal.code.as_str().to_owned(),
             Err(_) => "none".to_owned(),
         };
-        self.metrics.requests.with_label_values(&[name, &code]).inc();
+        self.metrics.requests(request_name, &code).inc();
         let mut link = self.link.lock();
         match &answer {
             Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => link.client = None,
@@ -244,17 +247,17 @@ const JSON: &str = "application/json";
 // === impl ApiError ===
 
 impl ApiError {
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn retryability(&self) -> Retryability {
         match self {
-            Self::Connect(_) | Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => Verdict::Later(None),
+            Self::Connect(_) | Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => Retryability::Later(None),
             Self::Refused(refusal) => match refusal.code {
-                StatusCode::NOT_FOUND => Verdict::Missing,
-                StatusCode::CONFLICT => Verdict::Exists,
+                StatusCode::NOT_FOUND => Retryability::Missing,
+                StatusCode::CONFLICT => Retryability::Exists,
                 StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                    Verdict::Later(refusal.retry_after)
+                    Retryability::Later(refusal.retry_after)
                 }
-                code if code.is_client_error() => Verdict::Never,
-                _ => Verdict::Later(refusal.retry_after),
+                code if code.is_client_error() => Retryability::Never,
+                _ => Retryability::Later(refusal.retry_after),
             },
         }
     }
@@ -305,28 +308,28 @@ impl std::fmt::Display for Refusal {
 mod tests {
     use super::*;
 
-    fn verdict(code: u16, asked: Option<u64>, body: &str) -> Verdict {
-        ApiError::Refused(Refusal::new(StatusCode::from_u16(code).unwrap(), asked, body.as_bytes())).verdict()
+    fn retryability(code: u16, asked: Option<u64>, body: &str) -> Retryability {
+        ApiError::Refused(Refusal::new(StatusCode::from_u16(code).unwrap(), asked, body.as_bytes())).retryability()
     }
 
     #[test]
     fn what_may_work_later_is_told_from_what_never_will() {
         for code in [400, 403, 405, 415, 422] {
-            assert_eq!(verdict(code, None, ""), Verdict::Never, "{code}");
+            assert_eq!(retryability(code, None, ""), Retryability::Never, "{code}");
         }
         for code in [401, 408, 429, 500, 502, 503, 504, 301] {
-            assert_eq!(verdict(code, None, ""), Verdict::Later(None), "{code}");
+            assert_eq!(retryability(code, None, ""), Retryability::Later(None), "{code}");
         }
-        assert_eq!(verdict(404, None, ""), Verdict::Missing);
-        assert_eq!(verdict(409, None, ""), Verdict::Exists);
-        assert_eq!(ApiError::TimedOut.verdict(), Verdict::Later(None));
+        assert_eq!(retryability(404, None, ""), Retryability::Missing);
+        assert_eq!(retryability(409, None, ""), Retryability::Exists);
+        assert_eq!(ApiError::TimedOut.retryability(), Retryability::Later(None));
     }
 
     #[test]
     fn when_to_come_again_is_in_the_header_or_in_the_status() {
         let status = r#"{"kind":"Status","details":{"retryAfterSeconds":3}}"#;
-        assert_eq!(verdict(429, Some(7), status), Verdict::Later(Some(Duration::from_secs(7))));
-        assert_eq!(verdict(503, None, status), Verdict::Later(Some(Duration::from_secs(3))));
+        assert_eq!(retryability(429, Some(7), status), Retryability::Later(Some(Duration::from_secs(7))));
+        assert_eq!(retryability(503, None, status), Retryability::Later(Some(Duration::from_secs(3))));
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl ConditionSync {
     }
 
     /// The API server was reached in another way: there is no reason to wait any longer, unless it wants that.
-    pub(crate) fn is_reachable(&mut self) {
+    pub(crate) fn retry_now(&mut self) {
         if let Some(retry) = self.retry.as_mut().filter(|retry| !retry.is_asked_for) {
             retry.at = Instant::now();
         }
@@ -188,7 +188,7 @@ impl ConditionSync {
     }
 
     /// Whether all that is known was told.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         !self.has_news()
     }
 
@@ -236,7 +236,7 @@ impl ConditionSync {
             }
         }
         for (kind, transition) in longer {
-            self.conditions.is_so_since(&kind, transition);
+            self.conditions.backdate_transition(&kind, transition);
         }
     }
 }

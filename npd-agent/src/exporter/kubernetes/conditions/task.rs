@@ -10,7 +10,7 @@ use crate::{
     error::chain,
     exporter::kubernetes::{
         Shared,
-        api::client::{Api, ApiError, Verdict},
+        api::client::{Api, ApiError, Retryability},
         conditions::sync::Request,
     },
     log_once::LogOnce,
@@ -27,7 +27,7 @@ pub(crate) struct Wait {
 /// Tells the Node of all changes until `stop`, and then of the last.
 pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: CancellationToken) {
     let patience = Some(Instant::now() + wait.timeout);
-    let mut task = Task { patience, was_reached: false, wait, shared, api, complaint: LogOnce::default() };
+    let mut task = Task { patience, was_reached: false, wait, shared, api, failure: LogOnce::default() };
     while !stop.is_cancelled() {
         let due = task.shared.conditions().due();
         tokio::select! {
@@ -39,7 +39,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: C
         }
     }
     // Before the first patch the Node has to be read.
-    while !task.shared.conditions().is_told() && task.step().await {}
+    while !task.shared.conditions().is_synced() && task.step().await {}
 }
 
 struct Task {
@@ -49,7 +49,7 @@ struct Task {
     /// Until when the API server is waited for; nothing once that is over.
     patience: Option<Instant>,
     was_reached: bool,
-    complaint: LogOnce,
+    failure: LogOnce,
 }
 
 // === impl Task ===
@@ -68,17 +68,17 @@ impl Task {
                 let patched = self.api.patch_node_status(&body).await;
                 patched.map(|node| {
                     self.shared.conditions().patched(told, node, Instant::now());
-                    self.shared.metrics.conditions_written.set(Now::read().wall.unix_seconds());
+                    self.shared.metrics.conditions_written().set(Now::read().wall.unix_seconds());
                 })
             }
         };
         match outcome {
             Ok(()) => {
-                if self.complaint.clear() {
+                if self.failure.clear() {
                     tracing::info!("the API server takes conditions again");
-                    self.shared.is_reached_by_conditions();
+                    self.shared.on_conditions_written();
                 }
-                self.is_reached();
+                self.on_reached();
                 true
             }
             Err(error) => {
@@ -89,24 +89,26 @@ impl Task {
     }
 
     fn failed(&mut self, error: &ApiError) {
-        let verdict = error.verdict();
+        let retryability = error.retryability();
         let now = Instant::now();
         let mut conditions = self.shared.conditions();
-        let pause = match (verdict, self.patience) {
+        let pause = match (retryability, self.patience) {
             // A Node that may not be read can be written all the same.
-            (Verdict::Never, _) => {
+            (Retryability::Never, _) => {
                 conditions.give_up_reading();
                 conditions.failed(None, random(), now)
             }
-            (Verdict::Later(asked), None) => conditions.failed(asked, random(), now),
+            (Retryability::Later(asked), None) => conditions.failed(asked, random(), now),
             (_, None) => conditions.failed(None, random(), now),
-            (Verdict::Later(asked), Some(_)) => conditions.wait(asked.unwrap_or_default().max(self.wait.interval), now),
+            (Retryability::Later(asked), Some(_)) => {
+                conditions.wait(asked.unwrap_or_default().max(self.wait.interval), now)
+            }
             // The kubelet may not have made its Node yet.
             (_, Some(_)) => conditions.wait(self.wait.interval, now),
         };
         drop(conditions);
         let is_waiting = self.patience.is_some();
-        self.complaint.error(error, |error| {
+        self.failure.error(error, |error| {
             let (node, again_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
             if is_waiting {
                 tracing::warn!(error, node, again_in_seconds, "waiting for the API server");
@@ -114,18 +116,18 @@ impl Task {
                 tracing::warn!(error, node, again_in_seconds, "conditions cannot be written");
             }
         });
-        if verdict == Verdict::Never {
+        if retryability == Retryability::Never {
             // It has answered.
-            self.is_reached();
+            self.on_reached();
         } else if !self.was_reached {
             self.shared.component.set_waiting(&chain(error));
         }
     }
 
-    fn is_reached(&mut self) {
+    fn on_reached(&mut self) {
         self.patience = None;
         self.was_reached = true;
-        self.shared.starts();
+        self.shared.allow_sending();
         self.shared.component.set_ready();
     }
 
@@ -133,7 +135,7 @@ impl Task {
     fn start_without(&mut self) {
         self.patience = None;
         tracing::warn!(waited = ?self.wait.timeout, "kube-apiserver did not become ready: it is tried further");
-        self.shared.starts();
+        self.shared.allow_sending();
     }
 }
 

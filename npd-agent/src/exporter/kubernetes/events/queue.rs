@@ -16,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-pub(crate) use crate::exporter::kubernetes::events::series::{Object, Pending, SeriesId, Telling};
+pub(crate) use crate::exporter::kubernetes::events::series::{EventRequest, Object, Pending, SeriesId};
 
 use crate::{
     exporter::kubernetes::{
@@ -158,13 +158,13 @@ impl EventQueue {
     }
 
     /// The next that may be sent. It has to be followed by what became of it.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Telling> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<EventRequest> {
         while let Some((at, id)) = self.deferred.first().copied().filter(|(at, _)| *at <= now) {
             self.deferred.remove(&(at, id));
             self.line_of(id).push_back(id);
         }
         let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
-        Some(self.series.get(&id)?.telling(id))
+        Some(self.series.get(&id)?.request(id))
     }
 
     /// When something may be sent that may not yet.
@@ -173,64 +173,64 @@ impl EventQueue {
     }
 
     /// It is told.
-    pub(crate) fn told(&mut self, telling: &Telling, now: Instant) {
-        self.is_known(telling, telling.count, now);
+    pub(crate) fn acknowledged(&mut self, request: &EventRequest, now: Instant) {
+        self.mark_known(request, request.count, now);
     }
 
     /// The Event is there already, with this count. Gives whether it is this queue's own: it was asked for before, and
     /// the answer got lost. Otherwise a process before this one has told of the first problem of the series.
-    pub(crate) fn exists(&mut self, telling: &Telling, count: u64, now: Instant) -> bool {
-        let Some(series) = self.series.get_mut(&telling.series) else { return false };
+    pub(crate) fn exists(&mut self, request: &EventRequest, count: u64, now: Instant) -> bool {
+        let Some(series) = self.series.get_mut(&request.series) else { return false };
         let is_own = series.is_in_doubt;
         if !is_own {
             series.facts.count = series.facts.count.saturating_add(count).saturating_sub(1);
         }
-        self.is_known(telling, count, now);
+        self.mark_known(request, count, now);
         is_own
     }
 
-    fn is_known(&mut self, telling: &Telling, count: u64, now: Instant) {
-        let Some(series) = self.series.get_mut(&telling.series) else { return };
+    fn mark_known(&mut self, request: &EventRequest, count: u64, now: Instant) {
+        let Some(series) = self.series.get_mut(&request.series) else { return };
         let facts = &mut series.facts;
         facts.is_created = true;
         facts.sent = count;
         facts.count = facts.count.max(count);
         if facts.count > facts.sent {
-            self.line_up(telling.series, now);
+            self.line_up(request.series, now);
         } else {
-            self.remember(telling.series);
+            self.remember(request.series);
         }
     }
 
     /// It has to be tried again: before all others, or behind them when they may fare better. It `may_be_done` when the
     /// answer got lost.
-    pub(crate) fn again(&mut self, telling: &Telling, may_be_done: bool, is_last: bool) {
-        if let Some(series) = self.series.get_mut(&telling.series) {
+    pub(crate) fn again(&mut self, request: &EventRequest, may_be_done: bool, is_last: bool) {
+        if let Some(series) = self.series.get_mut(&request.series) {
             series.is_in_doubt |= may_be_done && !series.facts.is_created;
         }
-        let line = self.line_of(telling.series);
-        if is_last { line.push_back(telling.series) } else { line.push_front(telling.series) }
+        let line = self.line_of(request.series);
+        if is_last { line.push_back(request.series) } else { line.push_front(request.series) }
     }
 
     /// It cannot be told yet, for a reason of its own, and is tried again then.
-    pub(crate) fn later(&mut self, telling: &Telling, then: Instant) {
-        self.deferred.insert((then, telling.series));
+    pub(crate) fn later(&mut self, request: &EventRequest, then: Instant) {
+        self.deferred.insert((then, request.series));
     }
 
     /// There is no such Event any more, so it is made anew, under another name.
-    pub(crate) fn is_missing(&mut self, telling: &Telling) {
-        if let Some(series) = self.series.get_mut(&telling.series) {
+    pub(crate) fn mark_missing(&mut self, request: &EventRequest) {
+        if let Some(series) = self.series.get_mut(&request.series) {
             let facts = &mut series.facts;
             facts.is_created = false;
             facts.id = fingerprint::extend(facts.id, &facts.count.to_le_bytes());
             series.is_in_doubt = false;
         }
-        self.again(telling, false, false);
+        self.again(request, false, false);
     }
 
     /// It will never be told: gives how many problems the API server does not know of.
-    pub(crate) fn give_up(&mut self, telling: &Telling) -> u64 {
-        self.forget(telling.series)
+    pub(crate) fn give_up(&mut self, request: &EventRequest) -> u64 {
+        self.forget(request.series)
     }
 
     /// Everything may be sent now, tokens or not: there is no later.

@@ -80,7 +80,7 @@ pub(crate) enum State {
 
 /// What is to be told of a series: an Event to be created, or a patch of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Telling {
+pub(crate) struct EventRequest {
     pub(crate) series: SeriesId,
     /// Whether the Event exists already.
     pub(crate) is_created: bool,
@@ -125,11 +125,11 @@ impl Series {
     }
 
     /// What is to be told of it now.
-    pub(crate) fn telling(&self, series: SeriesId) -> Telling {
+    pub(crate) fn request(&self, series: SeriesId) -> EventRequest {
         let Pending { key, id, message, container, count, sent, first, last, is_created, .. } = self.facts.clone();
         let Key { class: Class { source, reason, object, .. }, severity, pod, .. } = key;
         let (known, since) = (sent, self.since);
-        Telling {
+        EventRequest {
             series,
             is_created,
             id,

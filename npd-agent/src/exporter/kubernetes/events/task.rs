@@ -11,14 +11,14 @@ use crate::{
         Shared,
         api::{
             body::{self, Subject},
-            client::{Api, ApiError, Verdict},
+            client::{Api, ApiError, Retryability},
             pods::{Found, PAUSE, PodName, Pods},
         },
         conditions::task::until,
-        events::queue::{Object, Telling},
-        metrics::Outcome,
+        events::queue::{EventRequest, Object},
     },
     log_once::LogOnce,
+    metric::own::EventOutcome,
 };
 
 /// Sends what waits until `stop`, and then all that is left, as far as the API server takes it.
@@ -29,8 +29,8 @@ pub(crate) async fn send(
     pods: Option<Pods>,
     stop: CancellationToken,
 ) {
-    let (complaint, pod_complaint) = (LogOnce::default(), LogOnce::default());
-    let mut task = Task { shared, api, namespace, pods, back_off: BackOff::default(), complaint, pod_complaint };
+    let (failure, pod_failure) = (LogOnce::default(), LogOnce::default());
+    let mut task = Task { shared, api, namespace, pods, back_off: BackOff::default(), failure, pod_failure };
     // Until when the API server is left alone.
     let mut retry: Option<Retry> = None;
     while !stop.is_cancelled() {
@@ -46,8 +46,8 @@ pub(crate) async fn send(
             }
         };
         let to_be_kept = task.shared.outbox().due();
-        if let Some(telling) = next {
-            retry = task.tell(&telling).await.err();
+        if let Some(request) = next {
+            retry = task.tell(&request).await.err();
             continue;
         }
         tokio::select! {
@@ -64,8 +64,8 @@ pub(crate) async fn send(
     loop {
         // Not in the condition of the loop: what is locked there stays locked in its body.
         let next = task.shared.events().next(Instant::now());
-        let Some(telling) = next else { return };
-        if task.tell(&telling).await.is_err() {
+        let Some(request) = next else { return };
+        if task.tell(&request).await.is_err() {
             return;
         }
     }
@@ -79,38 +79,38 @@ struct Task {
     /// Where pods are looked up, if they get Events of their own.
     pods: Option<Pods>,
     back_off: BackOff,
-    complaint: LogOnce,
-    pod_complaint: LogOnce,
+    failure: LogOnce,
+    pod_failure: LogOnce,
 }
 
 // === impl Task ===
 
 impl Task {
     /// Tells the API server, and settles what becomes of it. The error says when to go on.
-    async fn tell(&mut self, telling: &Telling) -> Result<(), Retry> {
-        let pod = match self.pod(telling).await {
+    async fn tell(&mut self, request: &EventRequest) -> Result<(), Retry> {
+        let pod = match self.pod(request).await {
             Ok(pod) => pod,
             Err(then) => {
-                self.shared.events().later(telling, then);
+                self.shared.events().later(request, then);
                 return Ok(());
             }
         };
-        let outcome = if let Some((namespace, subject)) = self.subject(telling, pod.as_ref()) {
-            self.request(telling, &namespace, subject, pod.as_ref()).await
+        let outcome = if let Some((namespace, subject)) = self.subject(request, pod.as_ref()) {
+            self.request(request, &namespace, subject, pod.as_ref()).await
         } else {
-            self.give_up(telling, Outcome::NoPod);
+            self.give_up(request, EventOutcome::NoPod);
             Ok(())
         };
         let outcome = match outcome {
             Ok(()) => {
-                if self.complaint.clear() {
+                if self.failure.clear() {
                     tracing::info!("the API server takes events again");
-                    self.shared.is_reached_by_events();
+                    self.shared.on_events_written();
                 }
                 self.back_off.succeeded();
                 Ok(())
             }
-            Err(error) => self.failed(telling, &error),
+            Err(error) => self.failed(request, &error),
         };
         self.shared.keep();
         outcome
@@ -118,37 +118,37 @@ impl Task {
 
     async fn request(
         &self,
-        telling: &Telling,
+        request: &EventRequest,
         namespace: &str,
         subject: Subject,
         pod: Option<&PodName>,
     ) -> Result<(), ApiError> {
         let (node, metrics) = (self.api.node(), &self.shared.metrics);
-        let message = body::message(telling, pod);
-        let name = body::event_name(node, telling.id);
-        if telling.is_created {
-            let patch = body::event_patch(telling, &message);
+        let message = body::message(request, pod);
+        let name = body::event_name(node, request.id);
+        if request.is_created {
+            let patch = body::event_patch(request, &message);
             self.api.patch_event(namespace, &name, &patch).await?;
-            self.shared.events().told(telling, Instant::now());
-            metrics.count(Outcome::Counted, telling.count.saturating_sub(telling.known));
+            self.shared.events().acknowledged(request, Instant::now());
+            metrics.events(EventOutcome::Counted).inc_by(request.count.saturating_sub(request.known));
             return Ok(());
         }
-        let event = body::event(telling, node, namespace, subject, message);
+        let event = body::event(request, node, namespace, subject, message);
         match self.api.create_event(namespace, &event).await {
             Ok(()) => {
-                self.shared.events().told(telling, Instant::now());
-                metrics.count(Outcome::Created, 1);
-                metrics.count(Outcome::Counted, telling.count.saturating_sub(1));
+                self.shared.events().acknowledged(request, Instant::now());
+                metrics.events(EventOutcome::Created).inc();
+                metrics.events(EventOutcome::Counted).inc_by(request.count.saturating_sub(1));
             }
-            Err(error) if error.verdict() == Verdict::Exists => {
+            Err(error) if error.retryability() == Retryability::Exists => {
                 // How many it tells of is in the answer to a patch that changes nothing.
                 let same = serde_json::json!({ "reportingInstance": event.reporting_instance });
                 let count = self.api.patch_event(namespace, &name, &same).await?.max(1);
-                if self.shared.events().exists(telling, count, Instant::now()) {
-                    metrics.count(Outcome::Created, 1);
-                    metrics.count(Outcome::Counted, count - 1);
+                if self.shared.events().exists(request, count, Instant::now()) {
+                    metrics.events(EventOutcome::Created).inc();
+                    metrics.events(EventOutcome::Counted).inc_by(count - 1);
                 } else {
-                    metrics.count(Outcome::Known, 1);
+                    metrics.events(EventOutcome::Known).inc();
                 }
             }
             Err(error) => return Err(error),
@@ -157,63 +157,63 @@ impl Task {
     }
 
     /// The error says when to go on; there is none when there is nothing to wait for.
-    fn failed(&mut self, telling: &Telling, error: &ApiError) -> Result<(), Retry> {
-        let asked = match error.verdict() {
-            Verdict::Later(asked) => asked,
+    fn failed(&mut self, request: &EventRequest, error: &ApiError) -> Result<(), Retry> {
+        let asked = match error.retryability() {
+            Retryability::Later(asked) => asked,
             // A patch that lost a race.
-            Verdict::Exists => None,
-            Verdict::Missing if telling.is_created => {
-                self.shared.events().is_missing(telling);
+            Retryability::Exists => None,
+            Retryability::Missing if request.is_created => {
+                self.shared.events().mark_missing(request);
                 return Ok(());
             }
-            Verdict::Missing | Verdict::Never => {
-                self.complaint.error(error, |error| {
-                    tracing::warn!(error, reason = &*telling.reason, "the API server refuses events");
+            Retryability::Missing | Retryability::Never => {
+                self.failure.error(error, |error| {
+                    tracing::warn!(error, reason = &*request.reason, "the API server refuses events");
                 });
-                self.give_up(telling, Outcome::Refused);
+                self.give_up(request, EventOutcome::Refused);
                 return Ok(());
             }
         };
-        self.shared.events().again(telling, error.may_be_done(), error.is_trouble_inside());
+        self.shared.events().again(request, error.may_be_done(), error.is_trouble_inside());
         let now = Instant::now();
         let retry = self.back_off.failed(asked, random(), now);
-        self.complaint.error(error, |error| {
+        self.failure.error(error, |error| {
             let again_in_seconds = (retry.at - now).as_secs_f64();
             tracing::warn!(error, again_in_seconds, "events cannot be sent; they wait");
         });
         Err(retry)
     }
 
-    fn give_up(&self, telling: &Telling, outcome: Outcome) {
-        let problems = self.shared.events().give_up(telling);
-        self.shared.metrics.count(outcome, problems);
+    fn give_up(&self, request: &EventRequest, outcome: EventOutcome) {
+        let problems = self.shared.events().give_up(request);
+        self.shared.metrics.events(outcome).inc_by(problems);
     }
 
     /// The pod that an event is about or speaks of, as far as it is known. An event about a pod can wait for it; the error
     /// says until when.
-    async fn pod(&mut self, telling: &Telling) -> Result<Option<PodName>, Instant> {
-        let (Some(pods), Some(uid)) = (self.pods.as_mut(), telling.pod.as_ref()) else { return Ok(None) };
-        let then = match pods.find(uid, telling.since, &self.api).await {
+    async fn pod(&mut self, request: &EventRequest) -> Result<Option<PodName>, Instant> {
+        let (Some(pods), Some(uid)) = (self.pods.as_mut(), request.pod.as_ref()) else { return Ok(None) };
+        let then = match pods.find(uid, request.since, &self.api).await {
             Ok(Found::Pod(pod)) => {
-                self.pod_complaint.clear();
+                self.pod_failure.clear();
                 return Ok(Some(pod));
             }
             Ok(Found::Unknown) => None,
             Ok(Found::NotYet(then)) => Some(then),
             Err(error) => {
-                self.pod_complaint.error(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
-                (error.verdict() != Verdict::Never).then(|| Instant::now() + PAUSE)
+                self.pod_failure.error(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
+                (error.retryability() != Retryability::Never).then(|| Instant::now() + PAUSE)
             }
         };
-        match (telling.object, then) {
+        match (request.object, then) {
             (Object::Pod, Some(then)) => Err(then),
             _ => Ok(None),
         }
     }
 
     /// What an Event is about, and the namespace it goes to.
-    fn subject(&self, telling: &Telling, pod: Option<&PodName>) -> Option<(String, Subject)> {
-        match &telling.object {
+    fn subject(&self, request: &EventRequest, pod: Option<&PodName>) -> Option<(String, Subject)> {
+        match &request.object {
             Object::Node => {
                 let namespace = self.namespace.clone().unwrap_or_else(|| "default".to_owned());
                 let uid = self.shared.conditions().uid().unwrap_or_default().to_owned();

@@ -160,7 +160,7 @@ fn a_problem_of_a_moment_leaves_its_transition() {
     node.patch();
     node.changes(ConditionStatus::True, "Torn", "2026-11-24T11:00:00Z");
     node.changes(ConditionStatus::False, "Fine", "2026-11-24T11:00:00.5Z");
-    assert!(!node.sync.is_told());
+    assert!(!node.sync.is_synced());
     assert_eq!(node.body()["status"]["conditions"][0]["lastTransitionTime"], "2026-11-24T11:00:00Z");
 }
 
@@ -193,7 +193,7 @@ fn a_type_that_a_changed_config_has_no_more_is_taken_away() {
     node.declare(&[]);
     assert_eq!(node.body()["status"]["conditions"], json!([{"$patch": "delete", "type": "Broken"}]));
     assert_eq!(node.patch()["metadata"]["annotations"]["npd-agent/condition-types"], "");
-    assert!(node.sync.is_told());
+    assert!(node.sync.is_synced());
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn where_there_is_nothing_to_say_nothing_is_patched() {
     silent.says(ConditionStatus::True, "Torn", "2026-11-24T10:00:00Z");
     silent.read(NODE);
     assert_eq!(silent.sync.due(), Some(silent.now + OPTIONS.heartbeat));
-    assert!(silent.sync.is_told());
+    assert!(silent.sync.is_synced());
 }
 
 #[test]
@@ -230,11 +230,11 @@ fn after_a_failure_nothing_is_asked_before_its_time() {
     assert_eq!(pause, Duration::from_secs(20));
     node.changes(ConditionStatus::True, "Torn", "2026-11-24T11:00:00Z");
     assert_eq!(node.sync.due(), Some(node.now + pause), "not for a change either");
-    node.sync.is_reachable();
+    node.sync.retry_now();
     assert!(!node.is_due(), "it has said when itself");
     node.sync.failed(None, 0.0, node.now);
     assert!(!node.is_due());
-    node.sync.is_reachable();
+    node.sync.retry_now();
     assert!(node.is_due());
 }
 

@@ -25,16 +25,16 @@ impl Queue {
         self.dropped += self.events.add(&"kernel-monitor".into(), event, object, self.now);
     }
 
-    fn next(&mut self) -> Option<Telling> {
+    fn next(&mut self) -> Option<EventRequest> {
         self.events.next(self.now)
     }
 
     /// Sends all that may be sent; gives each message with its count.
     fn send(&mut self) -> Vec<(String, u64)> {
         let mut sent = Vec::new();
-        while let Some(telling) = self.next() {
-            sent.push((telling.message.to_string(), telling.count));
-            self.events.told(&telling, self.now);
+        while let Some(request) = self.next() {
+            sent.push((request.message.to_string(), request.count));
+            self.events.acknowledged(&request, self.now);
         }
         sent
     }
@@ -64,11 +64,11 @@ fn what_comes_again_is_a_count_in_the_same_event() {
     let first = queue.next().unwrap();
     assert!(!first.is_created && first.count == 1 && first.known == 0);
     queue.add_event(&Event { timestamp: Timestamp::from_unix_nanos(9), ..event("TaskHung", "task a") }, Object::Node);
-    queue.events.told(&first, queue.now);
+    queue.events.acknowledged(&first, queue.now);
     let second = queue.next().unwrap();
     assert!(second.is_created && second.count == 2 && second.known == 1 && second.id == first.id);
     assert_eq!((second.first.unix_nanos(), second.last.unix_nanos()), (5, 9));
-    queue.events.told(&second, queue.now);
+    queue.events.acknowledged(&second, queue.now);
     assert_eq!(queue.next(), None);
     assert_eq!((queue.events.waiting(), queue.events.unsent()), (0, 0));
 }
@@ -95,14 +95,14 @@ fn severity_source_and_pod_make_another_event() {
     queue.add_event(&of_pod, Object::Pod);
     queue.events.add(&"other".into(), &event("TaskHung", "task a"), Object::Node, queue.now);
     let mut ids = BTreeSet::new();
-    while let Some(telling) = queue.next() {
-        assert_eq!(telling.count, 1);
-        if telling.object == Object::Pod {
-            assert_eq!(telling.pod.as_deref(), Some("u-1"));
-            assert!(ids.insert(telling.id), "the pod's event has a name of its own");
+    while let Some(request) = queue.next() {
+        assert_eq!(request.count, 1);
+        if request.object == Object::Pod {
+            assert_eq!(request.pod.as_deref(), Some("u-1"));
+            assert!(ids.insert(request.id), "the pod's event has a name of its own");
         }
-        ids.insert(telling.id);
-        queue.events.told(&telling, queue.now);
+        ids.insert(request.id);
+        queue.events.acknowledged(&request, queue.now);
     }
     assert_eq!(queue.events.series.len(), 5);
 }
@@ -202,7 +202,7 @@ fn an_event_that_is_gone_is_made_anew_under_another_name() {
     queue.send();
     queue.add("TaskHung", "task a");
     let patch = queue.next().unwrap();
-    queue.events.is_missing(&patch);
+    queue.events.mark_missing(&patch);
     let anew = queue.next().unwrap();
     assert!(!anew.is_created && anew.count == 2 && anew.id != patch.id, "{anew:?}");
 }
@@ -284,11 +284,11 @@ fn what_was_sent_is_remembered_within_bounds() {
 fn an_event_that_is_refused_is_forgotten_and_counted() {
     let mut queue = Queue::new();
     queue.add("TaskHung", "task a");
-    let telling = queue.next().unwrap();
+    let request = queue.next().unwrap();
     queue.add("TaskHung", "task a");
-    assert_eq!(queue.events.give_up(&telling), 2);
+    assert_eq!(queue.events.give_up(&request), 2);
     queue.add("TaskHung", "task a");
-    assert_eq!(queue.next().map(|telling| telling.count), Some(1));
+    assert_eq!(queue.next().map(|request| request.count), Some(1));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -332,17 +332,17 @@ proptest! {
                 }
                 Step::Pass(seconds) => queue.pass(Duration::from_secs(u64::from(seconds))),
                 other => {
-                    let Some(telling) = queue.next() else { continue };
+                    let Some(request) = queue.next() else { continue };
                     match other {
-                        Step::Later => queue.events.again(&telling, false, telling.count.is_multiple_of(2)),
-                        Step::Missing if telling.is_created => {
+                        Step::Later => queue.events.again(&request, false, request.count.is_multiple_of(2)),
+                        Step::Missing if request.is_created => {
                             // A new Event tells of all of the series.
-                            queue.events.is_missing(&telling);
+                            queue.events.mark_missing(&request);
                         }
-                        Step::Refuse => given_up += queue.events.give_up(&telling),
+                        Step::Refuse => given_up += queue.events.give_up(&request),
                         _ => {
-                            queue.events.told(&telling, queue.now);
-                            told += telling.count - telling.known;
+                            queue.events.acknowledged(&request, queue.now);
+                            told += request.count - request.known;
                         }
                     }
                 }
@@ -350,10 +350,10 @@ proptest! {
             prop_assert_eq!(added, told + given_up + queue.events.unsent() + queue.dropped);
         }
         queue.events.flush();
-        while let Some(telling) = queue.next() {
-            queue.events.told(&telling, queue.now);
+        while let Some(request) = queue.next() {
+            queue.events.acknowledged(&request, queue.now);
             queue.events.flush();
-            told += telling.count - telling.known;
+            told += request.count - request.known;
         }
         prop_assert_eq!(added, told + given_up);
         prop_assert_eq!(queue.events.waiting(), 0);
