@@ -1,4 +1,4 @@
-//! What carries statuses out of the agent.
+//! Exporters: what carries statuses out of the agent.
 
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -10,14 +10,14 @@ pub mod node_conditions;
 pub mod prometheus;
 pub mod recent;
 
-use crate::{problem::Declared, problem::Status};
+use crate::problem::{Declared, Status};
 
-/// A way out. `export` is called on the thread that found the problem, for one status after the other, and must not
-/// block: whatever is slow queues, within bounds, on its own.
+/// An exporter. `export` is called on the thread that found the problem, one status at a time, and must not block: a slow
+/// exporter has a bounded queue of its own.
 pub trait Exporter: Send {
-    /// Takes a status.
+    /// Reports a status.
     fn export(&mut self, status: &Status);
 
-    /// Learns what a monitor can report, before it reports anything.
+    /// Takes what a monitor can report, before it reports anything.
     fn declare(&mut self, _declared: &Declared) {}
 }

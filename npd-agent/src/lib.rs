@@ -32,4 +32,6 @@ pub mod record;
 pub mod rules;
 pub mod source;
 pub mod state;
+#[cfg(any(feature = "custom-plugin", feature = "kubernetes"))]
+pub(crate) mod text;
 pub mod time;

@@ -1,10 +1,11 @@
 //! What survives a restart of the agent: one small file for each monitor, in one folder.
 //!
-//! A monitor's file says how far it has read and what it knew then, both of the same moment. So an agent that is
-//! killed and started again reads on from there: whatever it had read since and not kept is read once more, with the
-//! same result. Only reports cannot be taken back. Therefore a state with news in it is written *before* the news are
-//! reported, marked as unconfirmed, and confirmed right after; an unconfirmed state found at the start means that the
-//! report of just one record is in doubt, and then it is given again and says so.
+//! A monitor's file holds its position in the log and what it knew at that very position. So an agent that is killed
+//! and started again continues from there: whatever it had read since then without saving it is read again, with the
+//! same result. Only reports cannot be taken back. Therefore a state that something is about to be reported from is
+//! written *before* the report, marked as unconfirmed, and confirmed right after it. An unconfirmed state found at the
+//! start means that it is unknown whether the report of exactly one record got out; it is then reported again, and says
+//! so.
 
 use std::{
     fs::{self, File},
@@ -15,9 +16,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::state::two_slot_file::Torn;
+pub use crate::state::two_slot_file::Defect;
 
-use crate::{fingerprint, node::Node, record::Position, state::two_slot_file::Slots, time::Timestamp};
+use crate::{
+    fingerprint, log_once::LogOnce, node::Node, record::Position, state::two_slot_file::TwoSlotFile, time::Timestamp,
+};
 
 /// The folder of the state, locked for this process.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct StateDir {
 /// Why there is no state.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The folder cannot be made or written to.
+    /// The folder cannot be created or written to.
     #[error("the state folder {} cannot be used", .path.display())]
     Dir {
         /// The folder.
@@ -49,24 +52,24 @@ pub enum StateError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file is not one of ours, of another version, or damaged.
-    #[error("the state file {} {what}: it is ignored", .path.display())]
-    Foreign {
+    /// A file is not npd's, of another version, or damaged.
+    #[error("the state file {} {defect}: it is ignored", .path.display())]
+    Defective {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        what: Torn,
+        defect: Defect,
     },
-    /// What a file says makes no sense.
-    #[error("the state file {} cannot be read: it is ignored", .path.display())]
+    /// The content of a file cannot be decoded, or not encoded.
+    #[error("the content of the state file {} is invalid: it is ignored", .path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// Where it makes no sense.
+        /// Where it is invalid.
         source: serde_json::Error,
     },
-    /// There is more to remember than there is room for.
-    #[error("the state for {} is too large to be kept", .0.display())]
+    /// The state does not fit into a slot.
+    #[error("the state for {} is too large to be saved", .0.display())]
     TooLarge(PathBuf),
 }
 
@@ -75,24 +78,24 @@ pub enum StateError {
 pub struct StateFile {
     path: PathBuf,
     boot: String,
-    slots: Slots,
+    slots: TwoSlotFile,
     buffer: Vec<u8>,
-    /// It could not be written when that was tried last.
-    is_in_trouble: bool,
+    /// Why the last write failed.
+    failure: LogOnce,
 }
 
-/// What was kept.
+/// A state that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept<T> {
-    /// How far had been read.
+    /// How far the log had been read.
     pub position: Option<Position>,
-    /// The time of the newest record that had been read.
+    /// The time of the newest record read.
     pub at: Timestamp,
-    /// What was known then.
+    /// What was known at that position.
     pub state: T,
-    /// Whether that was before the last boot.
+    /// Whether that was before the node's last boot.
     pub before_boot: bool,
-    /// The record whose reports are in doubt.
+    /// The record of which it is unknown whether its reports got out.
     pub doubt: Option<Position>,
 }
 
@@ -100,30 +103,30 @@ pub struct Kept<T> {
 struct Content<T> {
     boot: String,
     position: Option<Position>,
-    /// Of before, and not resolved yet.
+    /// From before, and not resolved yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doubt: Option<Position>,
     at: Timestamp,
     state: T,
 }
 
-/// What is written of a monitor.
+/// A state to be saved.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<'a, T> {
-    /// How far it has read.
+    /// How far the log has been read.
     pub position: Option<Position>,
-    /// A record whose reports are still in doubt from before.
+    /// A record from before of which it is still unknown whether its reports got out.
     pub doubt: Option<Position>,
-    /// The time of the newest record that it has read.
+    /// The time of the newest record read.
     pub at: Timestamp,
-    /// What it knows.
+    /// What is known at that position.
     pub state: &'a T,
 }
 
 // === impl StateDir ===
 
 impl StateDir {
-    /// Opens the folder, or makes it, and keeps other agents out of it.
+    /// Opens the folder, or creates it, and locks other agents out of it.
     pub fn open(path: &Path, node: &Node) -> Result<Self, StateError> {
         let failed = |source| StateError::Dir { path: path.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -140,16 +143,16 @@ impl StateDir {
     /// The file for `name`, for example a config file's path.
     pub fn file(&self, name: &str) -> Result<StateFile, StateError> {
         let path = self.path.join(file_name(name));
-        match Slots::open(&path) {
+        match TwoSlotFile::open(&path) {
             Ok(slots) => {
-                Ok(StateFile { path, boot: self.boot.clone(), slots, buffer: Vec::new(), is_in_trouble: false })
+                Ok(StateFile { path, boot: self.boot.clone(), slots, buffer: Vec::new(), failure: LogOnce::default() })
             }
             Err(source) => Err(StateError::File { path, source }),
         }
     }
 }
 
-/// A name that is one file's name: what has a meaning in paths is escaped, and a long one ends in its hash.
+/// A file name for `name`: what has a meaning in paths is escaped, and a long name is cut and ends in its hash.
 fn file_name(name: &str) -> String {
     const LONGEST: usize = 160;
     let mut escaped = String::new();
@@ -172,78 +175,80 @@ fn file_name(name: &str) -> String {
 // === impl StateFile ===
 
 impl StateFile {
-    /// Reads what was kept; nothing when the file is new. A file that cannot be made sense of is an error that should
-    /// be told, and no reason not to go on: the next write makes it good.
+    /// Reads what was saved; `None` if the file is new. An error should be logged, but is no reason to stop: the next
+    /// write makes the file good again.
     pub fn load<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<Kept<T>>, StateError> {
-        let found = match self.slots.load() {
-            Ok(found) => found,
+        let loaded = match self.slots.load() {
+            Ok(loaded) => loaded,
             Err(two_slot_file::LoadError::Io(source)) => {
                 return Err(StateError::File { path: self.path.clone(), source });
             }
-            Err(two_slot_file::LoadError::Torn(what)) => {
-                return Err(StateError::Foreign { path: self.path.clone(), what });
+            Err(two_slot_file::LoadError::Defect(defect)) => {
+                return Err(StateError::Defective { path: self.path.clone(), defect });
             }
         };
         let content = |bytes: &[u8]| -> Result<Content<T>, StateError> {
             serde_json::from_slice(bytes).map_err(|source| StateError::Content { path: self.path.clone(), source })
         };
-        let unconfirmed = match &found.unconfirmed {
+        let unconfirmed = match &loaded.unconfirmed {
             Some(bytes) => content(bytes)?.position,
             None => None,
         };
-        let Some(bytes) = &found.confirmed else { return Ok(None) };
+        let Some(bytes) = &loaded.confirmed else { return Ok(None) };
         let Content { boot, position, doubt, at, state } = content(bytes)?;
         Ok(Some(Kept { position, at, state, before_boot: boot != self.boot, doubt: unconfirmed.or(doubt) }))
     }
 
-    /// Writes the state. One with news in it stays unconfirmed until [`Self::confirm`].
+    /// Writes the state. One that is about to be reported from is unconfirmed until [`Self::confirm`].
     pub fn save<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> Result<(), StateError> {
         let Keep { position, doubt, at, state } = *keep;
         self.buffer.clear();
         serde_json::to_writer(&mut self.buffer, &Content { boot: self.boot.clone(), position, doubt, at, state })
             .map_err(|source| StateError::Content { path: self.path.clone(), source })?;
         let path = &self.path;
-        if self.buffer.len() > two_slot_file::ROOM {
+        if self.buffer.len() > two_slot_file::VALUE_MAX {
             return Err(StateError::TooLarge(path.clone()));
         }
         self.slots.write(&self.buffer, confirmed).map_err(|source| StateError::File { path: path.clone(), source })
     }
 
-    /// The news of the state written last are reported.
+    /// What the state written last gave rise to has been reported.
     pub fn confirm(&mut self) -> Result<(), StateError> {
         self.slots.confirm().map_err(|source| StateError::File { path: self.path.clone(), source })
     }
 
-    /// [`Self::save`]; gives whether it went well. What goes wrong is told once as long as it goes on: a full disk is no
-    /// news with each record.
-    pub fn save_or_tell<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> bool {
+    /// As [`Self::save`], but logs an error and returns whether there was none. A recurring error is logged once: a full
+    /// disk is not worth a line for each record.
+    pub fn save_or_warn<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> bool {
         let saved = self.save(keep, confirmed);
-        self.tell_once(saved)
+        self.warn_once(saved)
     }
 
-    /// [`Self::confirm`], and tells as [`Self::save_or_tell`] does.
-    pub fn confirm_or_tell(&mut self) {
+    /// As [`Self::confirm`], but logs an error, as [`Self::save_or_warn`] does.
+    pub fn confirm_or_warn(&mut self) {
         let confirmed = self.confirm();
-        self.tell_once(confirmed);
+        self.warn_once(confirmed);
     }
 
-    fn tell_once(&mut self, outcome: Result<(), StateError>) -> bool {
-        let was_in_trouble = std::mem::replace(&mut self.is_in_trouble, outcome.is_err());
-        match outcome {
-            Err(_) if was_in_trouble => false,
-            outcome => tell(outcome).is_some(),
+    fn warn_once(&mut self, outcome: Result<(), StateError>) -> bool {
+        match &outcome {
+            Ok(()) => {
+                self.failure.clear();
+            }
+            Err(error) => self.failure.error(error, |error| tracing::warn!(error, "the state cannot be saved")),
         }
+        outcome.is_ok()
     }
 
-    /// Has what was written survive a loss of power as well.
+    /// Makes what was written survive a loss of power as well.
     pub fn sync(&self) -> Result<(), StateError> {
         self.slots.sync().map_err(|source| StateError::File { path: self.path.clone(), source })
     }
 }
 
-/// What goes wrong with a state is told and stops nothing.
-pub fn tell<T>(outcome: Result<T, StateError>) -> Option<T> {
-    outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state")).ok()
+/// Logs an error: no trouble with a state stops anything.
+pub fn warn_on_error<T>(outcome: Result<T, StateError>) -> Option<T> {
+    outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state file error")).ok()
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn without_a_flag_the_exporter_is_on_where_it_is_built() {
     let args = ["--prometheus-port=0", "--port=0", "--state-dir=", "--apiserver-override=", &config];
     let output = agent(&args);
     let (words, code) = if Feature::Kubernetes.is_built() {
-        ("this is no pod with a service account", USAGE)
+        ("this is not a pod with a service account", USAGE)
     } else {
         ("No exporter is successfully setup", FATAL)
     };

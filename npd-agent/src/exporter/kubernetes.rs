@@ -1,12 +1,20 @@
 //! The Kubernetes exporter: node conditions and events that the cluster can trust.
 //!
-//! What is found is taken in on the thread that found it: conditions into [`condition_sync`], events into
-//! [`event_queue`], both pure and bounded. Two tasks bring it to the API server, each one request at a time, and nothing
-//! in the agent waits for them. While the API server is away, conditions stay as they are now and events wait.
+//! A status is taken on the thread that found it: its conditions go into [`conditions::sync`], its events into
+//! [`events::queue`], both pure and bounded. Two tasks write them to the API server, each one request at a time, and
+//! nothing in the agent waits for them. While the API server is unreachable, the newest conditions are kept and events
+//! wait.
+
+pub(crate) mod api;
+pub(crate) mod conditions;
+pub(crate) mod events;
+mod shared;
+mod timer;
+mod token_bucket;
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use futures_util::FutureExt as _;
 use kube::Client;
@@ -16,15 +24,17 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-pub use crate::exporter::kubernetes::api::server::{ApiServer, ConnectError, OverrideError};
+pub use self::api::server::{ApiServer, ConnectError, OverrideError};
 
+use self::shared::Shared;
 use super::Exporter;
 use crate::{
     component::Component,
     exporter::kubernetes::{
         api::{
-            client::{Api, Connect},
+            client::{ApiClient, Connect},
             pods::Pods,
         },
         conditions::{
@@ -42,42 +52,42 @@ use crate::{
     time::Now,
 };
 
-/// How the cluster is told, as the flags say.
+/// What the flags say about the exporter.
 #[expect(clippy::struct_excessive_bools, reason = "flags are what users set one by one")]
 #[derive(Clone, Debug)]
 pub struct KubernetesOptions {
     /// The node's name.
     pub node: Arc<str>,
-    /// How long the API server is waited for at the start, and how often it is asked meanwhile.
+    /// How long to wait for the API server at the start, and how often to try meanwhile.
     pub wait_timeout: Duration,
     /// See `wait_timeout`.
     pub wait_interval: Duration,
-    /// How often all conditions are sent without a change.
+    /// How often all conditions are sent even if none has changed.
     pub heartbeat: Duration,
     /// Whether events are sent.
     pub write_events: bool,
     /// Whether conditions are sent.
     pub update_conditions: bool,
-    /// Whether condition types of ours that are no longer configured are removed.
+    /// Whether condition types of npd's that are no longer configured are removed.
     pub cleanup_conditions: bool,
-    /// Whether a problem that comes from a pod is told at the pod, too.
+    /// Whether a problem that comes from a pod also becomes an event at the pod.
     pub pod_events: bool,
-    /// The namespace of events about the node; `default` when it is not said.
+    /// The namespace of events about the node; `None` means `default`.
     pub event_namespace: Option<String>,
-    /// Requests a second; 0 is client-go's default of 5, a negative number no limit.
+    /// Maximum number of requests per second; 0 is client-go's default of 5, a negative number sets no limit.
     pub qps: f32,
-    /// Requests at once; 0 is client-go's default of 10.
+    /// Maximum number of requests at once; 0 is client-go's default of 10.
     pub burst: u32,
 }
 
-/// The exporter's end at the monitors.
+/// The end of the exporter that takes statuses.
 pub struct KubernetesExporter {
     shared: Arc<Shared>,
     write_events: bool,
     pod_events: bool,
 }
 
-/// The exporter's end at the API server.
+/// The end of the exporter that talks to the API server.
 #[derive(Debug)]
 pub struct KubernetesTasks {
     shared: Arc<Shared>,
@@ -85,24 +95,7 @@ pub struct KubernetesTasks {
     stop: CancellationToken,
 }
 
-/// What is between the two.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    conditions: Mutex<ConditionSync>,
-    conditions_changed: Notify,
-    /// Locked before the outbox, where both are.
-    events: Mutex<EventQueue>,
-    outbox: Mutex<Outbox>,
-    events_added: Notify,
-    /// The API server was reached, or is no longer waited for: events may be sent.
-    may_send: SetOnce<()>,
-    /// It was reached after it was not: events need not wait any longer.
-    reached_again: Notify,
-    metrics: KubernetesMetrics,
-    component: Component,
-}
-
-/// Starts the exporter. Credentials that cannot be used at all are an error; an API server that is away is not.
+/// Starts the exporter. Credentials that cannot be used at all are an error; an unreachable API server is not.
 pub async fn start(
     options: KubernetesOptions,
     server: ApiServer,
@@ -151,13 +144,15 @@ fn start_with(
         metrics: metrics.clone(),
         component,
     });
-    let api = Arc::new(Api::new(options.node, connect, client, (options.qps, options.burst), metrics));
+    let api = Arc::new(ApiClient::new(options.node, connect, client, (options.qps, options.burst), metrics));
     let stop = CancellationToken::new();
     let wait = Wait { timeout: options.wait_timeout, interval: options.wait_interval };
     let pods = options.pod_events.then(Pods::default);
     let mut tasks = JoinSet::new();
-    tasks.spawn(conditions::task::keep(Arc::clone(&shared), Arc::clone(&api), wait, stop.clone()));
-    tasks.spawn(events::task::send(Arc::clone(&shared), api, options.event_namespace, pods, stop.clone()));
+    let keep = conditions::task::keep(Arc::clone(&shared), Arc::clone(&api), wait, stop.clone());
+    tasks.spawn(keep.instrument(tracing::info_span!("kubernetes_conditions")));
+    let send = events::task::send(Arc::clone(&shared), api, options.event_namespace, pods, stop.clone());
+    tasks.spawn(send.instrument(tracing::info_span!("kubernetes_events")));
     let exporter = KubernetesExporter {
         shared: Arc::clone(&shared),
         write_events: options.write_events,
@@ -188,7 +183,7 @@ impl Exporter for KubernetesExporter {
     }
 
     fn export(&mut self, status: &Status) {
-        let is_news = {
+        let has_changed = {
             let mut conditions = self.shared.conditions();
             conditions.update(status);
             !conditions.is_synced()
@@ -197,10 +192,10 @@ impl Exporter for KubernetesExporter {
             for event in &status.events {
                 self.add(&status.source, event);
             }
-            self.shared.keep();
+            self.shared.save_events();
             self.shared.events_added.notify_one();
         }
-        if is_news {
+        if has_changed {
             self.shared.conditions_changed.notify_one();
         }
     }
@@ -209,14 +204,14 @@ impl Exporter for KubernetesExporter {
 // === impl KubernetesTasks ===
 
 impl KubernetesTasks {
-    /// Waits until one of the tasks ends, which it never should.
+    /// Waits until one of the tasks ends, which is always a failure.
     pub async fn broken(&mut self) {
         if let Some(Err(error)) = self.tasks.join_next().await {
             tracing::error!(%error, "a task of the Kubernetes exporter failed");
         }
     }
 
-    /// Sends what is left, for at most so long. What is not sent then is counted and told.
+    /// Sends what is left, within `limit`. What is not sent by then is counted and logged.
     pub async fn stop(mut self, limit: Duration) {
         self.stop.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
@@ -224,57 +219,14 @@ impl KubernetesTasks {
             self.tasks.shutdown().await;
         }
         let events = self.shared.events();
-        let is_kept = self.shared.outbox().flush(&events, Instant::now());
+        let is_saved = self.shared.outbox().flush(&events, Instant::now());
         let unsent = events.unsent();
         if unsent > 0 {
             self.shared.metrics.events(EventOutcome::Unsent).inc_by(unsent);
-            tracing::warn!(problems = unsent, is_kept, "the agent ends before all events are sent");
+            tracing::warn!(problems = unsent, is_saved, "the agent stops before all events are sent");
         }
     }
 }
 
-// === impl Shared ===
-
-impl Shared {
-    fn conditions(&self) -> MutexGuard<'_, ConditionSync> {
-        self.conditions.lock()
-    }
-
-    fn events(&self) -> MutexGuard<'_, EventQueue> {
-        self.events.lock()
-    }
-
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock()
-    }
-
-    /// Keeps and shows what waits, as it is now.
-    fn keep(&self) {
-        let events = self.events();
-        self.outbox().changed(&events, Instant::now());
-        self.metrics.events_waiting().set(i64::try_from(events.waiting()).unwrap_or(i64::MAX));
-    }
-
-    /// There is no reason to wait any longer: the API server was reached, or there is no patience left.
-    fn allow_sending(&self) {
-        // It may have been set before.
-        drop(self.may_send.set(()));
-    }
-
-    /// The API server has taken conditions after it had not.
-    fn on_conditions_written(&self) {
-        self.reached_again.notify_one();
-    }
-
-    /// The API server has taken events after it had not.
-    fn on_events_written(&self) {
-        self.conditions().retry_now();
-        self.conditions_changed.notify_one();
-    }
-}
-
-pub mod api;
-pub mod conditions;
-pub mod events;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! The node's conditions: what all monitors say of one type, as one condition.
+//! The node's conditions: the views of all monitors on one condition type, merged into one condition.
 //!
-//! Several monitors may have a condition of the same type, and each says only what it sees. The node has the problem
-//! while any of them says so: True wins over Unknown, Unknown over False, and of equals the newest says why. So two
-//! monitors never take turns in one condition, and the one that sees nothing does not hide what the other sees.
+//! Several monitors may have a condition of the same type, and each reports only what it sees. The node has the problem
+//! while any of them reports it: True wins over Unknown, Unknown over False, and among equals the newest gives the
+//! reason. So two monitors never take turns in one condition, and one that sees nothing does not hide what another sees.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,8 +10,7 @@ use std::{
 };
 
 use crate::{
-    problem::Declared,
-    problem::{Condition, ConditionStatus, Status},
+    problem::{Condition, ConditionStatus, Declared, Status},
     time::Timestamp,
 };
 
@@ -19,33 +18,33 @@ use crate::{
 #[derive(Debug)]
 pub struct NodeConditions {
     gone: Gone,
-    /// By monitor, the types that it can say something of.
+    /// By monitor, the types that it can report.
     declared: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    /// By type, what each monitor says.
+    /// By type, what each monitor reports.
     views: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Condition>>,
-    /// By type, what they say together.
+    /// By type, the merged condition.
     merged: BTreeMap<Arc<str>, Condition>,
 }
 
-/// What becomes of a condition that no monitor has any more.
+/// What to do with a condition that no monitor has any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// It is forgotten.
+    /// Forget it.
     Forget,
-    /// The last that was said of it stays.
+    /// Keep it as it was last reported.
     Keep,
 }
 
 // === impl NodeConditions ===
 
 impl NodeConditions {
-    /// No monitor yet.
+    /// No monitor is declared yet.
     #[must_use]
     pub fn new(gone: Gone) -> Self {
         Self { gone, declared: BTreeMap::new(), views: BTreeMap::new(), merged: BTreeMap::new() }
     }
 
-    /// Takes of what a monitor can say something, in place of what it could before.
+    /// Takes the types that a monitor can report, which replace those that it declared before.
     pub fn declare(&mut self, declared: &Declared) {
         let types: BTreeSet<_> = declared.conditions.iter().cloned().collect();
         if self.gone == Gone::Forget {
@@ -63,7 +62,7 @@ impl NodeConditions {
         }
     }
 
-    /// Takes what a monitor says.
+    /// Takes the conditions that a monitor reports.
     pub fn update(&mut self, status: &Status) {
         for condition in &status.conditions {
             let types = self.declared.get(&status.monitor);
@@ -80,13 +79,13 @@ impl NodeConditions {
         self.merged.values()
     }
 
-    /// Whether some monitor can say something of this type.
+    /// Whether a monitor can report this type.
     #[must_use]
     pub fn is_declared(&self, kind: &str) -> bool {
         self.declared.values().any(|types| types.contains(kind))
     }
 
-    /// Corrects since when a condition is as it is, if that is longer than known.
+    /// Sets the transition time of a condition to this one if it is earlier.
     pub fn backdate_transition(&mut self, kind: &str, transition: Timestamp) {
         if let Some(condition) = self.merged.get_mut(kind) {
             condition.transition = condition.transition.min(transition);
@@ -97,9 +96,9 @@ impl NodeConditions {
         let Some(views) = self.views.get(kind) else { return };
         let Some(worst) = views.values().max_by_key(|view| (rank(view.status), view.transition)) else { return };
         let transition = match self.merged.get(kind) {
-            // The same as before is no transition, whoever says it now.
+            // The same state is no transition, even if another monitor reports it now.
             Some(merged) if (merged.status, &merged.reason) == (worst.status, &worst.reason) => merged.transition,
-            // It became so when one of them changed its mind last, which need not be the one that says why.
+            // It changed when one of the views last changed, which need not be the view that gives the reason.
             Some(_) => views.values().map(|view| view.transition).max().unwrap_or(worst.transition),
             None => worst.transition,
         };
@@ -107,7 +106,7 @@ impl NodeConditions {
     }
 }
 
-/// The worse, the higher.
+/// Ordered by severity.
 fn rank(status: ConditionStatus) -> u8 {
     match status {
         ConditionStatus::False => 0,
@@ -161,7 +160,11 @@ mod tests {
         assert_eq!(shown(&conditions), [(True, "Hung".into(), 5)]);
         say(&mut conditions, "b", Unknown, "Gone", 6);
         say(&mut conditions, "a", False, "Fine", 7);
-        assert_eq!(shown(&conditions), [(Unknown, "Gone".into(), 6)], "that one knows nothing does not make it good");
+        assert_eq!(
+            shown(&conditions),
+            [(Unknown, "Gone".into(), 6)],
+            "Fine of one monitor does not override Unknown of another"
+        );
     }
 
     #[test]
@@ -171,7 +174,7 @@ mod tests {
         say(&mut conditions, "b", True, "Torn", 5);
         assert_eq!(shown(&conditions), [(True, "Torn".into(), 5)]);
         say(&mut conditions, "b", False, "Fine", 9);
-        assert_eq!(shown(&conditions), [(True, "Hung".into(), 9)], "it says Hung again since 9, not since 1");
+        assert_eq!(shown(&conditions), [(True, "Hung".into(), 9)], "Hung is back since 9, not since 1");
         say(&mut conditions, "b", True, "Hung", 12);
         assert_eq!(shown(&conditions), [(True, "Hung".into(), 9)], "the same reason is no transition");
     }

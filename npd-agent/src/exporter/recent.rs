@@ -1,4 +1,4 @@
-//! What was found of late, kept for whoever asks this node: the conditions as they are, and the newest problems.
+//! The node's conditions and newest problems, kept in memory for the pages that the agent serves.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,38 +9,37 @@ use serde::Serialize;
 use super::Exporter;
 use crate::{
     exporter::node_conditions::{Gone, NodeConditions},
-    problem::Declared,
-    problem::{Condition, Event, Status},
+    problem::{Condition, Declared, Event, Status},
 };
 
-/// So many problems are kept, as long as they take no more than so many bytes.
+/// Maximum number of problems that are kept, and their maximum size in bytes.
 const PROBLEMS_MAX: usize = 200;
 const BYTES_MAX: usize = 256 << 10;
 
-/// What was found of late. Clones share it.
+/// The conditions and newest problems. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Recent {
-    shared: Arc<Mutex<Found>>,
+    shared: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug)]
-struct Found {
+struct Kept {
     conditions: NodeConditions,
     /// Oldest first.
     problems: VecDeque<RecentProblem>,
     bytes: usize,
 }
 
-/// A problem as it is shown.
+/// A problem as the page shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecentProblem {
     /// The config file of the monitor.
     monitor: Arc<str>,
     source: Arc<str>,
-    /// The place of the rule in it.
+    /// The rule's JSON pointer in that file.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<Arc<str>>,
-    /// The type of the condition that it has changed.
+    /// The type of the condition that the problem has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<Arc<str>>,
     #[serde(flatten)]
@@ -52,8 +51,8 @@ pub struct RecentProblem {
 impl Default for Recent {
     fn default() -> Self {
         let conditions = NodeConditions::new(Gone::Forget);
-        let found = Found { conditions, problems: VecDeque::new(), bytes: 0 };
-        Self { shared: Arc::new(Mutex::new(found)) }
+        let kept = Kept { conditions, problems: VecDeque::new(), bytes: 0 };
+        Self { shared: Arc::new(Mutex::new(kept)) }
     }
 }
 
@@ -77,8 +76,8 @@ impl Exporter for Recent {
     }
 
     fn export(&mut self, status: &Status) {
-        let mut found = self.shared.lock();
-        found.conditions.update(status);
+        let mut kept = self.shared.lock();
+        kept.conditions.update(status);
         for event in &status.events {
             let problem = RecentProblem {
                 monitor: status.monitor.clone(),
@@ -87,11 +86,11 @@ impl Exporter for Recent {
                 condition: event.condition.clone(),
                 event: event.clone(),
             };
-            found.bytes += problem.bytes();
-            found.problems.push_back(problem);
-            while found.problems.len() > PROBLEMS_MAX || found.bytes > BYTES_MAX {
-                let Some(oldest) = found.problems.pop_front() else { break };
-                found.bytes -= oldest.bytes();
+            kept.bytes += problem.bytes();
+            kept.problems.push_back(problem);
+            while kept.problems.len() > PROBLEMS_MAX || kept.bytes > BYTES_MAX {
+                let Some(oldest) = kept.problems.pop_front() else { break };
+                kept.bytes -= oldest.bytes();
             }
         }
     }
@@ -100,7 +99,7 @@ impl Exporter for Recent {
 // === impl RecentProblem ===
 
 impl RecentProblem {
-    /// About what it takes in memory.
+    /// Its approximate size in memory.
     fn bytes(&self) -> usize {
         let fields = self.event.fields.iter().map(|(name, value)| name.len() + value.len());
         size_of::<Self>() + self.event.message.len() + fields.sum::<usize>()

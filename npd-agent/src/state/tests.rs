@@ -69,7 +69,7 @@ fn a_write_that_was_torn_leaves_the_one_before() {
     save(&mut file, 1, true);
     save(&mut file, 2, true);
     let raw = fs::OpenOptions::new().write(true).open(folder.path().join("npd/a.state")).unwrap();
-    // The second value went to the second place.
+    // The second value went to the second slot.
     raw.write_all_at(b"?", 4096 + (4 << 20) + 40).unwrap();
     assert_eq!(load(&dir, "a"), Some((1, None)));
     raw.write_all_at(b"?", 4096 + 40).unwrap();
@@ -78,14 +78,53 @@ fn a_write_that_was_torn_leaves_the_one_before() {
 }
 
 #[test]
-fn a_foreign_file_is_told_and_then_written_anew() {
+fn a_foreign_file_is_an_error_and_then_replaced() {
     let (folder, dir) = dir();
     fs::write(folder.path().join("npd/a.state"), "npd state 2\n and more of it").unwrap();
     let mut file = dir.file("a").unwrap();
     let error = file.load::<u64>().unwrap_err().to_string();
-    assert!(error.ends_with("is none of npd's, or of another version: it is ignored"), "{error}");
+    assert!(error.ends_with("was not written by npd, or by another version of it: it is ignored"), "{error}");
     save(&mut file, 7, true);
     assert_eq!(load(&dir, "a"), Some((7, None)));
+}
+
+/// Writes a slot as npd did before it had CRC-32: the checksum is FNV-1a, and its kind is not said.
+fn write_old_slot(file: &File, at: u64, generation: u8, confirmed: u8, checksum: u64, value: &str) {
+    let mut header = [0; 32];
+    header[0] = generation;
+    header[8] = u8::try_from(value.len()).unwrap();
+    header[12] = confirmed;
+    header[16..24].copy_from_slice(&checksum.to_le_bytes());
+    file.write_all_at(&header, at).unwrap();
+    file.write_all_at(value.as_bytes(), at + 32).unwrap();
+}
+
+#[test]
+fn a_file_of_an_agent_with_the_old_checksum_is_continued() {
+    let (folder, dir) = dir();
+    let raw = File::create(folder.path().join("npd/a.state")).unwrap();
+    raw.write_all_at(b"npd state 1\n\0\0\0\0", 0).unwrap();
+    let seven = r#"{"boot":"b","position":{"kernel":7},"at":"2026-11-24T10:00:00Z","state":7}"#;
+    write_old_slot(&raw, 4096, 1, 1, 0x0ad1_621e_b383_31a1, seven);
+    assert_eq!(load(&dir, "a"), Some((7, None)));
+    // An unconfirmed one, as an agent leaves it that is killed while it reports.
+    let eight = r#"{"boot":"b","position":{"kernel":8},"at":"2026-11-24T10:00:00Z","state":8}"#;
+    write_old_slot(&raw, 4096 + (4 << 20), 2, 0, 0x4dcb_e6c6_c931_09e8, eight);
+    assert_eq!(load(&dir, "a"), Some((7, at(8))));
+
+    let mut file = dir.file("a").unwrap();
+    file.load::<u64>().unwrap();
+    save(&mut file, 9, false);
+    assert_eq!(load(&dir, "a"), Some((7, at(9))), "the old value stays until the new one is confirmed");
+    file.confirm().unwrap();
+    assert_eq!(load(&dir, "a"), Some((9, None)));
+    save(&mut file, 10, true);
+    assert_eq!(load(&dir, "a"), Some((10, None)));
+
+    // The old checksum, too, detects a torn write.
+    write_old_slot(&raw, 4096, 20, 1, 0x0ad1_621e_b383_31a1, seven);
+    write_old_slot(&raw, 4096 + (4 << 20), 2, 1, 0x4dcb_e6c6_c931_09e8, eight);
+    assert_eq!(load(&dir, "a"), Some((8, None)));
 }
 
 #[test]
@@ -169,9 +208,9 @@ fn a_state_that_cannot_be_written_is_no_end_of_it() {
     let dir = StateDir::open(folder.path(), &Node::default()).unwrap();
     let mut file = dir.file("a").unwrap();
     let keep = |state| Keep { position: None, doubt: None, at: Timestamp::default(), state };
-    let (large, small) = ("x".repeat(two_slot_file::ROOM), "x".to_owned());
-    assert!(!file.save_or_tell(&keep(&large), true));
-    assert!(!file.save_or_tell(&keep(&large), true));
-    assert!(file.save_or_tell(&keep(&small), true));
+    let (large, small) = ("x".repeat(two_slot_file::VALUE_MAX), "x".to_owned());
+    assert!(!file.save_or_warn(&keep(&large), true));
+    assert!(!file.save_or_warn(&keep(&large), true));
+    assert!(file.save_or_warn(&keep(&small), true));
     assert_eq!(file.load::<String>().unwrap().unwrap().state, small);
 }

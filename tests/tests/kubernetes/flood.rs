@@ -104,7 +104,7 @@ fn count(metrics: &Metrics, outcome: &str) -> Result<u64> {
 fn unsent(agent: Agent) -> Result<u64> {
     let stopped = agent.stop_with(Signal::TERM)?;
     ensure!(stopped.code == 0 && stopped.took < Duration::from_secs(4), "{} after {:?}", stopped.code, stopped.took);
-    let line = stopped.log.iter().find(|line| line.message() == "the agent ends before all events are sent");
+    let line = stopped.log.iter().find(|line| line.message() == "the agent stops before all events are sent");
     line.and_then(|line| line.number("problems")).context("the log does not say how many were not sent")
 }
 

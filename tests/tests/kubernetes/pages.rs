@@ -107,7 +107,7 @@ fn port_in_use() -> Result<()> {
 fn no_cluster() -> Result<()> {
     let (_app, setup) = alone()?;
     let error = fails(setup.arg("--enable-k8s-exporter"), 2)?;
-    ensure!(error.contains("this is no pod with a service account"), "{error}");
+    ensure!(error.contains("this is not a pod with a service account"), "{error}");
     ensure!(error.contains("--enable-k8s-exporter=false"), "it does not say what to do: {error}");
     Ok(())
 }

@@ -106,5 +106,5 @@ fn away(refuses: bool) -> Result<()> {
 /// How many problems it says it has not sent.
 fn unsent(stopped: &Stopped) -> Option<u64> {
     let mut lines = stopped.log.iter();
-    lines.find(|line| line.message() == "the agent ends before all events are sent")?.number("problems")
+    lines.find(|line| line.message() == "the agent stops before all events are sent")?.number("problems")
 }

@@ -77,7 +77,7 @@ fn conditions_later_all_the_same() -> Result<()> {
     world.server.wait_for_request("a refusal", SOON, |request| request.status == Some(429))?;
     world.server.fault(Fault::on("POST", EVENTS_PATH).times(1).refuse(503));
     world.app.say(&["bad thing"])?;
-    says(&agent, "the API server takes events again")?;
+    says(&agent, "the API server accepts events again")?;
     world.condition("True")?;
     expect_pause(&world.requests("PATCH", STATUS_PATH), 3)
 }
@@ -88,7 +88,7 @@ fn events_later_all_the_same() -> Result<()> {
     world.server.fault(Fault::on("POST", EVENTS_PATH).times(1).refuse_for(429, 3));
     world.server.fault(Fault::on("PATCH", STATUS_PATH).times(1).refuse(503));
     world.app.say(&["died of something"])?;
-    says(&agent, "the API server takes conditions again")?;
+    says(&agent, "the API server accepts conditions again")?;
     world.event(&died("died of something"))?;
     expect_pause(&world.requests("POST", EVENTS_PATH), 3)
 }
@@ -135,7 +135,7 @@ fn cut() -> Result<()> {
     world.event("bad thing")?;
     world.event(&died("died of something"))?;
     // The agent knows that it is told, too.
-    says(&agent, "the API server takes conditions again")?;
+    says(&agent, "the API server accepts conditions again")?;
     expect_count(&agent, "created", 2)
 }
 
@@ -160,7 +160,7 @@ fn garbage() -> Result<()> {
     let world = World::new()?;
     world.server.fault(Fault::on("GET", NODE_PATH).times(2).garbage());
     let agent = world.start()?;
-    let told = agent.log_lines().iter().any(|line| line.raw.contains("the API server's answer cannot be read"));
+    let told = agent.log_lines().iter().any(|line| line.raw.contains("the API server's response cannot be decoded"));
     ensure!(told, "the log does not say it");
     world.app.say(&["bad thing"])?;
     let uid = world.server.node(super::NODE)?["metadata"]["uid"].clone();

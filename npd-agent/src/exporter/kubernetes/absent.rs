@@ -1,4 +1,4 @@
-//! The Kubernetes exporter of a build without it: no flag makes one.
+//! Stands in for the Kubernetes exporter in a build without it. No flag turns it on, so nothing of it is ever made.
 
 use std::{convert::Infallible, future::Ready, time::Duration};
 
@@ -16,9 +16,9 @@ pub struct KubernetesExporter(Infallible);
 /// Never made.
 pub struct KubernetesTasks(Infallible);
 
-/// Never made.
+/// Never returned.
 pub type OverrideError = Infallible;
-/// Never made.
+/// Never returned.
 pub type ConnectError = Infallible;
 
 /// Never called.
@@ -27,7 +27,7 @@ pub fn start(
     _server: ApiServer,
     _outbox: Option<StateFile>,
     _metrics: KubernetesMetrics,
-    _part: Component,
+    _component: Component,
 ) -> Ready<Result<(KubernetesExporter, KubernetesTasks), ConnectError>> {
     match options.0 {}
 }

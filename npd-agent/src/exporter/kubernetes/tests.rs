@@ -12,6 +12,8 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use tower::BoxError;
 
+use parking_lot::MutexGuard;
+
 use super::*;
 use crate::{
     component::{Components, Readiness},
@@ -269,7 +271,7 @@ async fn a_node_that_may_not_be_read_holds_up_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_says_when_to_come_again_and_until_then_nobody_comes() {
+async fn the_server_says_when_to_retry_and_no_request_is_made_before() {
     let server = Server::default();
     let mut running = run(&server, options());
     server.until("the first patch", |server| !server.requests("/status").is_empty()).await;
@@ -355,7 +357,7 @@ async fn an_event_that_makes_trouble_inside_the_server_lets_others_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_problem_of_a_pod_is_told_at_the_pod_and_names_it() {
+async fn a_problem_of_a_pod_becomes_an_event_at_the_pod_and_names_it() {
     let server = Server::default();
     server.seen().pods = json!({ "items": [{ "metadata": { "name": "web", "namespace": "shop", "uid": "u-9" } }] });
     let mut running = run(&server, KubernetesOptions { pod_events: true, ..options() });
@@ -461,7 +463,7 @@ async fn of_a_flood_what_waits_is_kept_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_what_waits_is_sent_and_the_last_condition_told() {
+async fn at_the_end_what_waits_is_sent_and_the_last_condition_written() {
     let server = Server::default();
     let mut running = run(&server, options());
     server.until("the first patch", |server| !server.requests("/status").is_empty()).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, pin::Pin, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::problem::Fields;
+use crate::{problem::Fields, text::cut};
 
 /// Something that is asked again and again whether there is a problem: a program, or a function of the agent.
 pub trait Check: Send {
@@ -203,11 +203,6 @@ impl Line {
         let line: Self = serde_json::from_str(last).ok()?;
         (line.status.is_some() || line.reason.is_some() || line.message.is_some()).then_some(line)
     }
-}
-
-/// At most so many bytes, and no character in halves.
-pub(super) fn cut(text: &str, longest: usize) -> &str {
-    &text[..text.floor_char_boundary(longest)]
 }
 
 fn is_name(name: &str) -> bool {

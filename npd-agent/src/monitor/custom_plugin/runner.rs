@@ -25,7 +25,7 @@ use crate::{
     detector::Detector,
     node::Node,
     problem::{Event, Status},
-    state::{Keep, StateDir, StateFile, tell},
+    state::{Keep, StateDir, StateFile, warn_on_error},
     time::{Now, Timestamp},
 };
 
@@ -100,8 +100,8 @@ impl Plugins {
         }
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         let name = format!("{} custom", config.path.display());
-        let mut memory = self.state.as_ref().and_then(|dir| tell(dir.file(&name)));
-        let kept = memory.as_mut().and_then(|memory| tell(memory.load::<CustomPluginState>()).flatten());
+        let mut memory = self.state.as_ref().and_then(|dir| warn_on_error(dir.file(&name)));
+        let kept = memory.as_mut().and_then(|memory| warn_on_error(memory.load::<CustomPluginState>()).flatten());
         // What was so before the node was booted says nothing of it now.
         if let Some(kept) = kept.filter(|kept| !kept.before_boot) {
             monitor.restore(kept.state);
@@ -169,7 +169,7 @@ impl Plugins {
             let mut known = running.shared.known.lock();
             known.save(Now::read().wall);
             if let Some(memory) = &known.memory {
-                tell(memory.sync());
+                warn_on_error(memory.sync());
             }
         }
     }
@@ -291,6 +291,6 @@ impl Known {
     fn save(&mut self, now: Timestamp) {
         let Some(memory) = &mut self.memory else { return };
         let keep = Keep { position: None, doubt: None, at: now, state: &self.monitor.state() };
-        memory.save_or_tell(&keep, true);
+        memory.save_or_warn(&keep, true);
     }
 }

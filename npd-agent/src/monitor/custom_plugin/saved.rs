@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckStatus, ConditionState, CustomPlugin, Finding, RuleState, check::cut};
-use crate::{config::Effect, problem::Condition};
+use super::{CheckStatus, ConditionState, CustomPlugin, Finding, RuleState};
+use crate::{config::Effect, problem::Condition, text::cut};
 
 /// Bytes of a message that are remembered of a rule; the condition's own is remembered as a whole.
 const MESSAGE_MAX: usize = 512;

@@ -31,7 +31,7 @@ use crate::{
     node::Node,
     problem::{Condition, Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
-    state::{StateDir, tell},
+    state::{StateDir, warn_on_error},
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -86,7 +86,7 @@ impl SystemLogs {
     /// Adds the monitor of the config file `path` and reports its conditions. It goes on with what the file `state`
     /// says, or else with what another monitor of the same config file knew.
     pub fn add(&self, path: &Path, monitor: SystemLog, state: Option<(&StateDir, &str)>, before: Option<Before>) {
-        let memory = state.and_then(|(dir, name)| tell(dir.file(name)));
+        let memory = state.and_then(|(dir, name)| warn_on_error(dir.file(name)));
         let mut watched = Watched::new(path.to_owned(), monitor, memory);
         watched.recall();
         let mut gone = None;
@@ -210,7 +210,7 @@ impl SystemLogs {
         for watched in self.shared.monitors.lock().iter_mut() {
             watched.save(true);
             if let Some(memory) = &watched.memory {
-                tell(memory.sync());
+                warn_on_error(memory.sync());
             }
         }
     }

@@ -1,7 +1,11 @@
-//! The few requests to the API server, and what becomes of them.
+//! The few requests to the API server, and their outcomes.
 //!
-//! No request waits for ever, none is repeated here, and together they keep to `--kube-api-qps`. Whoever asks decides
-//! what a failure means; [`ApiError::verdict`] says what can be done about it.
+//! Every request has a time limit, none is repeated here, and together they keep to `--kube-api-qps`. The caller decides
+//! what a failure means; [`ApiError::retryability`] says what can be done about it.
+//!
+//! kube's client serves connections, credentials and TLS; the requests are written by hand, because a few fields of
+//! large objects are all that is decoded, and because the Retry-After header and what a proxy responds instead of a
+//! Status are needed when one fails.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -19,56 +23,56 @@ use tokio::time::Instant;
 
 use super::{node::NodeObject, server::ConnectError};
 use crate::{
-    exporter::kubernetes::events::pacing::TokenBucket,
+    exporter::kubernetes::{timer::until, token_bucket::TokenBucket},
     metric::own::{ApiRequest, KubernetesMetrics},
 };
 
-/// The longest that an answer may take.
+/// Time limit for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer: a node with all its images and a node's pods stay far below it.
-const ANSWER_MAX: usize = 16 << 20;
-/// After so many failures in a row the credentials and certificates are read anew.
-const CONNECT_ANEW: u32 = 3;
+/// Size limit of a response in bytes: a Node with all its images, and a node's pods, stay far below it.
+const RESPONSE_MAX: usize = 16 << 20;
+/// Number of consecutive failures after which the client is made again, with new credentials and certificates.
+const RECONNECT_AFTER: u32 = 3;
 
 /// Makes a client with the credentials as they are now.
 pub(crate) type Connect = Box<dyn Fn() -> BoxFuture<'static, Result<Client, ConnectError>> + Send + Sync>;
 
-/// The way to the API server.
-pub(crate) struct Api {
+/// Makes requests to the API server for one node.
+pub(crate) struct ApiClient {
     node: Arc<str>,
     connect: Connect,
-    link: Mutex<Link>,
+    connection: Mutex<Connection>,
     limit: Option<Mutex<TokenBucket>>,
     metrics: KubernetesMetrics,
 }
 
-struct Link {
+struct Connection {
     client: Option<Client>,
-    /// In a row.
+    /// Consecutive ones.
     failures: u32,
 }
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     /// There is no client.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// No connection, or one that broke.
+    /// There is no connection, or it broke.
     #[error("the API server cannot be reached")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
-    /// No answer in time.
-    #[error("the API server does not answer within {TIMEOUT:?}")]
+    /// There was no response in time.
+    #[error("the API server did not respond within {TIMEOUT:?}")]
     TimedOut,
-    /// It says no.
-    #[error("the API server says {0}")]
+    /// The API server refused it.
+    #[error("the API server responded with {0}")]
     Refused(Refusal),
-    /// It says something else than what was asked for.
-    #[error("the API server's answer cannot be read")]
+    /// The response is not what was asked for.
+    #[error("the API server's response cannot be decoded")]
     Unreadable(#[source] serde_json::Error),
 }
 
-/// What the API server says when it does not do what it was asked to.
+/// The API server's response to a request that it refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: StatusCode,
@@ -80,13 +84,13 @@ pub(crate) struct Refusal {
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retryability {
-    /// Ask again later, not before the server wants to be asked.
+    /// Retry later, and not before the server allows it.
     Later(Option<Duration>),
     /// There is no such object.
     Missing,
     /// There is one already.
     Exists,
-    /// Never, unless the request or the server's mind changes.
+    /// Retrying is useless while neither the request nor the server's configuration changes.
     Never,
 }
 
@@ -111,11 +115,11 @@ struct CountedEvent {
     count: Option<u64>,
 }
 
-// === impl Api ===
+// === impl ApiClient ===
 
-impl Api {
-    /// For the node of this name, beginning with this client if there is one. `qps` and `burst` as client-go has them: 0 is its default (5, 10), a negative rate
-    /// is no limit.
+impl ApiClient {
+    /// For the node of this name, with this client to start with if there is one. `qps` and `burst` are as in client-go:
+    /// 0 is its default (5, 10), a negative rate sets no limit.
     pub(crate) fn new(
         node: Arc<str>,
         connect: Connect,
@@ -126,8 +130,8 @@ impl Api {
         let rate = if qps == 0.0 { 5.0 } else { f64::from(qps) };
         let burst = if burst == 0 { 10 } else { burst };
         let limit = (rate > 0.0).then(|| Mutex::new(TokenBucket::new(rate, f64::from(burst), Instant::now())));
-        let link = Mutex::new(Link { client, failures: 0 });
-        Self { node, connect, link, limit, metrics }
+        let connection = Mutex::new(Connection { client, failures: 0 });
+        Self { node, connect, connection, limit, metrics }
     }
 
     /// The node's name.
@@ -142,7 +146,7 @@ impl Api {
         serde_json::from_slice(&bytes).map_err(ApiError::Unreadable)
     }
 
-    /// Patches the Node's status; gives the Node as it is then, if the answer can be read. RBAC: patch nodes/status.
+    /// Patches the Node's status. Returns the Node after that, if the response can be decoded. RBAC: patch nodes/status.
     pub(crate) async fn patch_node_status(&self, patch: &Value) -> Result<Option<NodeObject>, ApiError> {
         let url = format!("/api/v1/nodes/{}/status", self.node);
         let body = patch.to_string().into_bytes();
@@ -153,12 +157,12 @@ impl Api {
     /// Creates an Event. RBAC: create events.
     pub(crate) async fn create_event(&self, namespace: &str, event: &Event) -> Result<(), ApiError> {
         let url = format!("/api/v1/namespaces/{namespace}/events");
-        // Texts, numbers and times always make JSON.
+        // Strings, numbers and times can always be encoded.
         let body = serde_json::to_vec(event).unwrap_or_default();
         self.send(ApiRequest::CreateEvent, Method::POST, &url, Some(body), JSON).await.map(drop)
     }
 
-    /// Patches an Event, and gives how many problems it tells of then. RBAC: patch events.
+    /// Patches an Event. Returns its count after that. RBAC: patch events.
     pub(crate) async fn patch_event(&self, namespace: &str, name: &str, patch: &Value) -> Result<u64, ApiError> {
         let url = format!("/api/v1/namespaces/{namespace}/events/{name}");
         let body = patch.to_string().into_bytes();
@@ -185,10 +189,9 @@ impl Api {
         accept: &str,
     ) -> Result<Bytes, ApiError> {
         let now = Instant::now();
-        let from = self.limit.as_ref().map(|limit| limit.lock().take(now));
-        // Timers go by milliseconds: a moment that has come would still take one.
-        if let Some(from) = from.filter(|from| *from > now) {
-            tokio::time::sleep_until(from).await;
+        if let Some(limit) = &self.limit {
+            let from = limit.lock().take(now);
+            until(Some(from)).await;
         }
         let mut request = Request::builder().method(&method).uri(url).header(header::ACCEPT, accept);
         if body.is_some() {
@@ -198,42 +201,42 @@ impl Api {
         let request = request
             .body(kube::client::Body::from(body.unwrap_or_default()))
             .map_err(|error| ApiError::Unreachable(error.into()))?;
-        let answer = match tokio::time::timeout(TIMEOUT, self.exchange(request)).await {
-            Ok(answer) => answer,
+        let response = match tokio::time::timeout(TIMEOUT, self.exchange(request)).await {
+            Ok(response) => response,
             Err(_) => Err(ApiError::TimedOut),
         };
-        let code = match &answer {
+        let code = match &response {
             Ok((code, _)) => code.as_str().to_owned(),
             Err(ApiError::Refused(refusal)) => refusal.code.as_str().to_owned(),
             Err(_) => "none".to_owned(),
         };
         self.metrics.requests(request_name, &code).inc();
-        let mut link = self.link.lock();
-        match &answer {
-            Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => link.client = None,
-            Err(ApiError::Refused(_)) | Ok(_) => link.failures = 0,
+        let mut connection = self.connection.lock();
+        match &response {
+            Err(ApiError::Refused(refusal)) if refusal.code == StatusCode::UNAUTHORIZED => connection.client = None,
+            Err(ApiError::Refused(_)) | Ok(_) => connection.failures = 0,
             Err(_) => {
-                link.failures = link.failures.wrapping_add(1);
-                if link.failures.is_multiple_of(CONNECT_ANEW) {
-                    link.client = None;
+                connection.failures = connection.failures.wrapping_add(1);
+                if connection.failures.is_multiple_of(RECONNECT_AFTER) {
+                    connection.client = None;
                 }
             }
         }
-        answer.map(|(_, bytes)| bytes)
+        response.map(|(_, bytes)| bytes)
     }
 
     async fn exchange(&self, request: Request<kube::client::Body>) -> Result<(StatusCode, Bytes), ApiError> {
-        let client = self.link.lock().client.clone();
+        let client = self.connection.lock().client.clone();
         let client = if let Some(client) = client {
             client
         } else {
             let client = (self.connect)().await?;
-            self.link.lock().client = Some(client.clone());
+            self.connection.lock().client = Some(client.clone());
             client
         };
-        let answer = client.send(request).await.map_err(|error| ApiError::Unreachable(error.into()))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_MAX).collect().await.map_err(ApiError::Unreachable)?.to_bytes();
+        let response = client.send(request).await.map_err(|error| ApiError::Unreachable(error.into()))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, RESPONSE_MAX).collect().await.map_err(ApiError::Unreachable)?.to_bytes();
         if head.status.is_success() {
             return Ok((head.status, body));
         }
@@ -262,17 +265,17 @@ impl ApiError {
         }
     }
 
-    /// Whether the request may have been done all the same.
-    pub(crate) fn may_be_done(&self) -> bool {
+    /// Whether the API server may have done what was requested all the same.
+    pub(crate) fn may_have_succeeded(&self) -> bool {
         match self {
             Self::Connect(_) => false,
             Self::Unreachable(_) | Self::TimedOut | Self::Unreadable(_) => true,
-            Self::Refused(_) => self.is_trouble_inside(),
+            Self::Refused(_) => self.is_server_error(),
         }
     }
 
-    /// Whether the server has trouble with this request, and perhaps with no other.
-    pub(crate) fn is_trouble_inside(&self) -> bool {
+    /// Whether the server failed at this request, and perhaps at no other.
+    pub(crate) fn is_server_error(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.code.is_server_error())
     }
 }
@@ -282,7 +285,7 @@ impl ApiError {
 impl Refusal {
     fn new(code: StatusCode, asked: Option<u64>, body: &[u8]) -> Self {
         let object: StatusObject = serde_json::from_slice(body).unwrap_or_else(|_| StatusObject {
-            // Proxies and the server's own flow control answer with a line of text.
+            // Proxies and the server's own flow control respond with a line of text.
             message: String::from_utf8_lossy(body.get(..200).unwrap_or(body)).trim().to_owned(),
             ..StatusObject::default()
         });
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_work_later_is_told_from_what_never_will() {
+    fn what_may_work_later_is_distinguished_from_what_never_will() {
         for code in [400, 403, 405, 415, 422] {
             assert_eq!(retryability(code, None, ""), Retryability::Never, "{code}");
         }
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn when_to_come_again_is_in_the_header_or_in_the_status() {
+    fn when_to_retry_is_in_the_header_or_in_the_status() {
         let status = r#"{"kind":"Status","details":{"retryAfterSeconds":3}}"#;
         assert_eq!(retryability(429, Some(7), status), Retryability::Later(Some(Duration::from_secs(7))));
         assert_eq!(retryability(503, None, status), Retryability::Later(Some(Duration::from_secs(3))));

@@ -1,4 +1,4 @@
-//! The Node as far as the agent has to do with it.
+//! The parts of the Node object that the agent reads.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use crate::time::Timestamp;
 
-/// The annotation that says which condition types are ours, separated by commas: what is in it and no longer configured
-/// can be removed.
+/// The annotation that names npd's condition types, separated by commas: a type that it names and that is no longer
+/// configured can be removed.
 pub(crate) const OWNED: &str = "npd-agent/condition-types";
 
-/// What is read of a Node; all else of it, such as its list of images, is passed over.
+/// What is read from a Node; everything else, such as its list of images, is skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeObject {
@@ -45,7 +45,7 @@ pub(crate) struct KnownCondition {
 // === impl NodeObject ===
 
 impl NodeObject {
-    /// The condition types that are ours.
+    /// The condition types that are npd's.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &str> {
         let types = self.metadata.annotations.get(OWNED).map(String::as_str).unwrap_or_default();
         types.split(',').filter(|kind| !kind.is_empty())

@@ -1,14 +1,14 @@
-//! Which pod has which uid: asked of the API server when a problem comes from a pod that is not known yet.
+//! Looks up pods by uid: lists the node's pods when a problem comes from a pod that is not known yet.
 
 use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::exporter::kubernetes::api::client::{Api, ApiError};
+use crate::exporter::kubernetes::api::client::{ApiClient, ApiError};
 
-/// Pods are not listed more often.
-pub(crate) const PAUSE: Duration = Duration::from_secs(5);
+/// Minimum interval between pod listings.
+pub(crate) const LIST_INTERVAL: Duration = Duration::from_secs(5);
 /// A static pod's cgroup has the hash of its manifest instead of the uid that the API server gave its mirror.
 const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 
@@ -16,12 +16,12 @@ const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     known: HashMap<String, PodName>,
-    /// When they were listed last, and when that was tried last.
+    /// When they were last listed, and when that was last tried.
     listed: Option<Instant>,
     tried: Option<Instant>,
 }
 
-/// How the API server calls a pod.
+/// A pod's identity at the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodName {
     pub(crate) namespace: String,
@@ -48,36 +48,36 @@ struct PodMetadata {
     annotations: HashMap<String, String>,
 }
 
-/// What is known of a pod.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It is on this node.
+pub(crate) enum PodLookup {
+    /// The pod is on this node.
     Pod(PodName),
-    /// It is not in the list, which is not older than the question.
+    /// The pod is not in the list, and the list is not older than the problem.
     Unknown,
-    /// It is not in the list; a new one can be had then.
-    NotYet(Instant),
+    /// The pod is not in the list, which may be too old; a new one can be requested at this moment.
+    RetryAt(Instant),
 }
 
 // === impl Pods ===
 
 impl Pods {
-    /// The pod with the uid that its cgroup has, of which it is known since `asked`.
-    pub(crate) async fn find(&mut self, uid: &str, asked: Instant, api: &Api) -> Result<Found, ApiError> {
+    /// The pod with the uid that its cgroup has, first seen at `seen`.
+    pub(crate) async fn look_up(&mut self, uid: &str, seen: Instant, api: &ApiClient) -> Result<PodLookup, ApiError> {
         let now = Instant::now();
         if let Some(pod) = self.known.get(uid) {
-            return Ok(Found::Pod(pod.clone()));
+            return Ok(PodLookup::Pod(pod.clone()));
         }
-        if self.listed.is_some_and(|listed| listed >= asked) {
-            return Ok(Found::Unknown);
+        if self.listed.is_some_and(|listed| listed >= seen) {
+            return Ok(PodLookup::Unknown);
         }
-        if let Some(next) = self.tried.map(|tried| tried + PAUSE).filter(|next| *next > now) {
-            return Ok(Found::NotYet(next));
+        if let Some(next) = self.tried.map(|tried| tried + LIST_INTERVAL).filter(|next| *next > now) {
+            return Ok(PodLookup::RetryAt(next));
         }
         self.tried = Some(now);
         self.known = by_uid(api.list_pods().await?);
         self.listed = Some(now);
-        Ok(self.known.get(uid).cloned().map_or(Found::Unknown, Found::Pod))
+        Ok(self.known.get(uid).cloned().map_or(PodLookup::Unknown, PodLookup::Pod))
     }
 }
 

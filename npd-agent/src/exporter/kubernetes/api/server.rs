@@ -1,7 +1,7 @@
-//! Which API server, and who we are to it: node-problem-detector's `--apiserver-override`.
+//! Which API server to use, with which credentials: node-problem-detector's `--apiserver-override`.
 //!
 //! `http[s]://host[:port]?inClusterConfig=false&insecure=true&auth=<kubeconfig>&useServiceAccount=true`. Without a
-//! host the one of the cluster that the agent runs in is meant; a path is ignored.
+//! host, the API server of the cluster that the agent runs in is used; a path is ignored.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,11 +15,11 @@ use kube::{
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which API server, and with what credentials.
+/// Which API server to use, with which credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiServer {
     credentials: Credentials,
-    /// Instead of the one that comes with the credentials.
+    /// Replaces the server that comes with the credentials.
     server: Option<http::Uri>,
     insecure: bool,
     use_service_account: bool,
@@ -29,10 +29,10 @@ pub struct ApiServer {
 enum Credentials {
     /// The pod's service account.
     InCluster,
-    /// The current context of a kubeconfig, and its server.
+    /// The current context of a kubeconfig, with its server.
     Kubeconfig(PathBuf),
-    /// None.
-    Nobody,
+    /// No credentials.
+    Anonymous,
 }
 
 /// What is wrong with `--apiserver-override`.
@@ -41,7 +41,7 @@ pub enum OverrideError {
     /// It is not an address.
     #[error("{0:?} is not the address of an API server; allowed is http://HOST[:PORT] or https://HOST[:PORT]")]
     Address(String),
-    /// A key that wants a truth value.
+    /// The value of a key is not a boolean.
     #[error("{key}={value:?}: it must be true or false")]
     Bool {
         /// The key.
@@ -56,12 +56,12 @@ pub enum OverrideError {
     NoServer,
 }
 
-/// Why there are no credentials, or no way to use them.
+/// Why there are no credentials, or why they cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Not in a pod.
     #[error(
-        "this is no pod with a service account; outside of a cluster set --enable-k8s-exporter=false, or name the server: \
+        "this is not a pod with a service account; outside of a cluster set --enable-k8s-exporter=false, or name the server: \
          --apiserver-override='http://HOST:PORT?inClusterConfig=false'"
     )]
     InCluster(#[source] Box<InClusterError>),
@@ -74,7 +74,7 @@ pub enum ConnectError {
         #[source]
         source: Box<KubeconfigError>,
     },
-    /// Certificates or tokens are no such.
+    /// A certificate or token is invalid.
     #[error("cannot use the credentials for {server}")]
     Client {
         /// The server.
@@ -88,15 +88,15 @@ pub enum ConnectError {
 // === impl ApiServer ===
 
 impl ApiServer {
-    /// Reads the flag's value; empty means the cluster the agent runs in. What is not known is ignored, and told to
-    /// `note`.
+    /// Parses the flag's value; empty means the cluster that the agent runs in. Unknown keys are ignored and passed to
+    /// `note` as a sentence.
     pub fn parse(text: &str, mut note: impl FnMut(&str)) -> Result<Self, OverrideError> {
         let text = text.split_once('#').map_or(text, |(before, _)| before);
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (mut in_cluster, mut insecure, mut use_service_account, mut auth) = (None, None, None, None);
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.into_owned();
-            // As in Go the first one counts.
+            // As in Go, the first value of a key counts.
             match &*key {
                 "inClusterConfig" => set_bool(&mut in_cluster, "inClusterConfig", value)?,
                 "insecure" => set_bool(&mut insecure, "insecure", value)?,
@@ -112,7 +112,7 @@ impl ApiServer {
         let credentials = match auth.filter(|path| !path.is_empty()) {
             _ if in_cluster.unwrap_or(true) => Credentials::InCluster,
             Some(path) => Credentials::Kubeconfig(path.into()),
-            None if server.is_some() => Credentials::Nobody,
+            None if server.is_some() => Credentials::Anonymous,
             None => return Err(OverrideError::NoServer),
         };
         Ok(Self {
@@ -123,7 +123,7 @@ impl ApiServer {
         })
     }
 
-    /// A client for it, with the credentials as they are now: files and environment are read anew each time.
+    /// A client with the credentials as they are now: files and environment are read again each time.
     pub async fn connect(&self) -> Result<Client, ConnectError> {
         let mut config = match (&self.credentials, &self.server) {
             (Credentials::InCluster, server) => {
@@ -138,9 +138,9 @@ impl ApiServer {
                 let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
                 Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?
             }
-            (Credentials::Nobody, Some(server)) => Config::new(server.clone()),
-            // Such a value does not come out of `parse`.
-            (Credentials::Nobody, None) => Config::new(http::Uri::default()),
+            (Credentials::Anonymous, Some(server)) => Config::new(server.clone()),
+            // `parse` never returns this combination.
+            (Credentials::Anonymous, None) => Config::new(http::Uri::default()),
         };
         if self.insecure {
             config.accept_invalid_certs = true;
@@ -151,7 +151,7 @@ impl ApiServer {
             config.auth_info.token_file = Some(TOKEN_FILE.to_owned());
         }
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // When to try again is decided where it is known what is worth it.
+        // The callers decide when to retry.
         config.default_retry = false;
         let agent = concat!(env!("CARGO_PKG_NAME"), "/v", env!("CARGO_PKG_VERSION"));
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn outside_of_a_cluster_a_host_or_a_kubeconfig_is_needed() {
-        assert_eq!(parse("http://[::1]:8080?inClusterConfig=false").unwrap().credentials, Credentials::Nobody);
+        assert_eq!(parse("http://[::1]:8080?inClusterConfig=false").unwrap().credentials, Credentials::Anonymous);
         assert_eq!(
             parse("?inClusterConfig=F&auth=%2Fetc%2Fkube+config").unwrap().credentials,
             Credentials::Kubeconfig("/etc/kube config".into())
@@ -219,12 +219,12 @@ mod tests {
     #[test]
     fn the_first_of_two_values_counts() {
         let server = parse("http://a?inClusterConfig=false&inClusterConfig=true&useServiceAccount=t").unwrap();
-        assert_eq!(server.credentials, Credentials::Nobody);
+        assert_eq!(server.credentials, Credentials::Anonymous);
         assert!(server.use_service_account);
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_what_is_allowed() {
+    fn an_error_about_a_value_says_what_is_allowed() {
         assert_eq!(error("http://a?inClusterConfig=maybe"), "inClusterConfig=\"maybe\": it must be true or false");
         assert_eq!(error("http://a?insecure"), "insecure=\"\": it must be true or false");
         for text in ["localhost:8080", "ftp://a", "http://", "/etc/kube", "http://a b"] {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_and_ignored() {
+    fn an_unknown_key_is_noted_and_ignored() {
         let mut notes = Vec::new();
         ApiServer::parse("http://a?apiVersion=v1", |note| notes.push(note.to_owned())).unwrap();
         assert!(notes.len() == 1 && notes[0].contains("\"apiVersion\" has no effect"), "{notes:?}");

@@ -1,4 +1,4 @@
-//! Keeps the Node's conditions as the node's are.
+//! Keeps the Node object's conditions in sync with the agent's view.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,23 +9,24 @@ use crate::{
     back_off::random,
     error::chain,
     exporter::kubernetes::{
-        Shared,
-        api::client::{Api, ApiError, Retryability},
+        api::client::{ApiClient, ApiError, Retryability},
         conditions::sync::Request,
+        shared::Shared,
+        timer::until,
     },
     log_once::LogOnce,
     time::Now,
 };
 
-/// How long the API server is waited for at the start.
+/// How long to wait for the API server at the start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub(crate) timeout: Duration,
     pub(crate) interval: Duration,
 }
 
-/// Tells the Node of all changes until `stop`, and then of the last.
-pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: CancellationToken) {
+/// Writes all changes until `stop`, and then the last ones.
+pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<ApiClient>, wait: Wait, stop: CancellationToken) {
     let patience = Some(Instant::now() + wait.timeout);
     let mut task = Task { patience, was_reached: false, wait, shared, api, failure: LogOnce::default() };
     while !stop.is_cancelled() {
@@ -38,15 +39,15 @@ pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<Api>, wait: Wait, stop: C
             () = task.shared.conditions_changed.notified() => {}
         }
     }
-    // Before the first patch the Node has to be read.
+    // There may be two requests left: before the first patch the Node has to be read.
     while !task.shared.conditions().is_synced() && task.step().await {}
 }
 
 struct Task {
     shared: Arc<Shared>,
-    api: Arc<Api>,
+    api: Arc<ApiClient>,
     wait: Wait,
-    /// Until when the API server is waited for; nothing once that is over.
+    /// Until when to wait for the API server; `None` once that is over.
     patience: Option<Instant>,
     was_reached: bool,
     failure: LogOnce,
@@ -55,7 +56,7 @@ struct Task {
 // === impl Task ===
 
 impl Task {
-    /// Asks what is to be asked; `true` when it was answered well.
+    /// Makes the next request. Returns whether it succeeded.
     async fn step(&mut self) -> bool {
         let request = self.shared.conditions().request(Now::read().wall);
         let outcome = match request {
@@ -63,11 +64,11 @@ impl Task {
                 let read = self.api.read_node().await;
                 read.map(|node| self.shared.conditions().read(node, Instant::now()))
             }
-            Request::Patch { body, told } => {
-                self.shared.conditions().patching(Instant::now());
+            Request::Patch { body, conditions } => {
+                self.shared.conditions().patch_started(Instant::now());
                 let patched = self.api.patch_node_status(&body).await;
                 patched.map(|node| {
-                    self.shared.conditions().patched(told, node, Instant::now());
+                    self.shared.conditions().patched(conditions, node, Instant::now());
                     self.shared.metrics.conditions_written().set(Now::read().wall.unix_seconds());
                 })
             }
@@ -75,7 +76,7 @@ impl Task {
         match outcome {
             Ok(()) => {
                 if self.failure.clear() {
-                    tracing::info!("the API server takes conditions again");
+                    tracing::info!("the API server accepts conditions again");
                     self.shared.on_conditions_written();
                 }
                 self.on_reached();
@@ -93,7 +94,7 @@ impl Task {
         let now = Instant::now();
         let mut conditions = self.shared.conditions();
         let pause = match (retryability, self.patience) {
-            // A Node that may not be read can be written all the same.
+            // A Node that the agent is not allowed to read can be written all the same.
             (Retryability::Never, _) => {
                 conditions.give_up_reading();
                 conditions.failed(None, random(), now)
@@ -103,21 +104,21 @@ impl Task {
             (Retryability::Later(asked), Some(_)) => {
                 conditions.wait(asked.unwrap_or_default().max(self.wait.interval), now)
             }
-            // The kubelet may not have made its Node yet.
+            // The kubelet may not have created its Node yet.
             (_, Some(_)) => conditions.wait(self.wait.interval, now),
         };
         drop(conditions);
         let is_waiting = self.patience.is_some();
         self.failure.error(error, |error| {
-            let (node, again_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
+            let (node, retry_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
             if is_waiting {
-                tracing::warn!(error, node, again_in_seconds, "waiting for the API server");
+                tracing::warn!(error, node, retry_in_seconds, "waiting for the API server");
             } else {
-                tracing::warn!(error, node, again_in_seconds, "conditions cannot be written");
+                tracing::warn!(error, node, retry_in_seconds, "conditions cannot be written; retrying");
             }
         });
         if retryability == Retryability::Never {
-            // It has answered.
+            // It has responded.
             self.on_reached();
         } else if !self.was_reached {
             self.shared.component.set_waiting(&chain(error));
@@ -131,20 +132,10 @@ impl Task {
         self.shared.component.set_ready();
     }
 
-    /// All else is done as well as it can be without; the first words are node-problem-detector's.
+    /// Everything else starts without the API server. The first words of the message are node-problem-detector's.
     fn start_without(&mut self) {
         self.patience = None;
-        tracing::warn!(waited = ?self.wait.timeout, "kube-apiserver did not become ready: it is tried further");
+        tracing::warn!(waited = ?self.wait.timeout, "kube-apiserver did not become ready: retrying in the background");
         self.shared.allow_sending();
-    }
-}
-
-/// Until this moment, or for ever.
-pub(crate) async fn until(moment: Option<Instant>) {
-    match moment {
-        // Timers go by milliseconds: a moment that has come would still take one.
-        Some(at) if at <= Instant::now() => {}
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,12 @@
-//! Which Events are sent, in which order, and what is counted in one instead; pure.
+//! Which Events are sent, in which order, and what is folded into the count of another; pure.
 //!
-//! An Event tells of a series: the same source, severity, reason, object and message. What comes again is a count in
-//! it. When a reason comes with ever new messages, the tenth and all after it within ten minutes are one series, too.
-//! Each request of a series takes a token of its source and reason, so that a noisy reason starves no other; while
-//! there is no token the series goes on counting, and nothing is thrown away. What is thrown away for want of room, and
-//! what the API server refuses, is counted by the caller.
+//! An Event stands for a series: the same source, severity, reason, object and message. Repeated problems increase its
+//! count. If a reason comes with ever new messages, the tenth message and all after it within ten minutes are one
+//! series, too. Each request of a series takes a token of its source and reason, so that a noisy reason does not starve
+//! the others; while there is no token the series continues to count, and nothing is dropped. What is dropped because
+//! the queue is full, and what the API server refuses, is counted by the caller.
 //!
-//! Changes of conditions go before everything else and are never made one with each other.
+//! Changes of conditions go before everything else and are never combined.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -20,27 +20,28 @@ pub(crate) use crate::exporter::kubernetes::events::series::{EventRequest, Objec
 
 use crate::{
     exporter::kubernetes::{
-        api::body::{MESSAGE_MAX, cut},
         events::{
-            pacing::TokenBucket,
+            MESSAGE_MAX,
             series::{Class, Key, Series, State},
             similar::Similar,
         },
+        token_bucket::TokenBucket,
     },
     fingerprint,
     problem::Event,
+    text::shorten,
 };
 
-/// Series that wait to be sent.
+/// Maximum number of series that wait to be sent.
 const WAITING_MAX: usize = 1000;
-/// Series that are remembered because they may come again.
+/// Maximum number of sent series that are remembered because they may recur.
 const REMEMBERED_MAX: usize = 500;
-/// Requests of one source and reason: so many at once, then one in so much time. client-go's figures.
+/// Requests of one source and reason: a burst, then one per interval, as in client-go.
 const BURST: f64 = 25.0;
 const EVERY: Duration = Duration::from_mins(5);
-/// Pairs of source and reason that are told apart; configs name far fewer.
+/// Maximum number of token buckets, one for each source and reason; configs name far fewer.
 const BUCKETS_MAX: usize = 1000;
-/// What a message begins with that stands for several. client-go's words.
+/// The start of a message that stands for several, as in client-go.
 const COMBINED: &str = "(combined from similar events): ";
 
 /// The Events that wait, and those that were sent.
@@ -53,21 +54,21 @@ pub(crate) struct EventQueue {
     transitions: VecDeque<SeriesId>,
     /// Everything else that may be sent.
     others: VecDeque<SeriesId>,
-    /// What has to wait for a token.
+    /// Series that wait for a token.
     deferred: BTreeSet<(Instant, SeriesId)>,
-    /// What was sent, by when it was used last.
+    /// Series that were sent, by last use.
     remembered: BTreeMap<u64, SeriesId>,
     uses: u64,
     similar: Similar,
     buckets: HashMap<Class, TokenBucket>,
-    /// Makes names of events whose record cannot be read again.
+    /// For the names of events whose record cannot be read again.
     salt: u64,
 }
 
 // === impl EventQueue ===
 
 impl EventQueue {
-    /// Nothing waits. `salt` is another number for each process.
+    /// An empty queue. `salt` differs for each process.
     pub(crate) fn new(salt: u64) -> Self {
         Self {
             series: HashMap::new(),
@@ -84,8 +85,8 @@ impl EventQueue {
         }
     }
 
-    /// Takes an event about an object. Gives how many problems had to be thrown away for want of room: of this event,
-    /// or of others that have to go before a change of a condition.
+    /// Adds an event about an object. Returns how many problems were dropped because the queue is full: those of this
+    /// event, or of others that make room for a change of a condition.
     pub(crate) fn add(&mut self, source: &Arc<str>, event: &Event, object: Object, now: Instant) -> u64 {
         let class = Class {
             source: source.clone(),
@@ -94,19 +95,19 @@ impl EventQueue {
             object,
         };
         let pod = event.fields.get("pod_uid").map(Arc::from);
-        // What is longer is never sent.
-        let message: Arc<str> = cut(&event.message, MESSAGE_MAX).into();
+        // No more than this is ever sent.
+        let message: Arc<str> = shorten(&event.message, MESSAGE_MAX).into();
         let mut key = Key { class, severity: event.severity, pod, message: Some(message.clone()) };
         let mut text = message;
         if !self.ids.contains_key(&key) && !key.class.is_transition && self.similar.add(&key, now) {
             text = format!("{COMBINED}{text}").into();
-            // About the node, they may come from many pods.
+            // Events about the node may come from many pods.
             let pod = key.pod.take().filter(|_| object == Object::Pod);
             key = Key { message: None, pod, ..key };
         }
         let known = self.ids.get(&key).copied();
         let series = known.and_then(|id| self.series.get(&id));
-        // An agent that was killed while it reported this has left it here, and the monitor reports it again.
+        // A previous agent was killed while it reported this: it left the problem here, and the monitor reports it again.
         if series.is_some_and(|series| event.again && event.id.is_some() && series.facts.newest == event.id) {
             return 0;
         }
@@ -132,12 +133,12 @@ impl EventQueue {
         if !is_waiting {
             series.state = State::Waiting;
             series.since = now;
-            self.line_up(id, now);
+            self.enqueue(id, now);
         }
         dropped
     }
 
-    /// What waits, to be kept; changes of conditions first.
+    /// What waits, to be saved; changes of conditions first.
     pub(crate) fn pending(&self) -> Vec<&Pending> {
         let waiting = self.series.iter().filter(|(_, series)| series.state == State::Waiting);
         let mut waiting: Vec<_> = waiting.map(|(id, series)| (*id, &series.facts)).collect();
@@ -145,7 +146,7 @@ impl EventQueue {
         waiting.into_iter().map(|(_, facts)| facts).collect()
     }
 
-    /// Takes what an agent before this one has kept. Whether it was sent is not known.
+    /// Adds what a previous agent saved. It is unknown whether it was sent.
     pub(crate) fn restore(&mut self, pending: Vec<Pending>, now: Instant) {
         for facts in pending.into_iter().take(WAITING_MAX) {
             let id = self.next_id;
@@ -153,33 +154,33 @@ impl EventQueue {
             self.ids.insert(facts.key.clone(), id);
             let is_in_doubt = !facts.is_created;
             self.series.insert(id, Series { facts, since: now, is_in_doubt, state: State::Waiting });
-            self.line_up(id, now);
+            self.enqueue(id, now);
         }
     }
 
-    /// The next that may be sent. It has to be followed by what became of it.
+    /// The next request that may be made. The outcome must be passed to one of the methods below.
     pub(crate) fn next(&mut self, now: Instant) -> Option<EventRequest> {
         while let Some((at, id)) = self.deferred.first().copied().filter(|(at, _)| *at <= now) {
             self.deferred.remove(&(at, id));
-            self.line_of(id).push_back(id);
+            self.queue_of(id).push_back(id);
         }
         let id = self.transitions.pop_front().or_else(|| self.others.pop_front())?;
         Some(self.series.get(&id)?.request(id))
     }
 
-    /// When something may be sent that may not yet.
+    /// When a deferred series may be sent.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.deferred.first().map(|(at, _)| *at)
     }
 
-    /// It is told.
+    /// The API server accepted the request.
     pub(crate) fn acknowledged(&mut self, request: &EventRequest, now: Instant) {
         self.mark_known(request, request.count, now);
     }
 
-    /// The Event is there already, with this count. Gives whether it is this queue's own: it was asked for before, and
-    /// the answer got lost. Otherwise a process before this one has told of the first problem of the series.
-    pub(crate) fn exists(&mut self, request: &EventRequest, count: u64, now: Instant) -> bool {
+    /// The Event exists already, with this count. Returns whether it is this queue's own: it was requested before, and
+    /// the response was lost. Otherwise a previous process has reported the first problem of the series.
+    pub(crate) fn mark_existing(&mut self, request: &EventRequest, count: u64, now: Instant) -> bool {
         let Some(series) = self.series.get_mut(&request.series) else { return false };
         let is_own = series.is_in_doubt;
         if !is_own {
@@ -196,28 +197,28 @@ impl EventQueue {
         facts.sent = count;
         facts.count = facts.count.max(count);
         if facts.count > facts.sent {
-            self.line_up(request.series, now);
+            self.enqueue(request.series, now);
         } else {
             self.remember(request.series);
         }
     }
 
-    /// It has to be tried again: before all others, or behind them when they may fare better. It `may_be_done` when the
-    /// answer got lost.
-    pub(crate) fn again(&mut self, request: &EventRequest, may_be_done: bool, is_last: bool) {
+    /// The request has to be retried: before all others, or after them if they may fare better. It
+    /// `may_have_succeeded` if the response was lost.
+    pub(crate) fn retry(&mut self, request: &EventRequest, may_have_succeeded: bool, is_last: bool) {
         if let Some(series) = self.series.get_mut(&request.series) {
-            series.is_in_doubt |= may_be_done && !series.facts.is_created;
+            series.is_in_doubt |= may_have_succeeded && !series.facts.is_created;
         }
-        let line = self.line_of(request.series);
-        if is_last { line.push_back(request.series) } else { line.push_front(request.series) }
+        let queue = self.queue_of(request.series);
+        if is_last { queue.push_back(request.series) } else { queue.push_front(request.series) }
     }
 
-    /// It cannot be told yet, for a reason of its own, and is tried again then.
-    pub(crate) fn later(&mut self, request: &EventRequest, then: Instant) {
+    /// The request cannot be made before this moment, for a reason that concerns only this series.
+    pub(crate) fn defer(&mut self, request: &EventRequest, then: Instant) {
         self.deferred.insert((then, request.series));
     }
 
-    /// There is no such Event any more, so it is made anew, under another name.
+    /// The Event no longer exists, so it is created again, under another name.
     pub(crate) fn mark_missing(&mut self, request: &EventRequest) {
         if let Some(series) = self.series.get_mut(&request.series) {
             let facts = &mut series.facts;
@@ -225,18 +226,18 @@ impl EventQueue {
             facts.id = fingerprint::extend(facts.id, &facts.count.to_le_bytes());
             series.is_in_doubt = false;
         }
-        self.again(request, false, false);
+        self.retry(request, false, false);
     }
 
-    /// It will never be told: gives how many problems the API server does not know of.
+    /// The request will never succeed. Returns how many problems the API server has not acknowledged.
     pub(crate) fn give_up(&mut self, request: &EventRequest) -> u64 {
         self.forget(request.series)
     }
 
-    /// Everything may be sent now, tokens or not: there is no later.
-    pub(crate) fn flush(&mut self) {
+    /// Everything may be sent now, with or without tokens, because the agent stops.
+    pub(crate) fn release_deferred(&mut self) {
         for (_, id) in std::mem::take(&mut self.deferred) {
-            self.line_of(id).push_back(id);
+            self.queue_of(id).push_back(id);
         }
     }
 
@@ -245,7 +246,7 @@ impl EventQueue {
         self.series.len() - self.remembered.len()
     }
 
-    /// How many problems wait that the API server does not know of.
+    /// How many problems the API server has not acknowledged.
     pub(crate) fn unsent(&self) -> u64 {
         self.series.values().map(|series| series.facts.unsent()).sum()
     }
@@ -253,7 +254,7 @@ impl EventQueue {
     fn begin(&mut self, key: Key, event: &Event, now: Instant) -> SeriesId {
         let id = self.next_id;
         self.next_id += 1;
-        // About another object it is another Event.
+        // An Event about another object needs another name.
         let name = match (key.class.object, event.id) {
             (Object::Node, Some(id)) => id,
             (Object::Pod, Some(id)) => fingerprint::extend(id, b"pod"),
@@ -264,13 +265,13 @@ impl EventQueue {
         id
     }
 
-    /// Puts a series into its line, as soon as there is a token for it.
-    fn line_up(&mut self, id: SeriesId, now: Instant) {
+    /// Puts a series into its queue, as soon as there is a token for it.
+    fn enqueue(&mut self, id: SeriesId, now: Instant) {
         let Some(class) = self.series.get(&id).map(|series| series.facts.key.class.clone()) else { return };
         if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&class) {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
             if self.buckets.len() >= BUCKETS_MAX {
-                // So many reasons are from no config. Who has spent his tokens gets new ones; the limit for all stays.
+                // No real config has this many reasons: reset the buckets. The overall rate limit still applies.
                 self.buckets.clear();
             }
         }
@@ -280,11 +281,11 @@ impl EventQueue {
         if at > now {
             self.deferred.insert((at, id));
         } else {
-            self.line_of(id).push_back(id);
+            self.queue_of(id).push_back(id);
         }
     }
 
-    fn line_of(&mut self, id: SeriesId) -> &mut VecDeque<SeriesId> {
+    fn queue_of(&mut self, id: SeriesId) -> &mut VecDeque<SeriesId> {
         let is_transition = self.series.get(&id).is_some_and(|series| series.facts.key.class.is_transition);
         if is_transition { &mut self.transitions } else { &mut self.others }
     }
@@ -302,8 +303,8 @@ impl EventQueue {
         }
     }
 
-    /// Makes room for a change of a condition: gives what is lost with the newest of the others. What is deferred goes
-    /// first, for its series is known already.
+    /// Makes room for a change of a condition. Returns how many problems are dropped with the newest other series; a
+    /// deferred one goes first, because the API server has its Event already.
     fn drop_newest(&mut self, is_transition: bool) -> Option<u64> {
         if !is_transition {
             return None;

@@ -1,4 +1,4 @@
-//! One series of problems: what makes it, what is known of it, and what is to be told of it.
+//! One series of problems: its key, its state, and the request that is due for it.
 
 use std::sync::Arc;
 
@@ -18,22 +18,22 @@ pub(crate) type SeriesId = u64;
 pub(crate) enum Object {
     /// The node.
     Node,
-    /// The pod that it comes from.
+    /// The pod that the problem comes from.
     Pod,
 }
 
-/// What makes a series.
+/// What all problems of a series have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) class: Class,
     pub(crate) severity: Severity,
-    /// The uid of the pod that it comes from, as its cgroup has it.
+    /// The uid of the pod that the problem comes from, as its cgroup has it.
     pub(crate) pod: Option<Arc<str>>,
-    /// Nothing for the series of all that are similar.
+    /// `None` for the series that combines similar events.
     pub(crate) message: Option<Arc<str>>,
 }
 
-/// What has tokens of its own.
+/// Each class of events has its own tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Class {
     pub(crate) source: Arc<str>,
@@ -47,23 +47,23 @@ pub(crate) struct Series {
     pub(crate) facts: Pending,
     /// Since when it waits.
     pub(crate) since: Instant,
-    /// The API server was asked to create it, and nobody knows whether it did.
+    /// The API server was asked to create it, and it is unknown whether it did.
     pub(crate) is_in_doubt: bool,
     pub(crate) state: State,
 }
 
-/// What is known of a series, and is kept while it waits.
+/// The part of a series that is saved while it waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) key: Key,
-    /// What the name of its Event is made of.
+    /// The name of its Event is made from this.
     pub(crate) id: u64,
-    /// The id of the problem that came last.
+    /// The id of the newest problem.
     pub(crate) newest: Option<u64>,
     pub(crate) message: Arc<str>,
     pub(crate) container: Option<Arc<str>>,
     pub(crate) count: u64,
-    /// What of it the API server has.
+    /// How many of them the API server has acknowledged.
     pub(crate) sent: u64,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
@@ -72,31 +72,31 @@ pub(crate) struct Pending {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// In one of the lines, deferred, or on its way.
+    /// It is queued, deferred, or being sent.
     Waiting,
-    /// All of it is sent; the number says when it was used.
+    /// Everything was sent; the number grows with each use.
     Sent(u64),
 }
 
-/// What is to be told of a series: an Event to be created, or a patch of one.
+/// A request for a series: creates an Event, or patches the count of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EventRequest {
     pub(crate) series: SeriesId,
     /// Whether the Event exists already.
     pub(crate) is_created: bool,
-    /// What its name is made of.
+    /// The name of the Event is made from this.
     pub(crate) id: u64,
     pub(crate) object: Object,
     pub(crate) source: Arc<str>,
     pub(crate) reason: Arc<str>,
     pub(crate) severity: Severity,
     pub(crate) message: Arc<str>,
-    /// The pod and the container that the message speaks of.
+    /// The pod and the container that the message names.
     pub(crate) pod: Option<Arc<str>>,
     pub(crate) container: Option<Arc<str>>,
-    /// How many problems it tells of in all.
+    /// How many problems the Event stands for after this request.
     pub(crate) count: u64,
-    /// How many of them the API server knows.
+    /// How many of them the API server has acknowledged before.
     pub(crate) known: u64,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
@@ -107,7 +107,7 @@ pub(crate) struct EventRequest {
 // === impl Series ===
 
 impl Series {
-    /// A series of which nothing is counted yet, in no line. `id` makes the name of its Event.
+    /// A series without a problem, in no queue. The name of its Event is made from `id`.
     pub(crate) fn new(key: Key, id: u64, event: &Event, now: Instant) -> Self {
         let facts = Pending {
             key,
@@ -124,7 +124,7 @@ impl Series {
         Self { facts, since: now, is_in_doubt: false, state: State::Sent(u64::MAX) }
     }
 
-    /// What is to be told of it now.
+    /// The request that is due now.
     pub(crate) fn request(&self, series: SeriesId) -> EventRequest {
         let Pending { key, id, message, container, count, sent, first, last, is_created, .. } = self.facts.clone();
         let Key { class: Class { source, reason, object, .. }, severity, pod, .. } = key;
@@ -152,7 +152,7 @@ impl Series {
 // === impl Pending ===
 
 impl Pending {
-    /// Problems that the API server does not know of.
+    /// How many problems the API server has not acknowledged.
     pub(crate) fn unsent(&self) -> u64 {
         self.count.saturating_sub(self.sent)
     }

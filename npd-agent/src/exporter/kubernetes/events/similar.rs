@@ -1,4 +1,4 @@
-//! Which events are similar: alike but for their message.
+//! Finds similar events: those that differ only in their message.
 
 use std::{
     collections::HashMap,
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use super::series::{Class, Key, Object};
 use crate::problem::Severity;
 
-/// From so many different messages on, client-go's figure.
+/// Number of different messages from which on events are combined, as in client-go.
 const MESSAGES: usize = 10;
-/// Similar events that are so far apart begin anew.
+/// The messages are forgotten after a gap of this length.
 const WITHIN: Duration = Duration::from_mins(10);
-/// Kinds of events that are looked at; beyond it those that are over make room, and then the oldest.
+/// Maximum number of kinds of events; beyond it those with a longer gap are forgotten first, and then the oldest.
 const KINDS_MAX: usize = 1000;
 
-/// The messages that came of late.
+/// The recent messages.
 #[derive(Debug, Default)]
 pub(crate) struct Similar {
     kinds: HashMap<Kind, Seen>,
@@ -30,7 +30,7 @@ pub(crate) struct Similar {
 struct Kind {
     class: Class,
     severity: Severity,
-    /// Of an event about a pod, which one.
+    /// The pod of an event about a pod.
     pod: Option<Arc<str>>,
 }
 
@@ -44,7 +44,7 @@ struct Seen {
 // === impl Similar ===
 
 impl Similar {
-    /// Takes a message, and says whether it is one too many.
+    /// Adds a message. Returns whether its event is to be combined with others.
     pub(crate) fn add(&mut self, key: &Key, now: Instant) -> bool {
         let Key { class, severity, pod, message } = key;
         let about = pod.clone().filter(|_| class.object == Object::Pod);

@@ -1,4 +1,4 @@
-//! Sends the Events.
+//! The task that sends the Events.
 
 use std::sync::Arc;
 
@@ -8,30 +8,32 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     back_off::{BackOff, Retry, random},
     exporter::kubernetes::{
-        Shared,
         api::{
-            body::{self, Subject},
-            client::{Api, ApiError, Retryability},
-            pods::{Found, PAUSE, PodName, Pods},
+            client::{ApiClient, ApiError, Retryability},
+            pods::{LIST_INTERVAL, PodLookup, PodName, Pods},
         },
-        conditions::task::until,
-        events::queue::{EventRequest, Object},
+        events::{
+            body::{self, Subject},
+            queue::{EventRequest, Object},
+        },
+        shared::Shared,
+        timer::until,
     },
     log_once::LogOnce,
     metric::own::EventOutcome,
 };
 
-/// Sends what waits until `stop`, and then all that is left, as far as the API server takes it.
+/// Sends what waits until `stop`, and then what is left, until the API server fails.
 pub(crate) async fn send(
     shared: Arc<Shared>,
-    api: Arc<Api>,
+    api: Arc<ApiClient>,
     namespace: Option<String>,
     pods: Option<Pods>,
     stop: CancellationToken,
 ) {
     let (failure, pod_failure) = (LogOnce::default(), LogOnce::default());
     let mut task = Task { shared, api, namespace, pods, back_off: BackOff::default(), failure, pod_failure };
-    // Until when the API server is left alone.
+    // No request is made before this.
     let mut retry: Option<Retry> = None;
     while !stop.is_cancelled() {
         let now = Instant::now();
@@ -45,9 +47,9 @@ pub(crate) async fn send(
                 (events.next(now), events.due())
             }
         };
-        let to_be_kept = task.shared.outbox().due();
+        let save_due = task.shared.outbox().due();
         if let Some(request) = next {
-            retry = task.tell(&request).await.err();
+            retry = task.send(&request).await.err();
             continue;
         }
         tokio::select! {
@@ -56,16 +58,16 @@ pub(crate) async fn send(
             () = task.shared.may_send.wait(), if !may_send => {}
             () = task.shared.reached_again.notified() => retry = retry.filter(|retry| retry.is_asked_for),
             () = task.shared.events_added.notified() => {}
-            () = until(to_be_kept) => task.shared.keep(),
+            () = until(save_due) => task.shared.save_events(),
             () = until(due) => {}
         }
     }
-    task.shared.events().flush();
+    task.shared.events().release_deferred();
     loop {
-        // Not in the condition of the loop: what is locked there stays locked in its body.
+        // Not in the condition of a `while let`: the lock would be held in its body.
         let next = task.shared.events().next(Instant::now());
         let Some(request) = next else { return };
-        if task.tell(&request).await.is_err() {
+        if task.send(&request).await.is_err() {
             return;
         }
     }
@@ -73,10 +75,10 @@ pub(crate) async fn send(
 
 struct Task {
     shared: Arc<Shared>,
-    api: Arc<Api>,
-    /// Where Events about the node go, if the user has said so.
+    api: Arc<ApiClient>,
+    /// The namespace of Events about the node, if the user has set one.
     namespace: Option<String>,
-    /// Where pods are looked up, if they get Events of their own.
+    /// The node's pods, if they get Events of their own.
     pods: Option<Pods>,
     back_off: BackOff,
     failure: LogOnce,
@@ -86,17 +88,17 @@ struct Task {
 // === impl Task ===
 
 impl Task {
-    /// Tells the API server, and settles what becomes of it. The error says when to go on.
-    async fn tell(&mut self, request: &EventRequest) -> Result<(), Retry> {
+    /// Makes the request, and settles what becomes of the series. The error says when to go on.
+    async fn send(&mut self, request: &EventRequest) -> Result<(), Retry> {
         let pod = match self.pod(request).await {
             Ok(pod) => pod,
             Err(then) => {
-                self.shared.events().later(request, then);
+                self.shared.events().defer(request, then);
                 return Ok(());
             }
         };
         let outcome = if let Some((namespace, subject)) = self.subject(request, pod.as_ref()) {
-            self.request(request, &namespace, subject, pod.as_ref()).await
+            self.create_or_patch(request, &namespace, subject, pod.as_ref()).await
         } else {
             self.give_up(request, EventOutcome::NoPod);
             Ok(())
@@ -104,7 +106,7 @@ impl Task {
         let outcome = match outcome {
             Ok(()) => {
                 if self.failure.clear() {
-                    tracing::info!("the API server takes events again");
+                    tracing::info!("the API server accepts events again");
                     self.shared.on_events_written();
                 }
                 self.back_off.succeeded();
@@ -112,11 +114,11 @@ impl Task {
             }
             Err(error) => self.failed(request, &error),
         };
-        self.shared.keep();
+        self.shared.save_events();
         outcome
     }
 
-    async fn request(
+    async fn create_or_patch(
         &self,
         request: &EventRequest,
         namespace: &str,
@@ -141,10 +143,10 @@ impl Task {
                 metrics.events(EventOutcome::Counted).inc_by(request.count.saturating_sub(1));
             }
             Err(error) if error.retryability() == Retryability::Exists => {
-                // How many it tells of is in the answer to a patch that changes nothing.
+                // The response to a patch that changes nothing has its count.
                 let same = serde_json::json!({ "reportingInstance": event.reporting_instance });
                 let count = self.api.patch_event(namespace, &name, &same).await?.max(1);
-                if self.shared.events().exists(request, count, Instant::now()) {
+                if self.shared.events().mark_existing(request, count, Instant::now()) {
                     metrics.events(EventOutcome::Created).inc();
                     metrics.events(EventOutcome::Counted).inc_by(count - 1);
                 } else {
@@ -156,11 +158,11 @@ impl Task {
         Ok(())
     }
 
-    /// The error says when to go on; there is none when there is nothing to wait for.
+    /// The error says when to go on; `Ok` if there is nothing to wait for.
     fn failed(&mut self, request: &EventRequest, error: &ApiError) -> Result<(), Retry> {
         let asked = match error.retryability() {
             Retryability::Later(asked) => asked,
-            // A patch that lost a race.
+            // A patch that conflicted with another writer's.
             Retryability::Exists => None,
             Retryability::Missing if request.is_created => {
                 self.shared.events().mark_missing(request);
@@ -174,12 +176,12 @@ impl Task {
                 return Ok(());
             }
         };
-        self.shared.events().again(request, error.may_be_done(), error.is_trouble_inside());
+        self.shared.events().retry(request, error.may_have_succeeded(), error.is_server_error());
         let now = Instant::now();
         let retry = self.back_off.failed(asked, random(), now);
         self.failure.error(error, |error| {
-            let again_in_seconds = (retry.at - now).as_secs_f64();
-            tracing::warn!(error, again_in_seconds, "events cannot be sent; they wait");
+            let retry_in_seconds = (retry.at - now).as_secs_f64();
+            tracing::warn!(error, retry_in_seconds, "events cannot be sent; they are kept and retried");
         });
         Err(retry)
     }
@@ -189,20 +191,20 @@ impl Task {
         self.shared.metrics.events(outcome).inc_by(problems);
     }
 
-    /// The pod that an event is about or speaks of, as far as it is known. An event about a pod can wait for it; the error
-    /// says until when.
+    /// The pod that an event is about or comes from, as far as it is known. Only an event about the pod itself waits for
+    /// it; the error says until when.
     async fn pod(&mut self, request: &EventRequest) -> Result<Option<PodName>, Instant> {
         let (Some(pods), Some(uid)) = (self.pods.as_mut(), request.pod.as_ref()) else { return Ok(None) };
-        let then = match pods.find(uid, request.since, &self.api).await {
-            Ok(Found::Pod(pod)) => {
+        let then = match pods.look_up(uid, request.since, &self.api).await {
+            Ok(PodLookup::Pod(pod)) => {
                 self.pod_failure.clear();
                 return Ok(Some(pod));
             }
-            Ok(Found::Unknown) => None,
-            Ok(Found::NotYet(then)) => Some(then),
+            Ok(PodLookup::Unknown) => None,
+            Ok(PodLookup::RetryAt(then)) => Some(then),
             Err(error) => {
                 self.pod_failure.error(&error, |error| tracing::warn!(error, "the node's pods cannot be listed"));
-                (error.retryability() != Retryability::Never).then(|| Instant::now() + PAUSE)
+                (error.retryability() != Retryability::Never).then(|| Instant::now() + LIST_INTERVAL)
             }
         };
         match (request.object, then) {
@@ -211,7 +213,7 @@ impl Task {
         }
     }
 
-    /// What an Event is about, and the namespace it goes to.
+    /// The object that an Event is about, and the namespace of the Event.
     fn subject(&self, request: &EventRequest, pod: Option<&PodName>) -> Option<(String, Subject)> {
         match &request.object {
             Object::Node => {

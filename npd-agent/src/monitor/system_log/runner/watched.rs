@@ -6,7 +6,7 @@ use crate::{
     monitor::system_log::{Findings, SystemLog, SystemLogState},
     problem::Status,
     record::Position,
-    state::{Keep, Kept, StateFile, tell},
+    state::{Keep, Kept, StateFile, warn_on_error},
     time::{Monotonic, Timestamp},
 };
 
@@ -69,7 +69,7 @@ impl Watched {
     /// Goes on with what was kept.
     pub(crate) fn recall(&mut self) {
         let Some(memory) = &mut self.memory else { return };
-        let Some(kept) = tell(memory.load::<SystemLogState>()).flatten() else { return };
+        let Some(kept) = warn_on_error(memory.load::<SystemLogState>()).flatten() else { return };
         let Kept { position, at, state, before_boot, doubt } = kept;
         self.at = at;
         self.doubt = doubt;
@@ -90,13 +90,13 @@ impl Watched {
         let Some(memory) = &mut self.memory else { return };
         let state = &self.monitor.state();
         let keep = Keep { position: self.position, doubt: self.doubt, at: self.at, state };
-        memory.save_or_tell(&keep, confirmed);
+        memory.save_or_warn(&keep, confirmed);
         self.dirty = false;
     }
 
     pub(crate) fn confirm(&mut self) {
         if let Some(memory) = &mut self.memory {
-            memory.confirm_or_tell();
+            memory.confirm_or_warn();
         }
     }
 

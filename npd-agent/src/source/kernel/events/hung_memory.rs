@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::hung::HungTasks;
 use crate::{
     node::tasks::TaskState,
-    state::{Keep, Kept, StateFile, tell},
+    state::{Keep, Kept, StateFile, warn_on_error},
     time::{Monotonic, Now},
 };
 
@@ -36,7 +36,7 @@ impl HungMemory {
     pub(crate) fn recall(&mut self, now: Monotonic) -> HungTasks {
         let mut tasks = HungTasks::default();
         let Some(file) = &mut self.file else { return tasks };
-        if let Some(Some(Kept { state, before_boot: false, .. })) = tell(file.load::<Vec<KnownHang>>()) {
+        if let Some(Some(Kept { state, before_boot: false, .. })) = warn_on_error(file.load::<Vec<KnownHang>>()) {
             for hang in &state {
                 let task = TaskState { start: hang.start, switches: hang.switches, uninterruptible: true };
                 tasks.remember(hang.pid, hang.comm.clone(), task, now);
@@ -60,7 +60,7 @@ impl HungMemory {
             return;
         }
         let keep = Keep { position: None, doubt: None, at: Now::read().wall, state: &known };
-        file.save_or_tell(&keep, true);
+        file.save_or_warn(&keep, true);
         self.kept = known;
     }
 }

@@ -50,7 +50,7 @@ impl Node {
         self.sync.update(&Self::status(status, reason, at));
     }
 
-    /// As [`Self::says`], and tells that this is a change.
+    /// As [`Self::says`], with the event of a change.
     fn changes(&mut self, status: ConditionStatus, reason: &str, at: &str) {
         let mut status = Self::status(status, reason, at);
         let event = Event::new(Severity::Warn, Timestamp::default(), reason.into(), String::new());
@@ -76,9 +76,9 @@ impl Node {
 
     fn patch(&mut self) -> Value {
         let body = self.body();
-        let Request::Patch { told, .. } = self.sync.request(Timestamp::default()) else { panic!("no patch") };
-        self.sync.patching(self.now);
-        self.sync.patched(told, None, self.now);
+        let Request::Patch { conditions, .. } = self.sync.request(Timestamp::default()) else { panic!("no patch") };
+        self.sync.patch_started(self.now);
+        self.sync.patched(conditions, None, self.now);
         body
     }
 }
@@ -141,7 +141,7 @@ fn another_state_than_the_node_has_is_a_transition() {
 }
 
 #[test]
-fn changes_are_told_at_once_but_never_twice_a_second() {
+fn changes_are_written_at_once_but_never_twice_a_second() {
     let mut node = Node::with_monitor();
     node.read(NODE);
     node.patch();
@@ -165,7 +165,7 @@ fn a_problem_of_a_moment_leaves_its_transition() {
 }
 
 #[test]
-fn without_a_change_all_is_told_once_a_heartbeat() {
+fn without_a_change_everything_is_written_once_a_heartbeat() {
     let mut node = Node::with_monitor();
     node.read(NODE);
     node.patch();

@@ -123,7 +123,7 @@ fn the_tenth_different_message_and_all_after_it_are_one_event() {
 }
 
 #[test]
-fn after_ten_quiet_minutes_messages_are_told_apart_again() {
+fn after_ten_quiet_minutes_messages_are_separate_again() {
     let mut queue = Queue::new();
     for number in 0..10 {
         queue.add("TaskHung", &format!("task {number}"));
@@ -165,7 +165,7 @@ fn at_the_end_what_waits_for_tokens_is_sent_without_them() {
         queue.send();
     }
     assert_eq!(queue.events.waiting(), 1);
-    queue.events.flush();
+    queue.events.release_deferred();
     assert_eq!(queue.send(), [("task a".to_owned(), 30)]);
 }
 
@@ -188,15 +188,15 @@ fn what_could_not_be_sent_is_sent_first_and_what_troubles_the_server_last() {
         queue.add("TaskHung", name);
     }
     let a = queue.next().unwrap();
-    queue.events.again(&a, true, false);
+    queue.events.retry(&a, true, false);
     let again = queue.next().unwrap();
     assert_eq!(again, a);
-    queue.events.again(&again, true, true);
+    queue.events.retry(&again, true, true);
     assert_eq!(messages(&queue.send()), ["b", "c", "a"]);
 }
 
 #[test]
-fn an_event_that_is_gone_is_made_anew_under_another_name() {
+fn an_event_that_is_gone_is_created_again_under_another_name() {
     let mut queue = Queue::new();
     queue.add("TaskHung", "task a");
     queue.send();
@@ -214,7 +214,7 @@ fn an_event_that_another_process_made_is_counted_on() {
     queue.add("TaskHung", "task a");
     let create = queue.next().unwrap();
     // It stands at 5, the first of these two problems among them.
-    assert!(!queue.events.exists(&create, 5, queue.now));
+    assert!(!queue.events.mark_existing(&create, 5, queue.now));
     let patch = queue.next().unwrap();
     assert_eq!((patch.is_created, patch.known, patch.count), (true, 5, 6));
 }
@@ -225,10 +225,10 @@ fn an_event_whose_answer_got_lost_is_this_ones_own() {
     queue.add("TaskHung", "task a");
     queue.add("TaskHung", "task a");
     let create = queue.next().unwrap();
-    queue.events.again(&create, true, false);
+    queue.events.retry(&create, true, false);
     queue.add("TaskHung", "task a");
     let again = queue.next().unwrap();
-    assert!(queue.events.exists(&again, 2, queue.now));
+    assert!(queue.events.mark_existing(&again, 2, queue.now));
     let patch = queue.next().unwrap();
     assert_eq!((patch.is_created, patch.known, patch.count), (true, 2, 3));
 }
@@ -294,7 +294,7 @@ fn an_event_that_is_refused_is_forgotten_and_counted() {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Add { reason: u8, message: u8, transition: bool },
-    Tell,
+    Accept,
     Later,
     Missing,
     Refuse,
@@ -305,7 +305,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3_u8, 0..20_u8, any::<bool>())
             .prop_map(|(reason, message, transition)| Step::Add { reason, message, transition }),
-        3 => Just(Step::Tell),
+        3 => Just(Step::Accept),
         1 => Just(Step::Later),
         1 => Just(Step::Missing),
         1 => Just(Step::Refuse),
@@ -314,11 +314,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever the API server does, each problem is told, given up or still waiting, and no series is lost on the way.
+    /// Whatever the API server does, each problem is acknowledged, given up or still waiting, and no series is lost on the way.
     #[test]
     fn every_problem_is_accounted_for(steps in prop::collection::vec(step(), 0..400)) {
         let mut queue = Queue::new();
-        let (mut added, mut told, mut given_up) = (0, 0, 0);
+        let (mut added, mut acknowledged, mut given_up) = (0, 0, 0);
         for step in steps {
             match step {
                 Step::Add { reason, message, transition: is_transition } => {
@@ -334,28 +334,28 @@ proptest! {
                 other => {
                     let Some(request) = queue.next() else { continue };
                     match other {
-                        Step::Later => queue.events.again(&request, false, request.count.is_multiple_of(2)),
+                        Step::Later => queue.events.retry(&request, false, request.count.is_multiple_of(2)),
                         Step::Missing if request.is_created => {
-                            // A new Event tells of all of the series.
+                            // A new Event stands for the whole series.
                             queue.events.mark_missing(&request);
                         }
                         Step::Refuse => given_up += queue.events.give_up(&request),
                         _ => {
                             queue.events.acknowledged(&request, queue.now);
-                            told += request.count - request.known;
+                            acknowledged += request.count - request.known;
                         }
                     }
                 }
             }
-            prop_assert_eq!(added, told + given_up + queue.events.unsent() + queue.dropped);
+            prop_assert_eq!(added, acknowledged + given_up + queue.events.unsent() + queue.dropped);
         }
-        queue.events.flush();
+        queue.events.release_deferred();
         while let Some(request) = queue.next() {
             queue.events.acknowledged(&request, queue.now);
-            queue.events.flush();
-            told += request.count - request.known;
+            queue.events.release_deferred();
+            acknowledged += request.count - request.known;
         }
-        prop_assert_eq!(added, told + given_up);
+        prop_assert_eq!(added, acknowledged + given_up);
         prop_assert_eq!(queue.events.waiting(), 0);
     }
 }

@@ -1,25 +1,23 @@
-//! The bodies of Events, and the limits of the API.
+//! The bodies of requests about Events, within the limits of the API.
 
-use std::borrow::Cow;
-
-use jiff::Timestamp as Moment;
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 
-use super::pods::PodName;
+use super::{
+    MESSAGE_MAX,
+    series::{EventRequest, Object},
+};
 use crate::{
-    exporter::kubernetes::events::queue::{EventRequest, Object},
+    exporter::kubernetes::api::{pods::PodName, seconds},
     problem::Severity,
-    time::Timestamp,
+    text::shorten,
 };
 
-/// The longest message of an Event, in bytes.
-pub(crate) const MESSAGE_MAX: usize = 1024;
-/// The longest reason, component and instance of an Event, in bytes.
+/// The API's limit for the reason, component and instance of an Event, in bytes.
 const WORD_MAX: usize = 128;
-/// The longest name of an object.
+/// The API's limit for the name of an object.
 const NAME_MAX: usize = 253;
 
 /// The object that an Event is about, as the API server knows it.
@@ -27,25 +25,10 @@ const NAME_MAX: usize = 253;
 pub(crate) struct Subject {
     pub(crate) kind: &'static str,
     pub(crate) name: String,
-    /// Empty while it is not known.
+    /// Empty if it is not known.
     pub(crate) uid: String,
-    /// Of a Node only where the user has said so.
+    /// A Node has one only if the user has set one.
     pub(crate) namespace: Option<String>,
-}
-
-/// A time as the API has it: whole seconds.
-pub(crate) fn seconds(at: Timestamp) -> Moment {
-    Moment::from_second(at.unix_nanos().div_euclid(1_000_000_000)).unwrap_or(Moment::UNIX_EPOCH)
-}
-
-/// The text, as far as it fits into so many bytes; what was cut off shows.
-pub(crate) fn cut(text: &str, max: usize) -> Cow<'_, str> {
-    const MARK: &str = "…";
-    if text.len() <= max {
-        return text.into();
-    }
-    let end = text.floor_char_boundary(max.saturating_sub(MARK.len()));
-    format!("{}{MARK}", text.get(..end).unwrap_or_default()).into()
 }
 
 /// The name of an Event: `<node>.<16 hexadecimal digits>`, as client-go names them.
@@ -55,10 +38,10 @@ pub(crate) fn event_name(node: &str, id: u64) -> String {
     format!("{node}.{id:016x}")
 }
 
-/// A message with what is known of where in the node it comes from.
+/// The message, followed by the pod and container that it comes from as far as they are known.
 pub(crate) fn message(request: &EventRequest, pod: Option<&PodName>) -> String {
     let pod = match (request.object, pod, &request.pod) {
-        // It is seen at the pod itself.
+        // The Event is shown at the pod itself.
         (Object::Pod, ..) | (_, None, None) => None,
         (_, Some(PodName { namespace, name, .. }), _) => Some(format!("pod {namespace}/{name}")),
         (_, None, Some(uid)) => Some(format!("pod uid {uid}")),
@@ -66,15 +49,15 @@ pub(crate) fn message(request: &EventRequest, pod: Option<&PodName>) -> String {
     let container = request.container.as_ref().map(|id| format!("container {id}"));
     let origin = [pod, container].into_iter().flatten().collect::<Vec<_>>().join(", ");
     if origin.is_empty() {
-        return cut(&request.message, MESSAGE_MAX).into_owned();
+        return shorten(&request.message, MESSAGE_MAX).into_owned();
     }
     let room = MESSAGE_MAX.saturating_sub(origin.len() + " ()".len());
-    format!("{} ({origin})", cut(&request.message, room))
+    format!("{} ({origin})", shorten(&request.message, room))
 }
 
-/// An Event to be created.
+/// The Event to be created.
 pub(crate) fn event(request: &EventRequest, node: &str, namespace: &str, subject: Subject, message: String) -> Event {
-    let word = |text: &str| cut(text, WORD_MAX).into_owned();
+    let word = |text: &str| shorten(text, WORD_MAX).into_owned();
     Event {
         metadata: ObjectMeta {
             name: Some(event_name(node, request.id)),
@@ -105,7 +88,7 @@ pub(crate) fn event(request: &EventRequest, node: &str, namespace: &str, subject
     }
 }
 
-/// A patch of an Event that was created before.
+/// The patch of an Event that was created before.
 pub(crate) fn event_patch(request: &EventRequest, message: &str) -> serde_json::Value {
     serde_json::json!({ "count": count(request.count), "lastTimestamp": Time(seconds(request.last)), "message": message })
 }
@@ -119,24 +102,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_between_characters_and_shows_it() {
-        assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdefg", 6), "abc…");
-        assert_eq!(cut("ääää", 6), "ä…", "the second ä does not fit whole");
-        assert_eq!(cut(&"x".repeat(5000), MESSAGE_MAX).len(), MESSAGE_MAX);
-    }
-
-    #[test]
     fn the_longest_node_name_gives_a_name_that_is_allowed() {
         assert_eq!(event_name("node-a", 0xab), "node-a.00000000000000ab");
         let name = event_name(&format!("{}.{}", "a".repeat(235), "b".repeat(17)), u64::MAX);
         assert!(name.len() <= NAME_MAX, "{}", name.len());
         assert!(!name.contains(".."), "{name}");
-    }
-
-    #[test]
-    fn times_are_whole_seconds_also_before_1970() {
-        assert_eq!(seconds(Timestamp::from_unix_nanos(1_999_999_999)).to_string(), "1970-01-01T00:00:01Z");
-        assert_eq!(seconds(Timestamp::from_unix_nanos(-1)).to_string(), "1969-12-31T23:59:59Z");
     }
 }

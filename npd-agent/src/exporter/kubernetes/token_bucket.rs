@@ -1,21 +1,21 @@
-//! A token bucket, pure: so many at once, then so many a second.
+//! A token bucket, pure: a burst at once, then a steady rate.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token bucket. It may be overdrawn: a token is given in any case, and with it the moment at which it may be used.
+/// A token bucket. It may be overdrawn: a token is always given, together with the moment from which it may be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenBucket {
     /// Tokens a second.
     rate: f64,
     burst: f64,
-    /// Negative while tokens are given that cannot be used yet.
+    /// Negative while tokens have been given that cannot be used yet.
     tokens: f64,
     at: Instant,
 }
 
-/// Farther ahead nothing is planned.
+/// Upper bound on how far in the future a token is promised.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 // === impl TokenBucket ===
@@ -26,10 +26,10 @@ impl TokenBucket {
         Self { rate, burst, tokens: burst, at: now }
     }
 
-    /// Takes a token, and gives the moment from which on it may be used.
+    /// Takes a token. Returns the moment from which it may be used.
     pub(crate) fn take(&mut self, now: Instant) -> Instant {
-        self.fill(now);
-        self.tokens -= 1.0;
+        self.tokens = self.tokens_at(now) - 1.0;
+        self.at = self.at.max(now);
         if self.tokens >= 0.0 {
             return now;
         }
@@ -37,16 +37,14 @@ impl TokenBucket {
         now + wait.min(FOREVER)
     }
 
-    /// Whether it is as good as a new one.
-    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        self.tokens >= self.burst
+    /// Whether it is no different from a new one.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.tokens_at(now) >= self.burst
     }
 
-    fn fill(&mut self, now: Instant) {
+    fn tokens_at(&self, now: Instant) -> f64 {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
-        self.tokens = (self.tokens + gained).min(self.burst);
-        self.at = self.at.max(now);
+        (self.tokens + gained).min(self.burst)
     }
 }
 
