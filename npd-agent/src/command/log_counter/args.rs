@@ -12,8 +12,8 @@ use crate::{
         time_layout::Layout,
     },
     process::log::KlogArgs,
-    rules::{Pattern, PatternError},
-    source::file::line_format::{Extractor, LineFormat},
+    rules::{Extractor, Pattern, PatternError},
+    source::file::line_format::LineFormat,
 };
 
 const ABOUT: &str = "Counts the lines of a log that match a pattern.
