@@ -12,6 +12,7 @@ pub mod custom_plugin;
 pub mod custom_plugin;
 mod decode;
 mod monitor_kind;
+pub mod reload;
 mod report;
 pub mod system_log;
 #[cfg(feature = "system-stats")]
@@ -234,6 +235,5 @@ fn check_regular(kind: FileType) -> Result<(), Problem> {
     }
 }
 
-pub mod reload;
 #[cfg(test)]
 mod tests;

@@ -8,5 +8,4 @@ pub(crate) mod flag;
 pub mod json;
 pub mod quote;
 pub mod regex;
-pub(crate) mod rfc3339;
 pub mod time_layout;

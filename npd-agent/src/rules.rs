@@ -5,7 +5,7 @@
 //! a line that hits no rule, and hardly grows with the number of rules:
 //!
 //! 1. One pass over the raw bytes looks for the strings of which each rule needs one (`literals`, `prefilter`,
-//!    `buckets`). An innocent line ends here. Only where a rule can match a newline is it copied, to memory that is
+//!    `gram_index`). An innocent line ends here. Only where a rule can match a newline is it copied, to memory that is
 //!    reused.
 //! 2. Otherwise the rules whose strings occur are searched one by one, backwards from the end (`matcher`). Rules
 //!    from which no string can be derived are searched together in each line; most give up after a few bytes.
@@ -17,6 +17,8 @@ use std::{num::NonZeroUsize, sync::Arc};
 use crate::time::Timestamp;
 
 mod captures;
+mod extractor;
+mod gram_index;
 mod line_buffer;
 mod literals;
 mod matcher;
@@ -24,8 +26,9 @@ mod pattern;
 mod prefilter;
 mod template;
 
-pub(crate) use self::{line_buffer::decode, pattern::SIZE_LIMIT};
+pub(crate) use self::line_buffer::decode;
 pub use self::{
+    extractor::Extractor,
     pattern::{Pattern, PatternError},
     template::{Template, TemplateError},
 };
@@ -231,6 +234,5 @@ impl Ungated {
     }
 }
 
-pub(crate) mod gram_index;
 #[cfg(test)]
 mod tests;

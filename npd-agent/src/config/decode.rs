@@ -133,7 +133,7 @@ fn is_remark(key: &str) -> bool {
 
 /// The known key that was probably meant.
 pub(super) fn nearest(key: &str, keys: &[&'static str]) -> Option<&'static str> {
-    let plain = |key: &str| -> Vec<char> {
+    let plain = |key: &str| -> String {
         key.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
     };
     // No known key is longer than half of this.
@@ -141,26 +141,8 @@ pub(super) fn nearest(key: &str, keys: &[&'static str]) -> Option<&'static str> 
         return None;
     }
     let given = plain(key);
-    let distances = keys.iter().map(|known| (edit_distance(&given, &plain(known)), *known));
+    let distances = keys.iter().map(|known| (strsim::osa_distance(&given, &plain(known)), *known));
     distances.filter(|(distance, known)| distance * 3 <= known.len()).min().map(|(_, known)| known)
-}
-
-/// How many characters have to be added, dropped, replaced or swapped with their neighbour.
-fn edit_distance(from: &[char], to: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let mut best = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(before[j - 1] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[to.len()]
 }
 
 // === impl Field ===

@@ -31,7 +31,7 @@ use crate::{
         json::{self, Document, Value},
     },
     metric::{MetricId, Section, exposition_name},
-    source::file::line_format::Extractor,
+    rules::Extractor,
 };
 
 /// How often the node is measured when a file does not say.

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use regex_automata::meta::Regex;
+use regex::Regex;
 
 /// Writes `text` as a Go string literal in double quotes.
 #[must_use]
@@ -44,7 +44,7 @@ fn is_printable(c: char) -> bool {
     }
     // The pattern is valid; were it not, escaping is the safe answer.
     let printable = PRINTABLE.get_or_init(|| Regex::new(r"[\p{L}\p{M}\p{N}\p{P}\p{S}]").ok());
-    printable.as_ref().is_some_and(|printable| printable.is_match(&*c.encode_utf8(&mut [0; 4])))
+    printable.as_ref().is_some_and(|printable| printable.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 #[cfg(test)]

@@ -64,8 +64,20 @@ pub enum LayoutError {
     OutsideRange,
 }
 
+/// Go's `time.RFC3339`.
+const RFC3339: &str = "2006-01-02T15:04:05Z07:00";
+
 /// How many bytes of a text an error shows.
 const SHOWN: usize = 48;
+
+/// Whether Go's `time.Parse(time.RFC3339, …)` would accept `text`, whatever its year.
+///
+/// Go is laxer than RFC 3339 (a fraction may follow a comma, the hour may have one digit, an offset may reach `+24:60`)
+/// and stricter (no lower-case `t` and `z`, no leap second).
+pub(crate) fn is_rfc3339(text: &str) -> bool {
+    let moment = Layout::new(RFC3339).read(text, &jiff::tz::TimeZone::UTC, Timestamp::from_unix_nanos(0));
+    matches!(moment, Ok(_) | Err(LayoutError::OutsideRange))
+}
 
 // === impl Layout ===
 

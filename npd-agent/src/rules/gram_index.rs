@@ -23,7 +23,7 @@ pub(crate) struct GramSet([u64; 1 << SET_BITS]);
 
 /// Literals and the grams that they are found by.
 #[derive(Clone, Debug)]
-pub(crate) struct Buckets {
+pub(crate) struct GramIndex {
     /// How many bytes a gram has.
     width: usize,
     /// At each so many-th place of a line a gram is looked up.
@@ -70,7 +70,7 @@ fn rarest(literal: &[u8], width: usize, stride: usize, chosen: &HashSet<u32>) ->
     let rates: Vec<f32> = literal
         .windows(width)
         .map(|bytes| {
-            let bits = literals::surprise_of(bytes) as f32;
+            let bits = literals::rarity_bits(bytes) as f32;
             if chosen.contains(&gram(bytes)) { 0.0 } else { (-bits).exp2() + BIT_RATE }
         })
         .collect();
@@ -105,9 +105,9 @@ impl GramSet {
     }
 }
 
-// === impl Buckets ===
+// === impl GramIndex ===
 
-impl Buckets {
+impl GramIndex {
     /// Looks for literals, each with a key to give back; `None` when there are none. None may be empty.
     pub(crate) fn new(literals: &[(&[u8], usize)]) -> Option<Self> {
         let mut sorted = literals.to_vec();
@@ -196,14 +196,14 @@ impl Buckets {
 mod tests {
     use super::*;
 
-    fn buckets(literals: &[&str]) -> Buckets {
+    fn index(literals: &[&str]) -> GramIndex {
         let keyed: Vec<_> = literals.iter().enumerate().map(|(key, literal)| (literal.as_bytes(), key)).collect();
-        Buckets::new(&keyed).unwrap()
+        GramIndex::new(&keyed).unwrap()
     }
 
-    fn found(buckets: &Buckets, line: &str) -> Vec<usize> {
+    fn found(index: &GramIndex, line: &str) -> Vec<usize> {
         let mut keys = Vec::new();
-        let end = buckets.find(line.as_bytes(), &mut |key| {
+        let end = index.find(line.as_bytes(), &mut |key| {
             keys.push(key);
             ControlFlow::Continue(())
         });
@@ -217,41 +217,41 @@ mod tests {
     fn literals_of_every_length_are_found_at_every_place() {
         let literal = "abcdefghijklmnopqrstuvwxyz";
         for length in 1..literal.len() {
-            let buckets = buckets(&[&literal[..length], literal]);
+            let index = index(&[&literal[..length], literal]);
             for place in 0..40 {
                 let line = format!("{}{}{}", "-".repeat(place), &literal[..length], "-".repeat(place % 5));
-                assert_eq!(found(&buckets, &line), [0], "{line}");
-                assert_eq!(found(&buckets, &line[..place + length - 1]), [0; 0], "{line}");
+                assert_eq!(found(&index, &line), [0], "{line}");
+                assert_eq!(found(&index, &line[..place + length - 1]), [0; 0], "{line}");
             }
         }
     }
 
     #[test]
     fn literals_within_literals_are_found_too() {
-        let buckets = buckets(&["kernel panic", "panic at the", "el panic at", "kernel panic at the disco"]);
-        assert_eq!(found(&buckets, "a kernel panic at the disco"), [0, 1, 2, 3]);
-        assert_eq!(found(&buckets, "a kernel panic"), [0]);
+        let index = index(&["kernel panic", "panic at the", "el panic at", "kernel panic at the disco"]);
+        assert_eq!(found(&index, "a kernel panic at the disco"), [0, 1, 2, 3]);
+        assert_eq!(found(&index, "a kernel panic"), [0]);
     }
 
     #[test]
     fn only_short_literals_need_more_places() {
-        assert_eq!(buckets(&["seven b", "and many more"]).stride, 4);
-        assert_eq!((buckets(&["six by", "and many more"]).stride, buckets(&["four"]).stride), (3, 1));
-        assert_eq!((buckets(&["Xid"]).width, buckets(&["Xi"]).width), (3, 2));
-        assert!(Buckets::new(&[]).is_none());
+        assert_eq!(index(&["seven b", "and many more"]).stride, 4);
+        assert_eq!((index(&["six by", "and many more"]).stride, index(&["four"]).stride), (3, 1));
+        assert_eq!((index(&["Xid"]).width, index(&["Xi"]).width), (3, 2));
+        assert!(GramIndex::new(&[]).is_none());
     }
 
     #[test]
     fn alike_literals_share_grams() {
         let literals: Vec<String> = (0..100).map(|n| format!("driver{n}: xyzzyx on port {n}")).collect();
-        let buckets = buckets(&literals.iter().map(String::as_str).collect::<Vec<_>>());
-        let grams: HashSet<u32> = buckets.entries.iter().map(|entry| entry.gram).collect();
+        let index = index(&literals.iter().map(String::as_str).collect::<Vec<_>>());
+        let grams: HashSet<u32> = index.entries.iter().map(|entry| entry.gram).collect();
         assert_eq!(grams.len(), 4);
     }
 
     #[test]
     fn literals_are_not_looked_for_by_everyday_words() {
-        let buckets = buckets(&["filesystem corrupt, xid 7 at"]);
-        assert!(buckets.entries.iter().all(|entry| entry.at >= "filesys".len()), "{buckets:?}");
+        let index = index(&["filesystem corrupt, xid 7 at"]);
+        assert!(index.entries.iter().all(|entry| entry.at >= "filesys".len()), "{index:?}");
     }
 }

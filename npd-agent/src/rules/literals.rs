@@ -112,7 +112,7 @@ pub(super) fn may_match_newline(hir: &Hir) -> bool {
 }
 
 /// How rare a byte is in log lines, in bits of surprise: a coarse rank, taken from kernel logs.
-fn surprise(byte: u8) -> u32 {
+fn byte_rarity_bits(byte: u8) -> u32 {
     match byte {
         b' ' | b'0' => 3,
         b'e' | b'o' | b't' | b'a' | b's' | b'r' | b'i' | b'n' => 4,
@@ -125,12 +125,12 @@ fn surprise(byte: u8) -> u32 {
 }
 
 /// How rare a string is in log lines, in bits, as if its bytes and everyday words had nothing to do with each other.
-pub(super) fn surprise_of(string: &[u8]) -> u32 {
+pub(super) fn rarity_bits(string: &[u8]) -> u32 {
     // The bits of as many bytes from the start, for the latest `GRAM` lengths.
     let mut before = [0; GRAM];
     for (at, byte) in string.iter().enumerate() {
         let last = before[GRAM - 1];
-        let mut bits = last + surprise(*byte);
+        let mut bits = last + byte_rarity_bits(*byte);
         if let Some(gram) = string[..=at].last_chunk()
             && COMMON.contains(u32::from_le_bytes(*gram))
         {
@@ -332,7 +332,7 @@ fn cut(string: &[u8]) -> &[u8] {
 
 /// How much a string is worth looking for, in bits.
 fn worth(string: &[u8]) -> u32 {
-    surprise_of(string).saturating_sub(LONG.saturating_sub(string.len()) as u32 * SHORT_BITS)
+    rarity_bits(string).saturating_sub(LONG.saturating_sub(string.len()) as u32 * SHORT_BITS)
 }
 
 // === impl Candidate ===
@@ -394,8 +394,8 @@ mod tests {
 
     #[test]
     fn everyday_words_tell_less_than_their_letters() {
-        assert!(surprise_of(b" filesystem") < surprise_of(b"xyzzy"));
-        assert_eq!(surprise_of(b"Xid"), 9 + 4 + 5);
+        assert!(rarity_bits(b" filesystem") < rarity_bits(b"xyzzy"));
+        assert_eq!(rarity_bits(b"Xid"), 9 + 4 + 5);
         assert_eq!(of("error loading .* xyzzy"), Some(newest(&[" xyzzy"])));
     }
 

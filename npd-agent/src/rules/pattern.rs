@@ -47,7 +47,7 @@ pub enum PatternError {
 /// A compiled pattern must not be larger than this many bytes.
 ///
 /// What Go takes fits: `\pL{1000}`, its largest repetition of one of the largest classes, takes 32 MiB.
-pub(crate) const SIZE_LIMIT: usize = 64 << 20;
+pub(super) const SIZE_LIMIT: usize = 64 << 20;
 
 // === impl Pattern ===
 

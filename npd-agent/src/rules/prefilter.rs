@@ -1,18 +1,18 @@
 //! Which rules can a line concern at all? Answered for all rules in one pass over the raw bytes.
 //!
-//! The pass only looks up a few bytes here and there (`buckets`); it decides nearly every line. Where such bytes
+//! The pass only looks up a few bytes here and there (`gram_index`); it decides nearly every line. Where such bytes
 //! occur, the required literals that have them are compared, and the rules of those that stand in the line are
 //! candidates.
 
 use std::ops::ControlFlow;
 
-use crate::rules::gram_index::{Buckets, GRAM};
+use crate::rules::gram_index::{GRAM, GramIndex};
 
 /// The required literals of all rules.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prefilter {
     /// The literals with whole grams and those that are too short for it, each with its place in `owners`.
-    parts: Vec<Buckets>,
+    parts: Vec<GramIndex>,
     /// The rules of each literal.
     owners: Vec<Vec<usize>>,
 }
@@ -28,7 +28,7 @@ impl Prefilter {
         let literals: Vec<(&[u8], usize)> = same().zip(0..).map(|(rules, key)| (&*rules[0].0, key)).collect();
         let (whole, short): (Vec<_>, Vec<_>) = literals.into_iter().partition(|(literal, _)| literal.len() >= GRAM);
         Self {
-            parts: [whole, short].iter().filter_map(|literals| Buckets::new(literals)).collect(),
+            parts: [whole, short].iter().filter_map(|literals| GramIndex::new(literals)).collect(),
             owners: same().map(|rules| rules.iter().map(|(_, rule)| *rule).collect()).collect(),
         }
     }

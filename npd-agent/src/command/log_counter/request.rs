@@ -10,8 +10,8 @@ use crate::{
         duration::{DurationError, GoDuration, parse_duration},
         time_layout::Layout,
     },
-    rules::{Pattern, PatternError},
-    source::file::line_format::{Extractor, LineFormat},
+    rules::{Extractor, Pattern, PatternError},
+    source::file::line_format::LineFormat,
 };
 
 /// What to count: the checked command line.

@@ -6,10 +6,9 @@ use super::{LogInput, raw::RawSystemLog};
 use crate::{
     config::report::{Findings, Notice, Problem},
     go::{json::Value, time_layout::Layout},
-    source::{
-        file::line_format::{Extractor, LineFormat},
-        journal::JournalFilter,
-    },
+    rules::Extractor,
+    // What these describe is a source's own business; a checked config holds it ready for use.
+    source::{file::line_format::LineFormat, journal::JournalFilter},
 };
 
 const FILE_KEYS: &[&str] = &["timestamp", "message", "timestampFormat"];

@@ -7,7 +7,7 @@ use crate::{
     },
     go::{
         json::{Kind, Value},
-        rfc3339,
+        time_layout::is_rfc3339,
     },
 };
 
@@ -196,8 +196,9 @@ impl Scalar<'_> for Time {
         let Kind::String(text) = value.kind() else {
             return Err(Problem::mismatch("a string with a time", value.kind()));
         };
+        // Go reads the bytes between the quotes and does not undo escapes here.
         let spelling = value.spelling();
         let inside = spelling.get(1..spelling.len().saturating_sub(1)).unwrap_or_default();
-        if rfc3339::is_time(inside) { Ok(Self) } else { Err(Problem::Time(text.to_owned())) }
+        if str::from_utf8(inside).is_ok_and(is_rfc3339) { Ok(Self) } else { Err(Problem::Time(text.to_owned())) }
     }
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 mod format;
 mod go;
+mod rfc3339;
 
 use format::format;
 

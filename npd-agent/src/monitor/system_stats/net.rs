@@ -9,7 +9,7 @@ use crate::{
         Node,
         files::{CollectError, number},
     },
-    source::file::line_format::Extractor,
+    rules::Extractor,
     time::Monotonic,
 };
 

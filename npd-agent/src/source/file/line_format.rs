@@ -7,14 +7,9 @@
 
 use std::borrow::Cow;
 
-use regex_automata::{Anchored, Input, meta};
-
 use crate::{
-    go::{
-        regex,
-        time_layout::{Layout, LayoutError},
-    },
-    rules::{PatternError, SIZE_LIMIT, decode},
+    go::time_layout::{Layout, LayoutError},
+    rules::{Extractor, decode},
     time::Timestamp,
 };
 
@@ -27,13 +22,6 @@ pub struct LineFormat {
     pub message: Option<Extractor>,
     /// A line with one of these in it is nobody's problem.
     pub skip: Vec<Box<[u8]>>,
-}
-
-/// A regular expression for a part of a line.
-#[derive(Clone, Debug)]
-pub struct Extractor {
-    source: Box<str>,
-    regex: meta::Regex,
 }
 
 /// Why a line is no record.
@@ -63,7 +51,7 @@ impl LineFormat {
     pub fn timestamp(&self, line: &[u8], zone: &jiff::tz::TimeZone, now: Timestamp) -> Result<Timestamp, LineError> {
         let Some((extractor, layout)) = &self.timestamp else { return Ok(now) };
         let line = decode(line);
-        let text = extractor.find(&line).ok_or_else(|| LineError::NoTimestamp(extractor.source.clone()))?;
+        let text = extractor.find(&line).ok_or_else(|| LineError::NoTimestamp(extractor.source().into()))?;
         layout.read(text, zone, now).map_err(LineError::Time)
     }
 
@@ -71,59 +59,11 @@ impl LineFormat {
     /// possible.
     pub fn message<'l>(&self, line: &'l [u8]) -> Result<Cow<'l, [u8]>, LineError> {
         let Some(extractor) = &self.message else { return Ok(Cow::Borrowed(line)) };
-        let none = || LineError::NoMessage(extractor.source.clone());
+        let none = || LineError::NoMessage(extractor.source().into());
         Ok(match decode(line) {
             Cow::Borrowed(line) => Cow::Borrowed(extractor.find(line).ok_or_else(none)?.as_bytes()),
             Cow::Owned(line) => Cow::Owned(extractor.find(&line).ok_or_else(none)?.as_bytes().to_vec()),
         })
-    }
-}
-
-// === impl Extractor ===
-
-impl PartialEq for Extractor {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for Extractor {}
-
-impl Extractor {
-    /// Compiles an expression in Go's dialect.
-    pub fn new(source: &str) -> Result<Self, PatternError> {
-        let hir = regex::parse(source)?;
-        let regex = meta::Builder::new()
-            .configure(meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(SIZE_LIMIT)))
-            .build_from_hir(&hir)
-            .map_err(|error| PatternError::Part(Box::new(error)))?;
-        Ok(Self { source: source.into(), regex })
-    }
-
-    /// The expression as it was written.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// Whether it matches anywhere in a text.
-    #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-
-    /// The last group of the leftmost match, empty if it took no part; the whole match if there are no groups.
-    fn find<'l>(&self, line: &'l str) -> Option<&'l str> {
-        let groups = self.regex.group_info().group_len(regex_automata::PatternID::ZERO);
-        if groups <= 1 {
-            return line.get(self.regex.find(line)?.range());
-        }
-        let mut captures = self.regex.create_captures();
-        self.regex.search_captures(&Input::new(line).anchored(Anchored::No), &mut captures);
-        if !captures.is_match() {
-            return None;
-        }
-        Some(captures.get_group(groups - 1).and_then(|span| line.get(span.range())).unwrap_or_default())
     }
 }
 
@@ -154,7 +94,6 @@ mod tests {
         let docker = format(r#"^time="(\S*)""#, "2006-01-02T15:04:05.999999999Z07:00", r#"msg="([^\n]*)""#);
         let line = br#"time="2025-11-03T07:08:09.5+01:00" level=error msg="it failed""#;
         assert_eq!(read(&docker, line), Ok(("2025-11-03T06:08:09.5Z".to_owned(), b"it failed".to_vec())));
-        assert_eq!(Extractor::new("(a)(b)|(c)").unwrap().find("ab"), Some(""), "a group that took no part is empty");
     }
 
     #[test]
