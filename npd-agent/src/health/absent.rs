@@ -10,7 +10,10 @@ pub mod built_in {
     use std::{convert::Infallible, time::Duration};
 
     use super::Health;
-    use crate::feature::{Feature, NotBuilt};
+    use crate::{
+        feature::{Feature, NotBuilt},
+        node::Node,
+    };
 
     /// Never made.
     #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub mod built_in {
         }
 
         /// Never called.
-        pub fn run(&self, _within: Duration) -> std::future::Ready<Health> {
+        pub fn run(&self, _node: &Node, _within: Duration) -> std::future::Ready<Health> {
             match self.0 {}
         }
     }

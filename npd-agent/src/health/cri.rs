@@ -44,12 +44,12 @@ async fn ask(path: &Path, call: Duration) -> Health {
         Err(_) => return late(path, call),
     };
     let version: Result<VersionResponse, _> =
-        channel.unary(&format!("{SERVICE}/Version"), &VersionRequest::default(), call).await;
+        channel.unary(&format!("{SERVICE}/Version"), VersionRequest::default(), call).await;
     if let Err(error) = version {
         return failed(path, &error);
     }
     let status: Result<StatusResponse, _> =
-        channel.unary(&format!("{SERVICE}/Status"), &StatusRequest::default(), call).await;
+        channel.unary(&format!("{SERVICE}/Status"), StatusRequest::default(), call).await;
     match status {
         Ok(status) => judge(status),
         Err(error) => failed(path, &error),

@@ -91,7 +91,7 @@ fn no_memory() -> Result<()> {
     let (systemd, server) = (kubelet(Some(1000))?, HttpServer::tcp(Answer::Status(500))?);
     let outcome = checker(&systemd, &server, &["--repair-dir=/proc/no/such"])?.run()?;
     outcome.expect_unhealthy("kubelet", "kubelet", true)?;
-    ensure!(outcome.stderr.contains("limited by the age of the service alone"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("limited only by the uptime of the service"), "{outcome:?}");
     expect_kills(&systemd, &[("kubelet.service", SIGTERM)], &outcome)
 }
 
