@@ -162,9 +162,7 @@ async fn run(args: &Args, node: &str, cluster: Cluster, loaded: Loaded) -> Resul
         metrics.map(|page| page.serve(&mut servers, metrics_page::router(registry), "/metrics", &stop)),
         health.map(|page| page.serve(&mut servers, server::router(shown), "/healthz", &stop)),
     ];
-    agent.add_custom_plugins(loaded.custom_plugins);
-    agent.add_system_stats(loaded.system_stats)?;
-    agent.start(loaded.system_logs).await?;
+    agent.start(loaded).await?;
 
     tokio::spawn(memory::give_back_after_start());
     let [metrics, health] = urls;

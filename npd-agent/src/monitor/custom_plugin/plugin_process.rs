@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
 use super::{
-    Check, Outcome, Ran, RunKind,
+    Check, Outcome, Run, RunKind,
     check::{CheckStatus, Pending},
     orphans::Children,
 };
@@ -115,7 +115,7 @@ impl Program {
         Self { options: Arc::new(options) }
     }
 
-    async fn run(&self, within: Duration, stop: &CancellationToken) -> Option<Ran> {
+    async fn run(&self, within: Duration, stop: &CancellationToken) -> Option<Run> {
         let deadline = Instant::now() + within;
         let options = Arc::clone(&self.options);
         let mut starting = tokio::task::spawn_blocking(move || options.start());
@@ -144,7 +144,7 @@ impl Program {
         mut stderr: Output,
         deadline: Instant,
         stop: &CancellationToken,
-    ) -> Option<Ran> {
+    ) -> Option<Run> {
         let over = {
             let reading = async {
                 tokio::join!(stdout.read(), stderr.read());
@@ -166,7 +166,7 @@ impl Program {
             return Some(match status {
                 Ok(status) => {
                     let outcome = Outcome::of_program(status.code(), &stdout.kept, longest);
-                    Ran { remarks: remarks(status, &stderr.kept), ..Ran::from(outcome) }
+                    Run { remarks: remarks(status, &stderr.kept), ..Run::from(outcome) }
                 }
                 Err(error) => failed(RunKind::Error, &format!("Error in waiting for plugin: {error}")),
             });
@@ -187,10 +187,10 @@ impl Program {
         let path = self.options.path.display();
         let text = format!("Timeout when running plugin \"{path}\": state - signal: killed. output - \"{said}\"");
         let remarks = String::from_utf8_lossy(&stderr.kept).trim().to_owned();
-        Some(Ran { remarks, ..failed(RunKind::Timeout, &text) })
+        Some(Run { remarks, ..failed(RunKind::Timeout, &text) })
     }
 
-    fn not_started(&self, error: &StartError) -> Ran {
+    fn not_started(&self, error: &StartError) -> Run {
         match error {
             StartError::Refused(insecure) => {
                 let path = self.options.path.display();
@@ -201,23 +201,23 @@ impl Program {
         }
     }
 
-    fn stuck(&self, leftover: Pending<'static, ()>, said: &str) -> Ran {
+    fn stuck(&self, leftover: Pending<'static, ()>, said: &str) -> Run {
         let path = self.options.path.display();
         let text = format!("plugin \"{path}\" hangs in the kernel and cannot be killed. output - \"{said}\"");
-        Ran { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
+        Run { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
     }
 }
 
 impl Check for Program {
-    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Run>> {
         Box::pin(Self::run(self, within, stop))
     }
 }
 
 /// Nobody can tell, for want of a run that has ended well.
-fn failed(kind: RunKind, text: &str) -> Ran {
+fn failed(kind: RunKind, text: &str) -> Run {
     let outcome = Outcome { reason: Some(kind.reason().to_owned()), ..Outcome::new(CheckStatus::Unknown, text) };
-    Ran { outcome, kind, remarks: String::new(), leftover: None }
+    Run { outcome, kind, remarks: String::new(), leftover: None }
 }
 
 /// Ends a process that was started after everybody had given up.

@@ -10,13 +10,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::sample::{Samples, Series, Text};
 use crate::{
     config::{
-        system_log::{ConditionDefinition, Effect},
+        ConditionDefinition, Effect,
         system_stats::{Alert, SystemStatsConfig},
     },
     go::{duration::GoDuration, quote::quote},
     metric::{Kind, MetricId},
-    monitor::announcement,
-    problem::{Condition, ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},
+    monitor::condition::ConditionState,
+    problem::{ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
 
@@ -31,7 +31,7 @@ pub struct Alerts {
     source: Arc<str>,
     metrics_reporting: bool,
     rules: Vec<Rule>,
-    conditions: Vec<ConditionState>,
+    conditions: Vec<AlertCondition>,
 }
 
 /// An alert and the series that it watches.
@@ -54,11 +54,11 @@ struct Watched {
     is_active: bool,
 }
 
+/// A condition and the problems that hold it True.
 #[derive(Debug)]
-struct ConditionState {
-    healthy: ConditionDefinition,
-    now: Condition,
-    /// What holds it True; the one that began last is last.
+struct AlertCondition {
+    state: ConditionState,
+    /// The problem that began last is last.
     active: Vec<Active>,
 }
 
@@ -95,19 +95,19 @@ impl Alerts {
             source: config.source.clone(),
             metrics_reporting: config.metrics_reporting,
             rules: rules.collect(),
-            conditions: config.conditions.iter().map(|healthy| ConditionState::new(healthy, now)).collect(),
+            conditions: config.conditions.iter().map(|healthy| AlertCondition::new(healthy.clone(), now)).collect(),
         }
     }
 
     /// What can be reported.
     #[must_use]
     pub fn declared(&self) -> Declared {
-        let conditions = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let conditions = self.conditions.iter().map(|condition| condition.state.kind().clone()).collect();
         let mut counted = Counted::default();
         for Rule { alert, .. } in self.rules.iter().filter(|_| self.metrics_reporting) {
             counted.reasons.push(alert.reason.clone());
             if let Some(condition) = self.condition_of(alert) {
-                counted.conditions.push((condition.now.kind.clone(), alert.reason.clone()));
+                counted.conditions.push((condition.state.kind().clone(), alert.reason.clone()));
             }
         }
         Declared { monitor: self.id.clone(), conditions, counted }
@@ -126,7 +126,7 @@ impl Alerts {
             let is_same = |new: &Rule| {
                 let same_effect = match (old.alert.effect, new.alert.effect) {
                     (Effect::Permanent { condition: a }, Effect::Permanent { condition: b }) => {
-                        let kind = |list: &[ConditionState], i: usize| list.get(i).map(|c| c.now.kind.clone());
+                        let kind = |list: &[AlertCondition], i: usize| list.get(i).map(|c| c.state.kind().clone());
                         kind(&before.conditions, a) == kind(&self.conditions, b)
                     }
                     (a, b) => a == b,
@@ -140,17 +140,19 @@ impl Alerts {
                 moved.insert(index, position);
             }
         }
-        for state in &mut self.conditions {
-            let Some(old) = before.conditions.iter().find(|old| old.now.kind == state.now.kind) else { continue };
+        for condition in &mut self.conditions {
+            let is_same = |old: &&AlertCondition| old.state.kind() == condition.state.kind();
+            let Some(old) = before.conditions.iter().find(is_same) else { continue };
             let still = old.active.iter().filter_map(|active| {
                 let rule = *moved.get(&active.rule)?;
                 Some(Active { rule, ..active.clone() })
             });
-            state.active = still.collect();
-            let fresh = state.now.transition;
-            state.refresh(&self.rules, fresh);
-            if (state.now.status, &state.now.reason) == (old.now.status, &old.now.reason) {
-                state.now.transition = old.now.transition;
+            condition.active = still.collect();
+            let fresh = condition.state.now.transition;
+            condition.refresh(&self.rules, fresh);
+            let (now, before) = (&mut condition.state.now, &old.state.now);
+            if (now.status, &now.reason) == (before.status, &before.reason) {
+                now.transition = before.transition;
             }
         }
     }
@@ -202,12 +204,10 @@ impl Alerts {
 
     /// Tells what a condition is now; `rule` has brought the change.
     fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
-        let now = &self.conditions.get(condition)?.now;
-        let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
+        let state = &self.conditions.get(condition)?.state;
+        let severity = if state.now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
         let rule = self.rules.get(rule).map(|rule| rule.alert.pointer.clone());
-        let event = Event::new(severity, at, now.reason.clone(), announcement(now));
-        let event = Event { rule, condition: Some(now.kind.clone()), fields, ..event };
-        Some(self.report(vec![event]))
+        Some(self.report(vec![state.announcement(severity, at, rule, fields)]))
     }
 
     fn report(&self, events: Vec<Event>) -> Status {
@@ -215,12 +215,12 @@ impl Alerts {
             monitor: self.id.clone(),
             source: self.source.clone(),
             events,
-            conditions: self.conditions.iter().map(|state| state.now.clone()).collect(),
+            conditions: self.conditions.iter().map(|condition| condition.state.now.clone()).collect(),
             metrics: self.metrics_reporting,
         }
     }
 
-    fn condition_of(&self, alert: &Alert) -> Option<&ConditionState> {
+    fn condition_of(&self, alert: &Alert) -> Option<&AlertCondition> {
         match alert.effect {
             Effect::Permanent { condition } => self.conditions.get(condition),
             Effect::Temporary => None,
@@ -274,27 +274,19 @@ impl Rule {
     }
 }
 
-// === impl ConditionState ===
+// === impl AlertCondition ===
 
-impl ConditionState {
-    fn new(healthy: &ConditionDefinition, now: Timestamp) -> Self {
-        Self { healthy: healthy.clone(), now: healthy.healthy(now), active: Vec::new() }
+impl AlertCondition {
+    fn new(healthy: ConditionDefinition, now: Timestamp) -> Self {
+        Self { state: ConditionState::new(healthy, now), active: Vec::new() }
     }
 
-    /// Makes the condition say what holds it; `true` when its status or reason is another then.
+    /// Updates the condition from its active problems; `true` if that changes its status or reason.
     fn refresh(&mut self, rules: &[Rule], at: Timestamp) -> bool {
-        let last = self.active.last().and_then(|active| Some((active, rules.get(active.rule)?)));
-        let (status, reason, message) = match last {
-            Some((active, rule)) => (ConditionStatus::True, &rule.alert.reason, &active.message),
-            None => (ConditionStatus::False, &self.healthy.reason, &self.healthy.message),
-        };
-        let now = &mut self.now;
-        now.message.clone_from(message);
-        if now.status == status && now.reason == *reason {
-            return false;
+        match self.active.last().and_then(|active| Some((active, rules.get(active.rule)?))) {
+            Some((active, rule)) => self.state.set(ConditionStatus::True, &rule.alert.reason, &active.message, at),
+            None => self.state.set_healthy(at),
         }
-        (now.status, now.reason, now.transition) = (status, reason.clone(), at);
-        true
     }
 }
 
