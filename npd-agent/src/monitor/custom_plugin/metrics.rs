@@ -1,4 +1,4 @@
-//! What is counted of the runs themselves.
+//! Metrics of the runs themselves.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ pub struct PluginMetrics {
     runs: IntCounterVec,
 }
 
-/// Those of one rule.
+/// The metrics of one rule.
 #[derive(Clone, Debug)]
 pub(super) struct RuleMetrics {
     name: Arc<str>,
@@ -47,7 +47,7 @@ impl PluginMetrics {
         Ok(Self { duration, runs })
     }
 
-    /// Those of the rules of a monitor, in their order. Everything is there with a zero from the start.
+    /// The metrics of the rules of a monitor, in their order. All series exist with a zero from the start.
     pub(super) fn of<'a>(&self, source: &str, reasons: impl Iterator<Item = &'a str>) -> Vec<RuleMetrics> {
         names(source, reasons).into_iter().map(|name| self.of_rule(name)).collect()
     }
@@ -59,10 +59,10 @@ impl PluginMetrics {
         RuleMetrics { duration: self.duration.with_label_values(&[&*name]), runs: self.runs.clone(), name: name.into() }
     }
 
-    /// Takes away those of rules that are no more.
+    /// Removes the metrics of rules that no longer exist.
     pub(super) fn forget<'a>(&self, rules: impl Iterator<Item = &'a RuleMetrics>) {
         for rule in rules {
-            // Two monitors of one name share them, and then they are gone already.
+            // Two monitors of the same name share them, and then they may be removed already.
             drop(self.duration.remove_label_values(&[&*rule.name]));
             for kind in RunKind::ALL {
                 drop(self.runs.remove_label_values(&[&*rule.name, kind.as_str()]));

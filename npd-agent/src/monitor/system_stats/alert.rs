@@ -1,9 +1,9 @@
-//! Thresholds: from the values of series to events and conditions. Pure: the time is brought.
+//! Thresholds: from the values of series to events and conditions. Pure: the time is an argument.
 //!
-//! Each series is watched by itself. A problem begins when its value has passed the bound for as long as the alert says,
-//! and it is over when a value is within the bound again, or when a collection that succeeded does not have the series any
-//! more: the disk or the interface is gone. A collection that failed ends nothing, until the series was not seen for a day. Of a counter its growth a second is
-//! the value, so that there is none before the second collection.
+//! Each series is watched separately. A problem begins when its value has passed the bound for the time that the alert
+//! requires. It is over when a value is within the bound again, or when a successful collection no longer has the series:
+//! the disk or the interface is gone. A failed collection ends nothing, until the series was not seen for
+//! [`FORGET_AFTER`]. The value of a counter is its growth per second, so there is none before the second collection.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     time::{Monotonic, Now, Timestamp},
 };
 
-/// Where collections fail again and again, nobody can tell whether a series is gone. This bounds what is remembered.
+/// While collections keep failing it is unknown whether a series is gone. This bounds how long it is remembered.
 const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// The alerts of one config file.
@@ -69,7 +69,7 @@ struct Active {
     message: String,
 }
 
-/// What has become of a series.
+/// A change of a series.
 enum Change {
     Began { rule: usize, labels: Box<[Text]>, value: f64 },
     Ended { rule: usize, labels: Box<[Text]> },
@@ -119,7 +119,7 @@ impl Alerts {
         self.report(Vec::new())
     }
 
-    /// Takes what belongs to alerts that are the same in another state of the file.
+    /// Takes over the state of the alerts that are unchanged.
     pub fn restore(&mut self, before: Self) {
         let mut moved = HashMap::new();
         for (index, old) in before.rules.into_iter().enumerate() {
@@ -157,7 +157,7 @@ impl Alerts {
         }
     }
 
-    /// Looks at what one collector found; `is_complete` when it could read everything.
+    /// Handles the samples of one collector; `is_complete` if it could read everything.
     pub fn observe(&mut self, samples: &Samples, is_complete: bool, now: Now) -> Vec<Status> {
         let mut changes = Vec::new();
         for (index, rule) in self.rules.iter_mut().enumerate() {
@@ -181,11 +181,11 @@ impl Alerts {
                         Some(self.report(vec![event]))
                     }
                     Effect::Permanent { condition } => {
-                        // Another disk with the same problem is news, the same problem again is none.
-                        let tells_apart = !labels.is_empty();
+                        // The same problem of another disk is news, the same problem again is not.
+                        let distinguishes = !labels.is_empty();
                         let state = self.conditions.get_mut(condition)?;
                         state.active.push(Active { rule, labels, message });
-                        let is_news = state.refresh(&self.rules, at) || tells_apart;
+                        let is_news = state.refresh(&self.rules, at) || distinguishes;
                         if is_news { self.report_change(condition, rule, at, fields) } else { None }
                     }
                 }
@@ -202,7 +202,7 @@ impl Alerts {
         }
     }
 
-    /// Tells what a condition is now; `rule` has brought the change.
+    /// Announces what a condition is now; `rule` made the change.
     fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
         let state = &self.conditions.get(condition)?.state;
         let severity = if state.now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
@@ -290,7 +290,7 @@ impl AlertCondition {
     }
 }
 
-/// The growth of a counter a second; nothing when it has begun anew.
+/// The growth of a counter per second; `None` if it has started over.
 fn growth(difference: f64, elapsed: Duration) -> Option<f64> {
     (difference >= 0.0 && !elapsed.is_zero()).then(|| difference / elapsed.as_secs_f64())
 }
