@@ -1,12 +1,16 @@
 //! The problem detector: from monitors to exporters.
 //!
-//! There is no queue here: the thread that finds a problem hands it to the exporters, which is the quickest way out.
-//! An exporter that is slow by nature, such as one that talks to a server, has a queue of its own, with its own bound.
+//! There is no queue here: the thread that finds a problem hands it to the exporters, which is the fastest way.
+//! An exporter that is inherently slow, such as one that talks to a server, has its own bounded queue.
 
-use crate::{exporter::Exporter, problem::Declared, problem::Status};
 use parking_lot::Mutex;
 
-/// The way of statuses to the exporters; shared by all monitors.
+use crate::{
+    exporter::Exporter,
+    problem::{Declared, Status},
+};
+
+/// Passes statuses on to the exporters; shared by all monitors.
 pub struct Detector {
     exporters: Mutex<Vec<Box<dyn Exporter>>>,
 }
@@ -27,7 +31,7 @@ impl Detector {
         }
     }
 
-    /// Tells each exporter what a monitor can report.
+    /// Declares to each exporter what a monitor can report.
     pub fn declare(&self, declared: &Declared) {
         for exporter in self.exporters.lock().iter_mut() {
             exporter.declare(declared);

@@ -26,7 +26,7 @@ pub struct Status {
     pub metrics: bool,
 }
 
-/// One happening.
+/// One occurrence of a problem or of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// How bad it is.
@@ -37,20 +37,20 @@ pub struct Event {
     pub reason: Arc<str>,
     /// What a person reads.
     pub message: String,
-    /// How many happenings it tells of; more than one when repeats were folded.
+    /// The number of occurrences it reports; more than one if repeats were folded.
     #[serde(skip_serializing_if = "is_one")]
     pub count: u64,
     /// Whether it may have been reported before: the agent was killed just when it reported this.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// The same for the same happening, also when it is reported again after a restart; nothing where the record cannot
-    /// be read again.
+    /// The same for the same occurrence, also when it is reported again after a restart; `None` if the record cannot be
+    /// read again.
     #[serde(skip)]
     pub id: Option<u64>,
     /// The rule that gave it, as a JSON pointer into the monitor's config.
     #[serde(skip)]
     pub rule: Option<Arc<str>>,
-    /// The type of the condition whose change this event tells, if it tells one.
+    /// The type of the condition whose change this event announces, if any.
     #[serde(skip)]
     pub condition: Option<Arc<str>>,
     /// What is known beyond the text, such as `pid`, `comm` or `dev`; empty for plain log lines.
@@ -91,11 +91,11 @@ pub enum ConditionStatus {
     True,
     /// The node does not have the problem.
     False,
-    /// Nobody can tell.
+    /// Whether the node has the problem is unknown.
     Unknown,
 }
 
-/// Structured facts beside a text: a short list of `name=value`, names unique, in the order they were learnt.
+/// Structured facts beside a text: a short list of `name=value`, names unique, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Cow<'static, str>, String)>);
 
@@ -104,18 +104,18 @@ fn is_one(count: &u64) -> bool {
     *count == 1
 }
 
-/// What a monitor can report, known before it reports anything. Declared anew, it replaces what was declared before.
+/// What a monitor can report, known before it reports anything. A later declaration of the same monitor replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declared {
     /// Which monitor it is, as in its [`Status`].
     pub monitor: Arc<str>,
     /// The types of its conditions.
     pub conditions: Vec<Arc<str>>,
-    /// What is counted of it: the metrics of each start at zero.
+    /// What is counted of it. Each metric starts at zero.
     pub counted: Counted,
 }
 
-/// What of a monitor becomes metrics; nothing when its config says so.
+/// What is counted of a monitor in metrics; empty if its config disables that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// All reasons.
@@ -127,8 +127,8 @@ pub struct Counted {
 // === impl Status ===
 
 impl Status {
-    /// The conditions of this status that a later one of the same monitor has no more, because its config was changed:
-    /// nobody can tell of them now. Nothing when there are none.
+    /// The conditions of this status that a later one of the same monitor no longer has, because its config was changed:
+    /// they are Unknown now. `None` if there are none.
     #[must_use]
     pub fn no_longer_watched(self, now: &Self) -> Option<Self> {
         let mut conditions = self.conditions;
@@ -143,7 +143,7 @@ impl Status {
 // === impl Event ===
 
 impl Event {
-    /// One happening, of which nothing else is known.
+    /// An event without further details.
     #[must_use]
     pub fn new(severity: Severity, timestamp: Timestamp, reason: Arc<str>, message: String) -> Self {
         Self {
@@ -197,13 +197,13 @@ impl Severity {
 // === impl Fields ===
 
 impl Fields {
-    /// Nothing.
+    /// No facts.
     #[must_use]
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Adds a fact; the first value of a name stays.
+    /// Adds a fact; the first value of a name is kept.
     pub fn add(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         let name = name.into();
         if self.get(&name).is_none() {
@@ -223,7 +223,7 @@ impl Fields {
         self.0.is_empty()
     }
 
-    /// All facts, in the order they were learnt.
+    /// All facts, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (&**n, v.as_str()))
     }

@@ -141,9 +141,7 @@ async fn run_until_stopped(args: &Args, node: &str, cluster: Cluster, loaded: Lo
     let metrics =
         metrics.map(|port| port.serve(&mut servers, metrics_page::router(registry), "/metrics", &stop_servers));
     let health = health.map(|port| port.serve(&mut servers, server::router(shown), "/healthz", &stop_servers));
-    agent.add_custom_plugins(loaded.custom_plugins);
-    agent.add_system_stats(loaded.system_stats)?;
-    agent.start(loaded.system_logs).await?;
+    agent.start(loaded).await?;
     tokio::spawn(memory::release_after_start().instrument(tracing::info_span!("memory")));
     tracing::info!(node, metrics, health, kubernetes = kubernetes.is_some(), "ready");
     let stopping = CancellationToken::new();

@@ -1,33 +1,33 @@
-//! Asking the node whether a problem goes on: what the checks of [`system_log`](super::system_log) want to know.
+//! Answers the questions of [`system_log`](super::system_log) to the node: does a problem go on?
 //!
-//! The subject of a check comes out of a log line, so nothing is believed of it: a name that is none is not looked up,
-//! and what cannot be seen from here (another PID or mount namespace) is no recovery.
+//! The subject of a question comes from a log line and is not trusted: an invalid name is not looked up, and what cannot be
+//! seen from here (another PID or mount namespace) is not a recovery.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use procfs::process::{MountInfo, Process};
 
-use super::system_log::{Answer, Check, Verdict};
+use super::system_log::recheck::{Answer, Holds, Question};
 use crate::{config::system_log::RecheckKind, node::Node};
 
 /// The inode of the PID namespace that the node was started with (PROC_PID_INIT_INO of Linux).
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
-// What a mount was seen as.
+// What was seen of a mount.
 const UNSEEN: &str = "unseen";
 const MOUNTED: &str = "mounted";
 const READ_ONLY: &str = "read-only";
-/// The task was not there.
+/// The task did not exist.
 const GONE: &str = "gone";
 
-/// Answers a check. It reads files of /proc and /sys and can take some milliseconds on a node with many mounts.
+/// Answers a question. It reads files in /proc and /sys and can take some milliseconds on a node with many mounts.
 #[must_use]
-pub fn ask(node: &Node, check: &Check) -> Answer {
-    let evidence = check.evidence.as_deref();
-    match check.kind {
-        RecheckKind::Mount => mount(evidence, &mounts_of(node, &check.subject)),
-        RecheckKind::Task => task(node, evidence, &check.subject),
-        RecheckKind::Interface => interface(node, &check.subject),
+pub fn answer(node: &Node, question: &Question) -> Answer {
+    let evidence = question.evidence.as_deref();
+    match question.kind {
+        RecheckKind::Mount => mount(evidence, &mounts_of(node, &question.subject)),
+        RecheckKind::Task => task(node, evidence, &question.subject),
+        RecheckKind::Interface => interface(node, &question.subject),
     }
 }
 
@@ -37,7 +37,7 @@ fn mounts_of(node: &Node, device: &str) -> Vec<String> {
         return Vec::new();
     }
     let number = fs::read_to_string(node.sys.join("class/block").join(device).join("dev")).unwrap_or_default();
-    // That of PID 1 is the host's where it can be seen.
+    // The table of PID 1 is the host's, where it can be seen.
     let mounts = [node.proc.join("1"), node.proc.join("self")]
         .into_iter()
         .find_map(|process| Process::new_with_root(process).and_then(|process| process.mountinfo()).ok());
@@ -50,29 +50,29 @@ fn mounts_of(node: &Node, device: &str) -> Vec<String> {
 }
 
 fn task(node: &Node, evidence: Option<&str>, subject: &str) -> Answer {
-    let holds = |evidence: &str| Answer { verdict: Verdict::Holds, evidence: evidence.to_owned() };
+    let holds = |evidence: &str| Answer { holds: Holds::Yes, evidence: evidence.to_owned() };
     let namespace = fs::metadata(node.proc.join("self/ns/pid")).map(|metadata| metadata.ino());
     let (Ok(FIRST_PID_NAMESPACE), Ok(pid)) = (namespace, subject.parse()) else { return holds(UNSEEN) };
     let state = node.task(pid);
     let now = state.map_or_else(|| GONE.to_owned(), |task| format!("{}:{}", task.start, task.switches));
     let hangs = state.is_some_and(|task| task.uninterruptible) && evidence.is_none_or(|before| before == now);
-    if hangs || evidence == Some(UNSEEN) { holds(&now) } else { Answer { verdict: Verdict::Over, evidence: now } }
+    if hangs || evidence == Some(UNSEEN) { holds(&now) } else { Answer { holds: Holds::No, evidence: now } }
 }
 
 fn interface(node: &Node, name: &str) -> Answer {
     let folder = node.sys.join("class/net").join(name);
     let read = |file| fs::read_to_string(folder.join(file)).unwrap_or_default();
     if !is_name(name) {
-        return Answer { verdict: Verdict::Holds, evidence: UNSEEN.to_owned() };
+        return Answer { holds: Holds::Yes, evidence: UNSEEN.to_owned() };
     }
     let state = read("operstate").trim().to_owned();
-    // Drivers that do not report a state say "unknown"; the carrier tells then.
+    // Drivers that do not report a state have "unknown"; then the carrier decides.
     let up = state == "up" || (state == "unknown" && read("carrier").trim() == "1");
-    Answer { verdict: if up { Verdict::Over } else { Verdict::Holds }, evidence: state }
+    Answer { holds: if up { Holds::No } else { Holds::Yes }, evidence: state }
 }
 
-/// What the mounts of a device say. Up to Linux 6.12 they say nothing after an error, so that a mount without a mark is
-/// no recovery; one that had a mark and has it no more is, and so is a device that was mounted and is no more.
+/// Answers by the mounts of a device. Up to Linux 6.12 they show nothing after an error, so a mount without a mark is not
+/// a recovery. A mount that has lost its mark is one, and so is a device that is no longer mounted.
 fn mount(evidence: Option<&str>, options: &[String]) -> Answer {
     let bad = |options: &String| options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown"));
     let now = match options {
@@ -85,10 +85,10 @@ fn mount(evidence: Option<&str>, options: &[String]) -> Answer {
         Some(MOUNTED) => now == UNSEEN,
         _ => false,
     };
-    Answer { verdict: if over { Verdict::Over } else { Verdict::Holds }, evidence: now.to_owned() }
+    Answer { holds: if over { Holds::No } else { Holds::Yes }, evidence: now.to_owned() }
 }
 
-/// The name of a device or interface, and not a path.
+/// Whether this is the name of a device or interface, and not a path.
 fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':' | b'@' | b'!');
     !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) && !text.starts_with('.')
@@ -98,38 +98,35 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn verdicts(steps: &[&[&str]]) -> Vec<(Verdict, String)> {
+    fn answers(steps: &[&[&str]]) -> Vec<(Holds, String)> {
         let mut evidence = None;
-        let mut verdicts = Vec::new();
+        let mut answers = Vec::new();
         for options in steps {
             let options: Vec<_> = options.iter().map(|&text| text.to_owned()).collect();
             let answer = mount(evidence.as_deref(), &options);
             evidence = Some(answer.evidence.clone());
-            verdicts.push((answer.verdict, answer.evidence));
+            answers.push((answer.holds, answer.evidence));
         }
-        verdicts
+        answers
     }
 
     #[test]
-    fn a_mark_that_has_gone_is_a_recovery() {
+    fn a_lost_mark_is_a_recovery() {
         for mark in ["rw,errors=remount-ro,emergency_ro", "ro,relatime", "rw,shutdown"] {
-            let steps = verdicts(&[&[mark], &["rw", mark], &["rw,errors=remount-ro"]]);
-            let words: Vec<_> = steps.iter().map(|(verdict, _)| *verdict).collect();
-            assert_eq!(words, [Verdict::Holds, Verdict::Holds, Verdict::Over], "{mark}");
+            let steps = answers(&[&[mark], &["rw", mark], &["rw,errors=remount-ro"]]);
+            let holds: Vec<_> = steps.iter().map(|(holds, _)| *holds).collect();
+            assert_eq!(holds, [Holds::Yes, Holds::Yes, Holds::No], "{mark}");
         }
-        assert_eq!(verdicts(&[&["ro"], &[]])[1].0, Verdict::Over, "unmounted");
+        assert_eq!(answers(&[&["ro"], &[]])[1].0, Holds::No, "unmounted");
     }
 
     #[test]
-    fn the_absence_of_a_mark_is_no_recovery() {
-        let steps = verdicts(&[&["rw"], &["rw"], &["rw"], &[]]);
-        let words: Vec<_> = steps.iter().map(|(verdict, _)| *verdict).collect();
-        assert_eq!(words, [Verdict::Holds, Verdict::Holds, Verdict::Holds, Verdict::Over]);
-        let unseen = verdicts(&[&[], &[], &[]]);
-        assert!(
-            unseen.iter().all(|(verdict, _)| *verdict == Verdict::Holds),
-            "from here it cannot be seen: {unseen:?}"
-        );
+    fn the_absence_of_a_mark_is_not_a_recovery() {
+        let steps = answers(&[&["rw"], &["rw"], &["rw"], &[]]);
+        let holds: Vec<_> = steps.iter().map(|(holds, _)| *holds).collect();
+        assert_eq!(holds, [Holds::Yes, Holds::Yes, Holds::Yes, Holds::No]);
+        let unseen = answers(&[&[], &[], &[]]);
+        assert!(unseen.iter().all(|(holds, _)| *holds == Holds::Yes), "from here it cannot be seen: {unseen:?}");
     }
 
     #[test]
@@ -138,29 +135,29 @@ mod tests {
         let pid = std::process::id().to_string();
         let first = task(&node, None, &pid);
         assert_ne!(first.evidence, GONE);
-        assert_eq!(task(&node, Some(&first.evidence), &pid).verdict, Verdict::Over);
-        assert_eq!(task(&node, Some(GONE), &u32::MAX.to_string()).verdict, Verdict::Over);
-        assert_eq!(task(&node, None, "not a pid").verdict, Verdict::Holds);
+        assert_eq!(task(&node, Some(&first.evidence), &pid).holds, Holds::No);
+        assert_eq!(task(&node, Some(GONE), &u32::MAX.to_string()).holds, Holds::No);
+        assert_eq!(task(&node, None, "not a pid").holds, Holds::Yes);
     }
 
     #[test]
     fn an_interface_that_is_up_is_well() {
         let dir = tempfile::tempdir().unwrap();
         let node = Node { sys: dir.path().into(), ..Node::default() };
-        for (name, state, carrier, verdict) in [
-            ("eth0", "up", "1", Verdict::Over),
-            ("eth1", "down", "0", Verdict::Holds),
-            ("eth2", "unknown", "1", Verdict::Over),
-            ("eth3", "unknown", "0", Verdict::Holds),
+        for (name, state, carrier, holds) in [
+            ("eth0", "up", "1", Holds::No),
+            ("eth1", "down", "0", Holds::Yes),
+            ("eth2", "unknown", "1", Holds::No),
+            ("eth3", "unknown", "0", Holds::Yes),
         ] {
             let folder = dir.path().join("class/net").join(name);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("operstate"), format!("{state}\n")).unwrap();
             fs::write(folder.join("carrier"), format!("{carrier}\n")).unwrap();
-            assert_eq!(interface(&node, name).verdict, verdict, "{name}");
+            assert_eq!(interface(&node, name).holds, holds, "{name}");
         }
-        assert_eq!(interface(&node, "gone").verdict, Verdict::Holds);
-        assert_eq!(interface(&node, "../net/eth0").verdict, Verdict::Holds, "a name out of a log is no path");
+        assert_eq!(interface(&node, "gone").holds, Holds::Yes);
+        assert_eq!(interface(&node, "../net/eth0").holds, Holds::Yes, "a name from a log is not a path");
     }
 
     #[test]

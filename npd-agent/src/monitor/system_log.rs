@@ -1,32 +1,29 @@
 //! The system log monitor: records in, statuses out, by the rules of one config file.
 //!
 //! The semantics are node-problem-detector's. A temporary rule gives an event at each match. A permanent rule holds
-//! its condition True, with an event when that is news. Rules that say more than node-problem-detector's can — when a
-//! problem is over, how often a rule has to match, what is told apart — are followed here too.
+//! its condition True, with an event when that is news. The settings of rules that node-problem-detector does not have —
+//! when a problem is over, how often a rule has to match, which occurrences are distinguished — are implemented here too.
 //!
-//! It does no I/O and reads no clock: it is told the time with each record and whenever [`SystemLog::deadline`] has
-//! come, and what only the node knows is asked for by [`SystemLog::checks`]. So a log that is replayed gives what the
-//! same log gave when it was written.
+//! It does no I/O and reads no clock: it gets the time with each record and whenever [`SystemLog::deadline`] is reached,
+//! and returns what only the node knows as [`SystemLog::questions`]. So replaying a log gives the same results as when it
+//! was written.
 
-mod check;
 mod condition;
 mod counter;
 mod fold;
+pub mod recheck;
 mod state;
 
 use std::sync::Arc;
 
-pub use self::{
-    check::{Answer, Check, Verdict},
-    state::SystemLogState,
-};
+pub use self::state::SystemLogState;
 
 use self::{
-    condition::{Change, ConditionState},
+    condition::{Change, LogCondition},
     counter::Counter,
-    fold::{Folded, Folds, Repeats},
+    fold::{Folds, LineAction, Repeats},
+    recheck::{Answer, Question},
 };
-use super::announcement;
 use crate::{
     config::system_log::{Effect, Recheck, SystemLogConfig, Threshold},
     go::duration::GoDuration,
@@ -43,16 +40,16 @@ pub struct SystemLog {
     id: Arc<str>,
     source: Arc<str>,
     metrics: bool,
-    /// Records from before are nobody's business.
+    /// Records older than this are ignored.
     start: Timestamp,
-    /// The boot plus `delay`: no state makes older records count.
+    /// The boot plus `delay`: older records are ignored whatever was saved.
     earliest: Timestamp,
-    /// The patterns of all rules, then those that clear.
+    /// The patterns of all rules, then the patterns that clear.
     rules: Rules,
     actions: Vec<Action>,
-    /// Of each pattern that clears: its rule.
+    /// The rule of each pattern that clears.
     clears: Vec<usize>,
-    conditions: Vec<ConditionState>,
+    conditions: Vec<LogCondition>,
     folds: Folds,
 }
 
@@ -73,14 +70,14 @@ struct Action {
     recheck: Option<Recheck>,
 }
 
-/// By what occurrences of one rule are told apart: the values of its `by`, in their order.
+/// What distinguishes the occurrences of one rule: the values of its `by`, in their order.
 type Key = Vec<String>;
 
-/// What a monitor makes of its records.
+/// Receives the results of a monitor.
 pub trait Findings {
-    /// A rule has matched, whatever comes of it.
+    /// A rule has matched, with or without a result.
     fn matched(&mut self, _rule: &Matched<'_>) {}
-    /// There is something to report.
+    /// A status is to be reported.
     fn status(&mut self, status: Status);
     /// A problem was folded into one that was reported before.
     fn suppressed(&mut self, _reason: &str) {}
@@ -89,11 +86,11 @@ pub trait Findings {
 /// A rule that has matched.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched<'a> {
-    /// Its place in its file.
+    /// Its index in its file.
     pub rule: usize,
     /// The time of the first record of the match.
     pub timestamp: Timestamp,
-    /// What the rule says of it.
+    /// The message that the rule makes of it.
     pub message: &'a str,
 }
 
@@ -143,12 +140,12 @@ impl SystemLog {
             rules: Rules::new(patterns, config.buffer_size),
             actions,
             clears,
-            conditions: config.conditions.into_iter().map(|c| ConditionState::new(c, times.now)).collect(),
+            conditions: config.conditions.into_iter().map(|c| LogCondition::new(c, times.now)).collect(),
             folds: Folds::default(),
         }
     }
 
-    /// From when on records count; a source need not read what is older.
+    /// The oldest time of records that count; a source need not read older ones.
     #[must_use]
     pub fn start(&self) -> Timestamp {
         self.start
@@ -157,7 +154,7 @@ impl SystemLog {
     /// What it can report.
     #[must_use]
     pub fn declared(&self) -> Declared {
-        let types = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let types = self.conditions.iter().map(|condition| condition.state.kind().clone()).collect();
         let counted = if self.metrics { self.counted() } else { Counted::default() };
         Declared { monitor: self.id.clone(), conditions: types, counted }
     }
@@ -166,28 +163,28 @@ impl SystemLog {
         let conditions = self.actions.iter().filter_map(|action| match action.effect {
             Effect::Temporary => None,
             Effect::Permanent { condition } => {
-                Some((self.conditions.get(condition)?.now.kind.clone(), action.reason.clone()))
+                Some((self.conditions.get(condition)?.state.kind().clone(), action.reason.clone()))
             }
         });
         Counted { reasons: self.actions.iter().map(|a| a.reason.clone()).collect(), conditions: conditions.collect() }
     }
 
-    /// The status it has without anything having happened: its conditions, no events.
+    /// Its conditions as they are now, without events.
     #[must_use]
     pub fn initial_status(&self) -> Status {
         self.status(Vec::new())
     }
 
-    /// Whether anything would become of a record with this text, or of one that has it as a part of its text.
+    /// Whether a record with this text, or one that contains it, may match a rule.
     ///
-    /// It may say yes too often, never no.
+    /// It may be wrongly `true`, but never wrongly `false`.
     #[inline]
     #[must_use]
     pub fn may_concern(&self, text: &[u8]) -> bool {
         self.rules.may_concern(text)
     }
 
-    /// Takes the next record; `true` when a pattern matched. What is due by then has to be done before, by
+    /// Handles the next record; `true` if a pattern matched. What is due by its time has to be done first, by
     /// [`Self::advance`].
     #[inline]
     pub fn record(&mut self, record: &Record<'_>, out: &mut dyn Findings) -> bool {
@@ -198,7 +195,7 @@ impl SystemLog {
             self.rules.push_unmatched(record.text, record.at);
             return false;
         }
-        // Nearly always empty, and then it takes no memory.
+        // Nearly always empty, and then it allocates nothing.
         let mut hits = Vec::new();
         self.rules.push(record.text, record.at, &mut |hit| hits.push(hit));
         let matched = !hits.is_empty();
@@ -208,7 +205,7 @@ impl SystemLog {
         matched
     }
 
-    /// When [`Self::advance`] has something to do, or [`Self::checks`] something to ask.
+    /// When [`Self::advance`] has something to do, or [`Self::questions`] something to ask.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         let conditions = self.conditions.iter().filter_map(|condition| condition.deadline(&self.actions));
@@ -228,18 +225,18 @@ impl SystemLog {
         }
     }
 
-    /// What the node has to be asked by `now`.
+    /// The questions to the node that are due by `now`.
     #[must_use]
-    pub fn checks(&self, now: Timestamp) -> Vec<Check> {
+    pub fn questions(&self, now: Timestamp) -> Vec<Question> {
         let conditions = self.conditions.iter().enumerate();
-        conditions.flat_map(|(index, condition)| condition.checks(index, &self.actions, now)).collect()
+        conditions.flat_map(|(index, condition)| condition.questions(index, &self.actions, now)).collect()
     }
 
-    /// Takes the node's answer.
-    pub fn answer(&mut self, check: &Check, answer: Answer, now: Timestamp, out: &mut dyn Findings) {
-        let Some(condition) = self.conditions.get_mut(check.condition) else { return };
-        if let Some(change) = condition.answer(check, answer, &self.actions, now) {
-            self.report_change(check.condition, None, change, Fields::default(), out);
+    /// Handles the node's answer.
+    pub fn answer(&mut self, question: &Question, answer: Answer, now: Timestamp, out: &mut dyn Findings) {
+        let Some(condition) = self.conditions.get_mut(question.condition) else { return };
+        if let Some(change) = condition.answer(question, answer, &self.actions, now) {
+            self.report_change(question.condition, None, change, Fields::default(), out);
         }
     }
 
@@ -278,28 +275,29 @@ impl SystemLog {
                 if let Some(counter) = &mut action.counter {
                     counter.restart(&key);
                 }
-                let folded = match action.fold_within {
+                let line_action = match action.fold_within {
                     Some(window) => self.folds.add(index, &message, hit.timestamp, window),
-                    None => Folded::News,
+                    None => LineAction::Report,
                 };
-                match folded {
-                    Folded::Repeat => out.suppressed(&action.reason),
-                    Folded::News => {
-                        let event = event(action.reason.clone(), Some(index), hit.timestamp, message, fields);
+                match line_action {
+                    LineAction::Fold => out.suppressed(&action.reason),
+                    LineAction::Report => {
+                        let event = event(action.reason.clone(), index, hit.timestamp, message, fields);
                         out.status(self.status(vec![event]));
                     }
                 }
             }
             Effect::Permanent { condition } => {
                 let Some(state) = self.conditions.get_mut(condition) else { return };
-                if let Some(change) = state.activate(index, key, action, hit, message) {
+                if let Some(change) = state.activate(index, key, action, hit, &message) {
                     self.report_change(condition, Some(index), change, fields, out);
                 }
             }
         }
     }
 
-    /// A line says that the problem of `rule` is over: for the occurrence it names, or for all if it names none.
+    /// Handles a line that says that the problem of `rule` is over: for the occurrence that it names, or for all
+    /// occurrences if it names none.
     fn clear(&mut self, rule: usize, hit: &Hit, record: &Record<'_>, out: &mut dyn Findings) {
         let Some(action) = self.actions.get_mut(rule) else { return };
         let named: Vec<Option<String>> = action
@@ -317,7 +315,7 @@ impl SystemLog {
         }
     }
 
-    /// `rule` is the one whose pattern has brought the change.
+    /// `rule` is the rule whose pattern made the change.
     fn report_change(
         &self,
         condition: usize,
@@ -326,13 +324,9 @@ impl SystemLog {
         fields: Fields,
         out: &mut dyn Findings,
     ) {
-        let Some(state) = self.conditions.get(condition) else { return };
-        let now = &state.now;
-        let mut event = event(now.reason.clone(), rule, change.at, announcement(now), fields);
-        if !change.worse {
-            event.severity = Severity::Info;
-        }
-        event.condition = Some(now.kind.clone());
+        let Some(condition) = self.conditions.get(condition) else { return };
+        let severity = if change.worse { Severity::Warn } else { Severity::Info };
+        let event = condition.state.announcement(severity, change.at, rule.map(pointer), fields);
         out.status(self.status(vec![event]));
     }
 
@@ -340,34 +334,38 @@ impl SystemLog {
         let Repeats { rule, message, count, last, window } = repeats;
         let reason = reason_of(&self.actions, rule);
         let text = format!("{message} ({count} more within {})", go(window));
-        let event = Event { count, ..event(reason, Some(rule), last, text, Fields::default()) };
+        let event = Event { count, ..event(reason, rule, last, text, Fields::default()) };
         self.status(vec![event])
     }
 
     fn status(&self, events: Vec<Event>) -> Status {
-        let conditions = self.conditions.iter().map(|condition| condition.now.clone()).collect();
+        let conditions = self.conditions.iter().map(|condition| condition.state.now.clone()).collect();
         let (monitor, source) = (self.id.clone(), self.source.clone());
         Status { monitor, source, events, conditions, metrics: self.metrics }
     }
 }
 
 /// A problem that a rule has found.
-fn event(reason: Arc<str>, rule: Option<usize>, timestamp: Timestamp, message: String, fields: Fields) -> Event {
-    let rule = rule.map(|index| format!("/rules/{index}").into());
-    Event { rule, fields, ..Event::new(Severity::Warn, timestamp, reason, message) }
+fn event(reason: Arc<str>, rule: usize, timestamp: Timestamp, message: String, fields: Fields) -> Event {
+    Event { rule: Some(pointer(rule)), fields, ..Event::new(Severity::Warn, timestamp, reason, message) }
 }
 
-/// The reason of a rule; every index there is comes from the rules themselves.
+/// The JSON pointer to a rule.
+fn pointer(rule: usize) -> Arc<str> {
+    format!("/rules/{rule}").into()
+}
+
+/// The reason of a rule. Every index comes from the rules themselves.
 fn reason_of(actions: &[Action], rule: usize) -> Arc<str> {
     actions.get(rule).map_or_else(|| Arc::from(""), |action| action.reason.clone())
 }
 
-/// A span in nanoseconds, as a [`Timestamp`] is moved by.
+/// A span in nanoseconds, to shift a [`Timestamp`] by.
 fn nanos(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A span as a config file has it.
+/// A span as config files write it.
 fn go(span: std::time::Duration) -> GoDuration {
     GoDuration::from_nanos(nanos(span))
 }
@@ -403,18 +401,19 @@ impl Action {
         matches!(self.effect, Effect::Permanent { condition } if condition == index)
     }
 
-    /// Whether nothing but a threshold could end it.
+    /// Whether only a threshold could end it.
     fn has_no_end(&self) -> bool {
         !self.clears_by_line && self.clear_after.is_none() && self.recheck.is_none()
     }
 }
 
-/// What a name stands for: a group of the match, else a field of the record.
+/// The value of a name: that of the group of the match, else of the field of the record.
 fn value<'v>(name: &str, hit: &'v Hit, record: &'v Record<'_>) -> Option<&'v str> {
     let group = hit.captures.iter().find(|(group, _)| &**group == name);
     group.map(|(_, value)| value.as_str()).or_else(|| record.fields.get(name))
 }
 
 pub mod runner;
+pub(crate) mod sources;
 #[cfg(test)]
 mod tests;

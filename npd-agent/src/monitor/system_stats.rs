@@ -1,12 +1,12 @@
-//! The system stats monitor: how the node is doing, as numbers, and the thresholds that turn them into problems.
+//! The system stats monitor: the state of the node as numbers, and the thresholds that turn them into problems.
 //!
-//! A config file is one monitor with a thread of its own, on which its collectors run one after the other: a read that
-//! hangs in the kernel holds up this monitor and nobody else. What a collector finds is on the metrics page as soon as it
-//! is done; what it no longer finds is gone from there. One that fails is told of and takes nothing away from the
+//! A config file is one monitor with its own thread, on which its collectors run one after the other: a read that hangs
+//! in the kernel delays this monitor and no other. The results of a collector are on the metrics page as soon as it is
+//! done; a series that it no longer finds disappears from there. A collector that fails is logged and does not affect the
 //! others.
 //!
-//! Counters are the kernel's own: they are exported as they stand, so they survive a restart of the agent and begin
-//! anew with the node.
+//! Counters are the kernel's own: they are exported as they are, so they survive a restart of the agent and start over
+//! with the node.
 
 mod alert;
 mod clock;
@@ -27,11 +27,7 @@ mod vm;
 use std::sync::Arc;
 
 use self::sample::Samples;
-pub use self::{
-    alert::Alerts,
-    page::StatsPage,
-    runner::{Monitors, StartError},
-};
+pub use self::{alert::Alerts, page::StatsPage};
 use crate::{
     config::system_stats::SystemStatsConfig,
     metric::{MetricId, Section},
@@ -39,9 +35,9 @@ use crate::{
     time::Monotonic,
 };
 
-/// What reads one part of the node.
+/// Reads one part of the node.
 trait Collector: Send {
-    /// Reads it as it is `now`. What could be read counts, also when something else could not.
+    /// Reads it as it is `now`. What can be read counts even if something else cannot.
     fn collect(&mut self, node: &Node, now: Monotonic, out: &mut Samples) -> Result<(), CollectError>;
 }
 
@@ -53,7 +49,7 @@ pub struct Collectors {
 // === impl Collectors ===
 
 impl Collectors {
-    /// A collector exists when one of its metrics is wanted.
+    /// A collector exists if one of its metrics is wanted.
     #[must_use]
     pub fn new(config: &SystemStatsConfig) -> Self {
         let collectors = Section::ALL.into_iter().filter_map(|section| {
@@ -64,7 +60,7 @@ impl Collectors {
         Self { collectors: collectors.collect() }
     }
 
-    /// Whose they are, in the order in which they run.
+    /// Their sections, in the order in which they run.
     pub fn sections(&self) -> impl Iterator<Item = Section> {
         self.collectors.iter().map(|(section, ..)| *section)
     }

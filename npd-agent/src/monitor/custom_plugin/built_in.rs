@@ -1,11 +1,11 @@
-//! A check that is a function of the agent, in the place of a program.
+//! A check that is a function of the agent instead of a program.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, CheckStatus, Outcome, Ran, RunKind, check::Pending};
+use super::{Check, CheckStatus, Outcome, Run, RunKind, check::Pending};
 use crate::{
     health::{Health, built_in::BuiltIn},
     node::Node,
@@ -18,7 +18,7 @@ pub(super) struct BuiltInCheck {
 }
 
 impl Check for BuiltInCheck {
-    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Run>> {
         Box::pin(async move {
             let health = tokio::select! {
                 health = timeout(within, self.check.run(&self.node, within)) => health,
@@ -32,10 +32,10 @@ impl Check for BuiltInCheck {
                     let text = format!("the check did not end within {within:?}");
                     let reason = Some(RunKind::Timeout.reason().to_owned());
                     let outcome = Outcome { reason, ..Outcome::new(CheckStatus::Unknown, text) };
-                    return Some(Ran { kind: RunKind::Timeout, ..Ran::from(outcome) });
+                    return Some(Run { kind: RunKind::Timeout, ..Run::from(outcome) });
                 }
             };
-            Some(Ran::from(Outcome::new(status, message)))
+            Some(Run::from(Outcome::new(status, message)))
         })
     }
 }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_verdict_is_what_a_programs_exit_code_would_say() {
+    async fn a_verdict_maps_to_the_status_that_an_exit_code_would_have() {
         assert_eq!(outcome("files", &["--threshold=100"]).await, (CheckStatus::Ok, RunKind::Ok, String::new()));
         let (status, kind, message) = outcome("processes", &["--threshold=0"]).await;
         assert_eq!((status, kind), (CheckStatus::Problem, RunKind::Problem));
@@ -64,11 +64,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_check_that_is_told_to_stop_says_nothing() {
+    async fn a_stopped_check_has_no_result() {
         let stop = CancellationToken::new();
         stop.cancel();
         let mut check = BuiltInCheck { check: BuiltIn::parse("inodes", &[]).unwrap(), node: Node::default() };
-        // Both are ready at once; what counts is that it ends.
+        // Both may be ready at once; what matters is that it ends.
         drop(tokio::time::timeout(Duration::from_secs(20), check.run(Duration::MAX, &stop)).await.unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! What finds out whether there is a problem, and what it may say.
+//! Checks, which find out whether there is a problem, and their results.
 
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
@@ -7,25 +7,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{problem::Fields, text::cut};
 
-/// Something that is asked again and again whether there is a problem: a program, or a function of the agent.
+/// Finds out again and again whether there is a problem: a program, or a function of the agent.
 pub trait Check: Send {
-    /// Finds out within this time, or a little later that it could not. Nothing when it was told to `stop` before it
-    /// knew; what it has started is ended then.
-    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>>;
+    /// Runs once, within this time or a little more if it times out. `None` if `stop` was cancelled before the result; then
+    /// what it has started is ended.
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Run>>;
 }
 
 /// A future on the heap.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A check that has run.
-pub struct Ran {
+/// A finished run of a check.
+pub struct Run {
     /// What it has found out.
     pub outcome: Outcome,
     /// How the run went.
     pub kind: RunKind,
-    /// What it said besides, for the log.
+    /// What else it wrote, for the log.
     pub remarks: String,
-    /// It could not be ended: this waits until it has. The check is not to run again before.
+    /// Completes when a process that could not be killed has ended. The check does not run again before.
     pub leftover: Option<Pending<'static, ()>>,
 }
 
@@ -34,47 +34,46 @@ pub struct Ran {
 pub struct Outcome {
     /// Whether there is a problem.
     pub status: CheckStatus,
-    /// What a person reads.
+    /// The text for people.
     pub message: String,
-    /// Why, where the check knows better than its rule: one CamelCase word. A status that is unknown has one of its
-    /// own in any case.
+    /// A more precise reason than that of the rule: one CamelCase word. An unknown status never has the reason of the rule.
     pub reason: Option<String>,
     /// Facts beyond the text.
     pub labels: Fields,
 }
 
-/// Whether there is a problem. The worse, the greater.
+/// Whether there is a problem. Ordered by severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
-    /// There is none.
+    /// There is no problem.
     Ok,
-    /// Nobody can tell.
+    /// It could not be found out.
     Unknown,
-    /// There is one.
+    /// There is a problem.
     Problem,
 }
 
 /// How a run went. The `outcome` of `npd_plugin_runs_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunKind {
-    /// It has found no problem.
+    /// It found no problem.
     Ok,
-    /// It has found a problem.
+    /// It found a problem.
     Problem,
-    /// It says that it cannot tell.
+    /// It ran, but could not find out.
     Unknown,
     /// It took too long and was ended.
     Timeout,
     /// It could not be started.
     Error,
-    /// It must not be started: others than root can change it.
+    /// It must not be started: users other than root can change it.
     Refused,
     /// It took too long and could not even be killed.
     Stuck,
 }
 
-/// A line of JSON by which a program says more than its exit code can.
+/// A line of JSON, with which a program can return more than an exit code.
 #[derive(Debug, Deserialize)]
 struct Line {
     status: Option<CheckStatus>,
@@ -84,18 +83,18 @@ struct Line {
     labels: BTreeMap<String, String>,
 }
 
-/// Labels that are taken from one line, and how long a name and a value may be.
+/// Maximum number of labels of one line, and the maximum lengths of a name and a value.
 const LABELS_MAX: usize = 16;
 const NAME_MAX: usize = 63;
 const VALUE_MAX: usize = 256;
 
-/// How long a reason may be: the API server takes no longer one in an event.
+/// Maximum length of a reason: the API server rejects an event with a longer one.
 const REASON_MAX: usize = 128;
 
-// === impl Ran ===
+// === impl Run ===
 
-impl From<Outcome> for Ran {
-    /// A run that went well, whatever it has found out.
+impl From<Outcome> for Run {
+    /// A run that completed, whatever it found out.
     fn from(outcome: Outcome) -> Self {
         let kind = match outcome.status {
             CheckStatus::Ok => RunKind::Ok,
@@ -115,8 +114,7 @@ impl Outcome {
         Self { status, message: message.into(), reason: None, labels: Fields::none() }
     }
 
-    /// What a program says that has exited with `code`; nothing when a signal ended it. A message has at most `longest`
-    /// bytes.
+    /// The outcome of a program with this exit code, `None` if a signal ended it. The message has at most `longest` bytes.
     #[must_use]
     pub fn of_program(code: Option<i32>, output: &[u8], longest: usize) -> Self {
         let status = match code {
@@ -132,7 +130,7 @@ impl Outcome {
             labels.add(name, cut(&value, VALUE_MAX));
         }
         Self {
-            // A program that has crashed after it said something has not finished its work.
+            // A program that crashed after it wrote the line has not finished its work.
             status: if status == CheckStatus::Unknown { status } else { line.status.unwrap_or(status) },
             message: cut(line.message.unwrap_or_default().trim(), longest).to_owned(),
             reason: line.reason.filter(|reason| is_reason(reason)),
@@ -155,7 +153,7 @@ impl RunKind {
     pub const ALL: [Self; 7] =
         [Self::Ok, Self::Problem, Self::Unknown, Self::Timeout, Self::Error, Self::Refused, Self::Stuck];
 
-    /// The word of the metric.
+    /// The label value of the metric.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -181,20 +179,20 @@ impl RunKind {
         }
     }
 
-    /// Whether the check did not even run, or goes on for ever.
+    /// Whether the check did not even run, or never ends.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Error | Self::Refused | Self::Stuck)
     }
 }
 
-/// The reason of a status that is unknown, where the check says no better one.
+/// The reason of an unknown status if the check gives none.
 pub const UNKNOWN: &str = "CheckUnknown";
 
 // === impl Line ===
 
 impl Line {
-    /// The last line of a text, if it is one. JSON that says none of this is a text like any other.
+    /// The last line of a text, if it is such a line. Other JSON is ordinary text.
     fn find(text: &str) -> Option<Self> {
         let last = text.lines().next_back()?.trim();
         if !last.starts_with('{') {
@@ -219,12 +217,13 @@ fn is_reason(reason: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn said(code: i32, output: &str) -> (CheckStatus, String, Option<String>, String) {
+    fn result(code: i32, output: &str) -> (CheckStatus, String, Option<String>, String) {
         let Outcome { status, message, reason, labels } = Outcome::of_program(Some(code), output.as_bytes(), 80);
         (status, message, reason, labels.to_string())
     }
 
-    /// 4.3: "exit 0 → OK; 1 → NonOK; everything else (2, 3…255, killed by signal ⇒ −1, …) → Unknown".
+    /// node-problem-detector, pkg/custompluginmonitor/plugin/plugin.go, `run`: exit code 0 is OK, 1 is NonOK, any other, also
+    /// the -1 of a process that a signal ended, is Unknown.
     #[test]
     fn the_exit_code_is_the_status() {
         assert_eq!(Outcome::of_program(Some(0), b"", 80).status, CheckStatus::Ok);
@@ -251,18 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_says_more_than_the_exit_code() {
+    fn a_line_of_json_overrides_the_exit_code() {
         let line = r#"{"status": "problem", "reason": "DiskGone", "message": "sda is gone", "labels": {"dev": "sda"}}"#;
         let expected = (CheckStatus::Problem, "sda is gone".into(), Some("DiskGone".into()), "dev=sda".into());
-        assert_eq!(said(0, line), expected);
-        assert_eq!(said(1, &format!("some remarks\n{line}\n")), expected, "the last line counts");
-        assert_eq!(said(1, r#"{"message": "m"}"#).0, CheckStatus::Problem, "without a status the exit code counts");
-        assert_eq!(said(1, r#"{"status": "ok"}"#).0, CheckStatus::Ok);
-        assert_eq!(said(0, r#"{"status": "unknown", "reason": "NoDriver"}"#).2, Some("NoDriver".into()));
+        assert_eq!(result(0, line), expected);
+        assert_eq!(result(1, &format!("some remarks\n{line}\n")), expected, "the last line counts");
+        assert_eq!(result(1, r#"{"message": "m"}"#).0, CheckStatus::Problem, "without a status the exit code counts");
+        assert_eq!(result(1, r#"{"status": "ok"}"#).0, CheckStatus::Ok);
+        assert_eq!(result(0, r#"{"status": "unknown", "reason": "NoDriver"}"#).2, Some("NoDriver".into()));
     }
 
     #[test]
-    fn a_program_that_crashes_after_its_line_cannot_tell() {
+    fn a_crash_after_the_line_makes_the_status_unknown() {
         let line = br#"{"status": "ok", "message": "fine"}"#;
         for code in [Some(2), Some(139), None] {
             assert_eq!(Outcome::of_program(code, line, 80).status, CheckStatus::Unknown);
@@ -270,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn other_json_is_a_text() {
+    fn other_json_is_ordinary_text() {
         for text in [r#"{"ok": true}"#, "{", r#"{"status": "fine"}"#, r#"{"message": 7}"#, "[1]", "{}"] {
-            assert_eq!(said(1, text), (CheckStatus::Problem, text.into(), None, String::new()), "{text}");
+            assert_eq!(result(1, text), (CheckStatus::Problem, text.into(), None, String::new()), "{text}");
         }
     }
 
     #[test]
-    fn what_a_line_may_say_is_bounded() {
+    fn the_content_of_a_line_is_bounded() {
         let long = "x".repeat(300);
         let labels: BTreeMap<_, _> = (0..50).map(|i| (format!("l{i}"), long.clone())).collect();
         let line = serde_json::json!({"reason": "no word", "message": long, "labels": labels}).to_string();

@@ -1,50 +1,49 @@
-//! One condition and what its rules say of it.
+//! One condition and the findings of its rules.
 //!
-//! The worst that a rule says counts: True while any has a problem, Unknown while none has and one cannot tell. Of several
-//! rules that say the worst, the one that began to say so last gives reason and message, and keeps giving them as long as
-//! it says so. So rules never take turns in one condition.
+//! The worst finding counts: the condition is True while any rule finds a problem, and Unknown while none does but the
+//! status of one is unknown. If several rules have the worst status, the one that got it last gives reason and message,
+//! and keeps giving them while it has that status. So rules never take turns in one condition.
 
 use super::{CheckStatus, Finding};
 use crate::{
     config::ConditionDefinition,
+    monitor::condition::ConditionState,
     problem::{Condition, ConditionStatus},
     time::Timestamp,
 };
 
-/// A condition.
+/// A condition of plugin rules.
 #[derive(Debug)]
-pub(super) struct ConditionState {
-    healthy: ConditionDefinition,
-    /// As it is reported.
-    pub(super) now: Condition,
-    /// Whether it stands for something that was found out.
+pub(super) struct PluginCondition {
+    pub(super) state: ConditionState,
+    /// Whether its status is the result of runs.
     pub(super) known: bool,
 }
 
-/// What has become of a condition.
+/// How an update changed a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing.
+    /// Not at all.
     None,
-    /// It is as it was, but known only now.
+    /// It says what it said, but is known only now.
     Known,
-    /// A problem has come, or has got another reason.
+    /// It has a new problem, or its problem has a new reason.
     Worse,
-    /// Anything else.
+    /// In any other way.
     Other,
 }
 
-// === impl ConditionState ===
+// === impl PluginCondition ===
 
-impl ConditionState {
-    /// As it is before anything is known.
+impl PluginCondition {
+    /// The condition before the first result.
     pub(super) fn new(healthy: ConditionDefinition, now: Timestamp) -> Self {
-        Self { now: healthy.healthy(now), healthy, known: false }
+        Self { state: ConditionState::new(healthy, now), known: false }
     }
 
-    /// Makes it fit what its rules have found, each with its place in the file; nothing for one that has not run. `cause`
-    /// is the rule that has run last.
-    pub(super) fn settle<'a>(
+    /// Updates it from the findings of its rules, each with its index in the file; `None` for a rule that has not run.
+    /// `cause` is the rule that has run last.
+    pub(super) fn update<'a>(
         &mut self,
         found: impl Iterator<Item = (usize, Option<&'a Finding>)> + Clone,
         cause: usize,
@@ -65,33 +64,35 @@ impl ConditionState {
             CheckStatus::Unknown => ConditionStatus::Unknown,
             CheckStatus::Problem => ConditionStatus::True,
         };
-        let is_news = status != self.now.status
-            || (status != ConditionStatus::False && worst.reason != self.now.reason)
-            || (status == ConditionStatus::True && message_changes && worst.message != self.now.message);
+        let before = &self.state.now;
+        let is_news = status != before.status
+            || (status != ConditionStatus::False && worst.reason != before.reason)
+            || (status == ConditionStatus::True && message_changes && worst.message != before.message);
         if !is_news {
             return if was_known { Change::None } else { Change::Known };
         }
-        let was_true = self.now.status == ConditionStatus::True;
-        let (reason, message) = match status {
-            ConditionStatus::False => (&self.healthy.reason, &self.healthy.message),
-            ConditionStatus::True | ConditionStatus::Unknown => (&worst.reason, &worst.message),
+        let was_true = before.status == ConditionStatus::True;
+        match status {
+            ConditionStatus::False => self.state.set_healthy(now),
+            ConditionStatus::True | ConditionStatus::Unknown => {
+                self.state.set(status, &worst.reason, &worst.message, now)
+            }
         };
-        self.now.reason = reason.clone();
-        self.now.message.clone_from(message);
-        self.now.status = status;
-        self.now.transition = now;
-        // One problem less, and another one left, is no worse.
+        // As in node-problem-detector, a new message is a transition too.
+        self.state.now.transition = now;
+        // If one of two problems is over, the other one is not a change for the worse.
         let is_problem = status == ConditionStatus::True && (!was_true || rule == cause);
         if is_problem { Change::Worse } else { Change::Other }
     }
 
-    /// Goes on as it was reported before.
+    /// Continues as it was reported before.
     pub(super) fn restore(&mut self, before: Condition) {
         self.known = true;
+        let ConditionState { healthy, now } = &mut self.state;
         if before.status != ConditionStatus::False {
-            self.now = before;
-        } else if before.reason == self.healthy.reason {
-            self.now.transition = before.transition;
+            *now = before;
+        } else if before.reason == healthy.reason {
+            now.transition = before.transition;
         }
     }
 }

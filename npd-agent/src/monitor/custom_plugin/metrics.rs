@@ -1,4 +1,4 @@
-//! The metrics of the runs themselves, by rule.
+//! Metrics of the runs themselves.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ pub struct PluginMetrics {
     table: own::PluginMetrics,
 }
 
-/// Those of one rule.
+/// The metrics of one rule.
 #[derive(Clone, Debug)]
 pub(super) struct RuleMetrics {
     name: Arc<str>,
@@ -33,7 +33,7 @@ impl PluginMetrics {
         Ok(Self { table: own::PluginMetrics::register(registry)? })
     }
 
-    /// The metrics of a monitor's rules, in their order. Everything is shown with a zero from the start.
+    /// The metrics of the rules of a monitor, in their order. All series exist with a zero from the start.
     pub(super) fn of<'a>(&self, source: &str, reasons: impl Iterator<Item = &'a str>) -> Vec<RuleMetrics> {
         names(source, reasons).into_iter().map(|name| self.of_rule(&name)).collect()
     }

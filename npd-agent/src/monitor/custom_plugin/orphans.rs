@@ -1,4 +1,4 @@
-//! Reaping of what nobody else reaps.
+//! Reaps orphaned processes where npd is PID 1.
 //!
 //! Where npd is the first process of its PID namespace, as in a container, a process whose parent has died becomes its child, and
 //! stays as a zombie until it is waited for. npd does not become a subreaper anywhere else: there such processes have a
@@ -12,10 +12,10 @@ use procfs::process::Stat;
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A child that has just been started is not known to be ours for a moment; an orphan can lie that long.
+/// A new child is not in the set for a moment, so an orphan is reaped only after this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The processes that are waited for by whoever has started them. Clones are the same.
+/// The processes that npd has started, which are reaped by their starters. Clones share the set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Children {
     own: Arc<Mutex<BTreeSet<i32>>>,
@@ -32,14 +32,14 @@ impl Children {
         self.own.lock().remove(&pid.as_raw_pid());
     }
 
-    /// Reaps all others, for ever, where that is our business.
+    /// Reaps all other processes forever, if npd is PID 1.
     pub(super) async fn reap_orphans(self) {
         if !getpid().is_init() {
             return;
         }
         let mut ended = match signal(SignalKind::child()) {
             Ok(ended) => ended,
-            Err(error) => return tracing::warn!(%error, "orphans are not reaped: SIGCHLD cannot be listened to"),
+            Err(error) => return tracing::warn!(%error, "orphans are not reaped: cannot listen for SIGCHLD"),
         };
         let mut before = BTreeSet::new();
         loop {
@@ -49,7 +49,7 @@ impl Children {
             tokio::time::sleep(PATIENCE).await;
             let mut found = self.foreign_zombies();
             for pid in found.intersection(&before).filter_map(|pid| Pid::from_raw(*pid)) {
-                // Somebody else may have been quicker.
+                // It may have been reaped already.
                 let _reaped = waitpid(Some(pid), WaitOptions::NOHANG);
             }
             found.retain(|pid| !before.contains(pid));

@@ -1,10 +1,10 @@
-//! Who could change a program that npd runs, mostly as root.
+//! Which users could change a program that npd runs, mostly as root.
 //!
-//! Whoever can write to the file, to a folder on the way to it or to a symlink among them decides what is run. All of
-//! them have to belong to root or to the user that npd runs as, and nobody else may write to them. With an access control
-//! list the group's bits of the mode are its mask, so one that lets somebody write is seen here. In a sticky folder, such as
-//! /tmp, everybody can make files, but nobody can put one in the place of another's. What the program itself runs is not
-//! looked at.
+//! A user who can write to the file, to a folder on its path or to a symlink among them decides what is run. All of them
+//! must belong to root or to the user that npd runs as, and no other user may be able to write to them. With an access
+//! control list the group bits of the mode are its mask, so a list that lets another user write is detected here. In a
+//! sticky folder, such as /tmp, all users can create files, but none can replace the file of another user. What the program
+//! itself runs is not checked.
 
 use std::{
     ffi::OsString,
@@ -13,14 +13,14 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Symlinks on one way, as many as the kernel follows.
+/// Maximum number of symlinks on a path, as in the kernel.
 const LINKS_MAX: u32 = 40;
 
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const WRITABLE_BY_ALL: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Somebody else could change what is run.
+/// Another user could change what is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Insecure {
     path: PathBuf,
@@ -34,11 +34,11 @@ enum How {
     Anybody,
 }
 
-/// Looks at a program and at all that leads to it. `me` is the user that npd runs as.
+/// Checks a program and everything on its path. `me` is the user that npd runs as.
 ///
 /// # Errors
 ///
-/// When something on the way cannot be looked at. That somebody could change it is no error.
+/// When something on the path cannot be read. That another user could change it is not an error.
 pub fn look(program: &Path, me: u32) -> io::Result<Option<Insecure>> {
     let mut rest: Vec<OsString> = Vec::new();
     push(&mut rest, &std::path::absolute(program)?);
@@ -74,7 +74,7 @@ pub fn look(program: &Path, me: u32) -> io::Result<Option<Insecure>> {
     Ok(None)
 }
 
-/// Puts the parts of a path before what is left of the way, the first one on top.
+/// Pushes the parts of a path onto the rest of the path, the first part on top.
 fn push(rest: &mut Vec<OsString>, path: &Path) {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     let parts: Vec<_> = parts.map(|part| part.as_os_str().to_owned()).collect();

@@ -1,11 +1,11 @@
-//! One run of a program, so that nothing it does holds up anything else.
+//! One run of a program, isolated so that it delays nothing else.
 //!
-//! It has a process group of its own, which gets SIGTERM when the time is over and SIGKILL a moment later. It is over
-//! when the process itself has ended, whoever still has its pipes. What it writes is read for as long as it runs, a little
-//! is kept, and a flood is read slowly. Starting it is left to a thread, because exec(2) waits for the file system; and a
-//! process that even SIGKILL does not end, because it waits in the kernel, is left behind with whoever wants to wait for it.
+//! It has its own process group, which gets SIGTERM at the timeout and SIGKILL a moment later. The run is over when the
+//! process itself has ended, even if another process still has its pipes. Its output is read for as long as it runs, a
+//! bounded part is kept, and a flood is read slowly. A thread starts it, because exec(2) waits for the file system. A
+//! process that not even SIGKILL ends, because it waits in the kernel, is returned as the leftover of the run.
 //!
-//! A process that leaves the group, as a daemon does, is none of ours any more: node-problem-detector leaves it alone too.
+//! A process that leaves the group, as a daemon does, is not ended: node-problem-detector leaves it alone too.
 
 mod output;
 
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
 use super::{
-    Check, Outcome, Ran, RunKind,
+    Check, Outcome, Run, RunKind,
     check::{CheckStatus, Pending},
     orphans::Children,
 };
@@ -48,16 +48,16 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long a process may take to die of SIGKILL. One that waits in the kernel does not die.
 const DEATH: Duration = Duration::from_millis(500);
 
-/// How often a process is looked at that cannot be waited for.
+/// How often a process without a pidfd is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Of stdout so many bytes are kept at least, whatever becomes the message: a line of JSON has to fit.
+/// Minimum number of bytes of stdout that are kept, however short the message may be: a line of JSON has to fit.
 const KEEP: usize = 4096;
 
-/// What a program finds when it has no search path.
+/// The search path of a program if npd has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is between systemd and npd, and npd's own, is not the program's.
+/// Variables of systemd for npd, and npd's own, which a program does not get.
 const PRIVATE: [&str; 5] = ["INVOCATION_ID", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "RUST_LOG"];
 
 /// A program as a [`Check`].
@@ -74,7 +74,7 @@ pub struct ProgramOptions {
     pub args: Vec<String>,
     /// The most bytes of a message.
     pub max_output_length: usize,
-    /// Whether it is run although others than root can change it.
+    /// Whether it is run although users other than root can change it.
     pub allow_insecure: bool,
     /// The processes that npd has started.
     pub(super) children: Children,
@@ -93,13 +93,13 @@ enum StartError {
 struct Started {
     child: std::process::Child,
     pid: Pid,
-    /// It is readable when the process has ended, and leaves it to be waited for. Linux has it since 5.3.
+    /// A pidfd: readable once the process has ended, without reaping it. Since Linux 5.3.
     ended: Option<AsyncFd<OwnedFd>>,
     children: Children,
     is_reaped: bool,
 }
 
-/// Why a process was not waited for any longer.
+/// Why waiting for a process ended.
 enum Over {
     Ended,
     TimedOut,
@@ -109,19 +109,19 @@ enum Over {
 // === impl Program ===
 
 impl Program {
-    /// A program that was not run yet.
+    /// A program that has not run yet.
     #[must_use]
     pub fn new(options: ProgramOptions) -> Self {
         Self { options: Arc::new(options) }
     }
 
-    async fn run(&self, within: Duration, stop: &CancellationToken) -> Option<Ran> {
+    async fn run(&self, within: Duration, stop: &CancellationToken) -> Option<Run> {
         let deadline = Instant::now() + within;
         let options = Arc::clone(&self.options);
         let mut starting = tokio::task::spawn_blocking(move || options.start());
         let stopped = async {
             stop.cancelled().await;
-            // What is just being started can be ended in a moment.
+            // A process that is just being started can be ended in a moment.
             sleep(GRACE).await;
         };
         let started = tokio::select! {
@@ -144,7 +144,7 @@ impl Program {
         mut stderr: Output,
         deadline: Instant,
         stop: &CancellationToken,
-    ) -> Option<Ran> {
+    ) -> Option<Run> {
         let over = {
             let reading = async {
                 tokio::join!(stdout.read(), stderr.read());
@@ -166,7 +166,7 @@ impl Program {
             return Some(match status {
                 Ok(status) => {
                     let outcome = Outcome::of_program(status.code(), &stdout.kept, longest);
-                    Ran { remarks: remarks(status, &stderr.kept), ..Ran::from(outcome) }
+                    Run { remarks: remarks(status, &stderr.kept), ..Run::from(outcome) }
                 }
                 Err(error) => failed(RunKind::Error, &format!("Error in waiting for plugin: {error}")),
             });
@@ -187,10 +187,10 @@ impl Program {
         let path = self.options.path.display();
         let text = format!("Timeout when running plugin \"{path}\": state - signal: killed. output - \"{said}\"");
         let remarks = String::from_utf8_lossy(&stderr.kept).trim().to_owned();
-        Some(Ran { remarks, ..failed(RunKind::Timeout, &text) })
+        Some(Run { remarks, ..failed(RunKind::Timeout, &text) })
     }
 
-    fn not_started(&self, error: &StartError) -> Ran {
+    fn not_started(&self, error: &StartError) -> Run {
         match error {
             StartError::Refused(insecure) => {
                 let path = self.options.path.display();
@@ -201,26 +201,26 @@ impl Program {
         }
     }
 
-    fn stuck(&self, leftover: Pending<'static, ()>, said: &str) -> Ran {
+    fn stuck(&self, leftover: Pending<'static, ()>, said: &str) -> Run {
         let path = self.options.path.display();
         let text = format!("plugin \"{path}\" hangs in the kernel and cannot be killed. output - \"{said}\"");
-        Ran { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
+        Run { leftover: Some(leftover), ..failed(RunKind::Stuck, &text) }
     }
 }
 
 impl Check for Program {
-    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+    fn run<'a>(&'a mut self, within: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Run>> {
         Box::pin(Self::run(self, within, stop))
     }
 }
 
-/// Nobody can tell, for want of a run that has ended well.
-fn failed(kind: RunKind, text: &str) -> Ran {
+/// The result of a run that did not complete: status unknown.
+fn failed(kind: RunKind, text: &str) -> Run {
     let outcome = Outcome { reason: Some(kind.reason().to_owned()), ..Outcome::new(CheckStatus::Unknown, text) };
-    Ran { outcome, kind, remarks: String::new(), leftover: None }
+    Run { outcome, kind, remarks: String::new(), leftover: None }
 }
 
-/// Ends a process that was started after everybody had given up.
+/// Ends a process whose start completed after its run was given up.
 async fn end_late(starting: JoinHandle<Result<(Started, Output, Output), StartError>>) {
     if let Ok(Ok((mut started, ..))) = starting.await
         && !started.kill().await
@@ -230,7 +230,7 @@ async fn end_late(starting: JoinHandle<Result<(Started, Output, Output), StartEr
     }
 }
 
-/// What a process said on stderr, and which signal has ended it.
+/// What a process wrote to stderr, and the signal that ended it, if any.
 fn remarks(status: ExitStatus, stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     match status.signal() {
@@ -252,8 +252,8 @@ impl ProgramOptions {
         }
         let mut command = Command::new(path);
         command.args(&self.args).process_group(0);
-        // Where npd is a service or in a container it is there already. Then the process need not be forked, which copies the
-        // page tables of npd.
+        // As a service or in a container npd is there already. Then no fork is needed, which would copy the page tables of
+        // npd.
         if env::current_dir().is_ok_and(|folder| folder != Path::new("/")) {
             command.current_dir("/");
         }
@@ -292,19 +292,19 @@ impl ProgramOptions {
     }
 }
 
-/// Signals the process group of a process that was not waited for yet, so that the number is nobody else's.
+/// Signals the process group of a process that is not reaped yet, so that its id cannot have been reused.
 fn signal(group: Pid, signal: Signal) {
-    // All of them may have ended, or have become another user's.
+    // All processes may have ended, or may run as another user now.
     let _sent = kill_process_group(group, signal);
 }
 
 // === impl Started ===
 
 impl Started {
-    /// Waits until the process has ended. It stays a zombie, and its number its own.
+    /// Waits until the process has ended. It stays a zombie and keeps its id.
     async fn has_ended(&self) {
         if let Some(ended) = &self.ended {
-            // An error would be one of the runtime, which is ending then.
+            // Only a runtime that is shutting down gives an error.
             drop(ended.readable().await);
             return;
         }
@@ -321,10 +321,10 @@ impl Started {
         status
     }
 
-    /// Ends the process and its group; `false` when it does not end.
+    /// Ends the process and its group; `false` if it does not end.
     async fn kill(&mut self) -> bool {
         signal(self.pid, Signal::TERM);
-        // Who does not end in time is killed, and so is who is left of the group.
+        // A process that does not end in time is killed, and so is the rest of the group.
         drop(timeout(GRACE, self.has_ended()).await);
         signal(self.pid, Signal::KILL);
         let is_gone = timeout(DEATH, self.has_ended()).await.is_ok();
@@ -336,7 +336,7 @@ impl Started {
 }
 
 impl Drop for Started {
-    /// Whoever gives up on a process leaves none behind: npd may be ending at once.
+    /// A dropped process is killed: npd may be about to end.
     fn drop(&mut self) {
         if !self.is_reaped {
             signal(self.pid, Signal::KILL);

@@ -1,4 +1,4 @@
-//! The edge: the custom plugin monitors of the agent at work.
+//! Runs custom plugin monitors: their checks run at their intervals, the results are reported and saved.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -7,55 +7,58 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, Span};
 
 use super::{
-    Check, CustomPlugin, CustomPluginState, PluginMetrics, RunKind,
+    Check, CustomPlugin, CustomPluginState, PluginMetrics, Run, RunKind,
     built_in::BuiltInCheck,
     metrics::RuleMetrics,
     orphans::Children,
     plugin_process::{Program, ProgramOptions},
-    schedule::{self, Finished, Scheduled, Told},
+    schedule::{self, OnFinished, Scheduled},
 };
 use crate::{
-    component::{Component, Components},
+    component::Component,
     config::{
-        CustomPluginConfig,
+        CustomPluginConfig, MonitorKind,
         custom_plugin::{CheckConfig, PluginRule},
     },
     detector::Detector,
+    monitor::{
+        MonitorConfig, RunningMonitor, Stopping,
+        launcher::{Launcher, Shared, StartError},
+    },
     node::Node,
     problem::{Event, Status},
-    state::{Keep, StateDir, StateFile, warn_on_error},
+    state::{Keep, StateFile, warn_on_error},
     time::{Now, Timestamp},
 };
 
-/// How long the end waits for what runs: SIGTERM, SIGKILL and a little.
+/// How long the stop waits for running checks: SIGTERM, SIGKILL and some more.
 const STOP_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// All custom plugin monitors of the agent.
-pub struct Plugins {
-    detector: Arc<Detector>,
+/// What all custom plugin monitors share.
+pub(crate) struct CustomPlugins {
+    shared: Shared,
     metrics: PluginMetrics,
-    components: Components,
-    state: Option<Arc<StateDir>>,
     node: Node,
     allow_insecure: bool,
     children: Children,
-    running: Vec<Running>,
-    /// Whether orphans are reaped already.
+    /// Whether the task that reaps orphans runs.
     reaps: bool,
 }
 
-/// One config file at work.
-struct Running {
+/// The custom plugin monitor of one config file.
+pub(crate) struct RunningPlugins {
     config: CustomPluginConfig,
-    shared: Arc<Shared>,
+    results: Arc<Results>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    span: Span,
 }
 
-/// What the tasks of one config file have in common.
-struct Shared {
+/// Where the results of the checks of one config file go.
+struct Results {
     detector: Arc<Detector>,
     source: Arc<str>,
     rules: Vec<RuleMetrics>,
@@ -65,150 +68,88 @@ struct Shared {
 
 struct Known {
     monitor: CustomPlugin,
-    memory: Option<StateFile>,
+    file: Option<StateFile>,
     /// How the last run of each rule went.
     runs: Vec<Option<RunKind>>,
-    /// Why rules cannot be run, by their places.
+    /// Why checks cannot be run, by the index of the rule.
     failures: BTreeMap<usize, String>,
 }
 
-// === impl Plugins ===
+// === impl CustomPlugins ===
 
-impl Plugins {
-    /// None yet. Programs that others than root can change are refused, unless they are allowed.
+impl CustomPlugins {
+    /// No monitor yet. Programs that users other than root can change are refused unless `allow_insecure`.
     ///
     /// # Errors
     ///
-    /// When the registry has such metrics already.
-    pub fn new(
+    /// When metrics of the same names are registered already.
+    pub(crate) fn new(
         registry: &Registry,
-        detector: Arc<Detector>,
-        components: Components,
-        state: Option<Arc<StateDir>>,
+        shared: Shared,
         node: Node,
         allow_insecure: bool,
     ) -> prometheus::Result<Self> {
         let metrics = PluginMetrics::register(registry)?;
-        let (children, running) = (Children::default(), Vec::new());
-        Ok(Self { detector, metrics, components, state, node, allow_insecure, children, running, reaps: false })
+        Ok(Self { shared, metrics, node, allow_insecure, children: Children::default(), reaps: false })
     }
 
-    /// Starts the monitor of a config file. All its rules run at once, and then again and again.
-    pub fn add(&mut self, config: CustomPluginConfig) {
+    /// Starts the monitor of a config file. All its rules run at once, and then at their intervals.
+    pub(crate) fn start(&mut self, config: CustomPluginConfig) -> RunningPlugins {
         if !std::mem::replace(&mut self.reaps, true) {
             tokio::spawn(self.children.clone().reap_orphans());
         }
+        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let _span = span.enter();
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         let name = format!("{} custom", config.path.display());
-        let mut memory = self.state.as_ref().and_then(|dir| warn_on_error(dir.file(&name)));
-        let kept = memory.as_mut().and_then(|memory| warn_on_error(memory.load::<CustomPluginState>()).flatten());
-        // What was so before the node was booted says nothing of it now.
+        let mut file = self.shared.state.as_ref().and_then(|dir| warn_on_error(dir.file(&name)));
+        let kept = file.as_mut().and_then(|file| warn_on_error(file.load::<CustomPluginState>()).flatten());
+        // Results from before the node was booted mean nothing now.
         if let Some(kept) = kept.filter(|kept| !kept.before_boot) {
             monitor.restore(kept.state);
         }
-        self.detector.declare(&monitor.declared());
-        self.detector.report(&monitor.status());
-        let running = self.start(config, monitor, memory, None);
-        self.running.push(running);
+        self.shared.detector.declare(&monitor.declared());
+        self.shared.detector.report(&monitor.status());
+        self.run(config, monitor, file, None)
     }
 
-    /// Takes a changed config file. What is known of unchanged rules stays known; what runs is ended, and all run anew.
-    pub fn replace(&mut self, config: CustomPluginConfig) {
-        let Some(index) = self.running.iter().position(|running| running.config.path == config.path) else { return };
-        let old = self.running.remove(index);
-        old.stop.cancel();
-        old.tasks.close();
-        let (before, status_before, memory) = {
-            let mut known = old.shared.known.lock();
-            (known.monitor.state(), known.monitor.status(), known.memory.take())
-        };
-        let mut monitor = CustomPlugin::new(&config, Now::read().wall);
-        monitor.restore(before);
-        self.detector.declare(&monitor.declared());
-        let status = monitor.status();
-        if let Some(gone) = status_before.no_longer_watched(&status) {
-            self.detector.report(&gone);
-        }
-        self.detector.report(&status);
-        let running = self.start(config, monitor, memory, Some(old.tasks));
-        let is_gone = |old: &&RuleMetrics| !running.shared.rules.iter().any(|new| new.name() == old.name());
-        self.metrics.forget(old.shared.rules.iter().filter(is_gone));
-        self.running.insert(index, running);
-    }
-
-    /// Reports an event about the config file of a monitor; `false` when it is none of these.
-    #[must_use]
-    pub fn report(&self, path: &Path, event: Event) -> bool {
-        let Some(running) = self.running.iter().find(|running| running.config.path == path) else { return false };
-        let status = running.shared.known.lock().monitor.status();
-        self.detector.report(&Status { events: vec![event], metrics: false, ..status });
-        true
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.running.is_empty()
-    }
-
-    /// Ends all of them and what they run. What cannot be killed is left behind.
-    pub async fn stop(&mut self) {
-        for running in &self.running {
-            running.stop.cancel();
-            running.tasks.close();
-        }
-        let ends = async {
-            for running in &self.running {
-                running.tasks.wait().await;
-            }
-        };
-        if timeout(STOP_PATIENCE, ends).await.is_err() {
-            tracing::warn!("a plugin cannot be ended and is left behind");
-        }
-        for running in self.running.drain(..) {
-            let mut known = running.shared.known.lock();
-            known.save(Now::read().wall);
-            if let Some(memory) = &known.memory {
-                warn_on_error(memory.sync());
-            }
-        }
-    }
-
-    /// Starts what a config says, after those tasks have ended.
-    fn start(
+    /// Runs the checks of a config, once the tasks `after` have ended.
+    fn run(
         &self,
         config: CustomPluginConfig,
         monitor: CustomPlugin,
-        memory: Option<StateFile>,
+        file: Option<StateFile>,
         after: Option<TaskTracker>,
-    ) -> Running {
-        let component = self.components.add(&format!("plugins {}", config.path.display()));
-        let known = Known { monitor, memory, runs: vec![None; config.rules.len()], failures: BTreeMap::new() };
-        let shared = Arc::new(Shared {
-            detector: Arc::clone(&self.detector),
+    ) -> RunningPlugins {
+        let component = self.shared.components.add(&format!("plugins {}", config.path.display()));
+        let known = Known { monitor, file, runs: vec![None; config.rules.len()], failures: BTreeMap::new() };
+        let results = Arc::new(Results {
+            detector: Arc::clone(&self.shared.detector),
             source: config.source.clone(),
             rules: self.metrics.of(&config.source, config.rules.iter().map(|rule| &*rule.reason)),
             component,
             known: Mutex::new(known),
         });
-        shared.known.lock().save(Now::read().wall);
-        shared.tell_readiness(&shared.known.lock());
+        results.known.lock().save(Now::read().wall);
+        results.update_readiness(&results.known.lock());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let checks: Vec<_> = config.rules.iter().map(|rule| self.schedule(rule, config.max_output_length)).collect();
-        let told: Told = {
-            let shared = Arc::clone(&shared);
-            Arc::new(move |finished| shared.take(finished))
+        let on_finished: OnFinished = {
+            let results = Arc::clone(&results);
+            Arc::new(move |rule, run, took| results.handle(rule, run, took))
         };
-        let (concurrency, order, tracker) = (config.concurrency, stop.clone(), tasks.clone());
-        tasks.spawn(async move {
+        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let (concurrency, stopped, tracker) = (config.concurrency, stop.clone(), tasks.clone());
+        let start = async move {
             if let Some(after) = after {
                 after.wait().await;
             }
-            if !order.is_cancelled() {
-                schedule::start(checks, concurrency, &order, &tracker, &told);
+            if !stopped.is_cancelled() {
+                schedule::start(checks, concurrency, &stopped, &tracker, &on_finished);
             }
-        });
-        Running { config, shared, stop, tasks }
+        };
+        tasks.spawn(start.instrument(span.clone()));
+        RunningPlugins { config, results, stop, tasks, span }
     }
 
     fn schedule(&self, rule: &PluginRule, max_output_length: usize) -> Scheduled {
@@ -228,11 +169,73 @@ impl Plugins {
     }
 }
 
-// === impl Shared ===
+// === impl RunningPlugins ===
 
-impl Shared {
-    fn take(&self, finished: Finished) {
-        let Finished { rule, outcome, kind, remarks, took } = finished;
+impl RunningMonitor for RunningPlugins {
+    fn kind(&self) -> MonitorKind {
+        MonitorKind::CustomPlugin
+    }
+
+    fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    /// Running checks are stopped, and all rules run again. The results of unchanged rules are kept.
+    fn replace(&mut self, config: MonitorConfig, launcher: &mut Launcher) -> Result<(), StartError> {
+        let MonitorConfig::CustomPlugin(config) = config else { return Ok(()) };
+        let plugins = &launcher.plugins;
+        let span = self.span.clone();
+        let _span = span.enter();
+        self.stop.cancel();
+        self.tasks.close();
+        let (state, status_before, file) = {
+            let mut known = self.results.known.lock();
+            (known.monitor.state(), known.monitor.status(), known.file.take())
+        };
+        let mut monitor = CustomPlugin::new(&config, Now::read().wall);
+        monitor.restore(state);
+        self.results.detector.declare(&monitor.declared());
+        let status = monitor.status();
+        if let Some(gone) = status_before.no_longer_watched(&status) {
+            self.results.detector.report(&gone);
+        }
+        self.results.detector.report(&status);
+        let new = plugins.run(config, monitor, file, Some(self.tasks.clone()));
+        let is_gone = |old: &&RuleMetrics| !new.results.rules.iter().any(|new| new.name() == old.name());
+        plugins.metrics.forget(self.results.rules.iter().filter(is_gone));
+        *self = new;
+        Ok(())
+    }
+
+    fn report(&self, event: Event) {
+        let status = self.results.known.lock().monitor.status();
+        self.results.detector.report(&Status { events: vec![event], metrics: false, ..status });
+    }
+
+    /// Running checks are stopped. A process that cannot be killed is left behind.
+    fn stop(self: Box<Self>) -> Stopping {
+        self.stop.cancel();
+        self.tasks.close();
+        let span = self.span.clone();
+        let stopping = async move {
+            if timeout(STOP_PATIENCE, self.tasks.wait()).await.is_err() {
+                tracing::warn!("a plugin cannot be ended and is left behind");
+            }
+            let mut known = self.results.known.lock();
+            known.save(Now::read().wall);
+            if let Some(file) = &known.file {
+                warn_on_error(file.sync());
+            }
+        };
+        Box::pin(stopping.instrument(span))
+    }
+}
+
+// === impl Results ===
+
+impl Results {
+    fn handle(&self, rule: usize, run: Run, took: Duration) {
+        let Run { outcome, kind, remarks, leftover: _ } = run;
         let Some(metrics) = self.rules.get(rule) else { return };
         self.component.begin_step();
         metrics.count(kind, took);
@@ -248,19 +251,19 @@ impl Shared {
         if let Some(run) = known.runs.get_mut(rule) {
             *run = Some(kind);
         }
-        self.tell_readiness(&known);
-        let news = known.monitor.take(rule, outcome, now);
-        if let Some(status) = news.status {
+        self.update_readiness(&known);
+        let update = known.monitor.handle(rule, outcome, now);
+        if let Some(status) = update.status {
             self.detector.report(&status);
         }
-        if news.changed {
+        if update.changed {
             known.save(now);
         }
         drop(known);
         self.component.end_step();
     }
 
-    /// A change is told of, what stays as it is only to who wants to know everything.
+    /// Logs a run: with a higher level if it went in another way than the one before.
     fn log(&self, rule: &str, before: Option<RunKind>, kind: RunKind, stderr: &str, message: &str) {
         let (source, outcome) = (&*self.source, kind.as_str());
         if before != Some(kind) && (kind == RunKind::Timeout || kind.is_failure()) {
@@ -272,7 +275,7 @@ impl Shared {
         }
     }
 
-    fn tell_readiness(&self, known: &Known) {
+    fn update_readiness(&self, known: &Known) {
         let left = known.runs.iter().filter(|run| run.is_none()).count();
         if let Some((rule, why)) = known.failures.first_key_value() {
             let name = self.rules.get(*rule).map(RuleMetrics::name).unwrap_or_default();
@@ -289,8 +292,8 @@ impl Shared {
 
 impl Known {
     fn save(&mut self, now: Timestamp) {
-        let Some(memory) = &mut self.memory else { return };
+        let Some(file) = &mut self.file else { return };
         let keep = Keep { position: None, doubt: None, at: now, state: &self.monitor.state() };
-        memory.save_or_warn(&keep, true);
+        file.save_or_warn(&keep, true);
     }
 }

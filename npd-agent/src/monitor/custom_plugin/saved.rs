@@ -1,16 +1,14 @@
-//! What a monitor remembers over a restart, and how it goes on with it.
+//! What a monitor saves for the next start, and how it is restored.
 //!
-//! A rule is known by its reason and by what it runs. What belongs to a rule that is still there in the same words is taken
-//! over, the rest is dropped. So a restart is no news, and neither is a changed file for the rules that it did not change.
-
-use std::sync::Arc;
+//! A rule is identified by its reason and by what it runs. The finding of a rule that still has both is restored, the rest
+//! is discarded. So a restart reports nothing, and neither does a changed file for the rules that it did not change.
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckStatus, ConditionState, CustomPlugin, Finding, RuleState};
+use super::{CustomPlugin, Finding, PluginCondition, RuleState};
 use crate::{config::Effect, problem::Condition, text::cut};
 
-/// Bytes of a message that are remembered of a rule; the condition's own is remembered as a whole.
+/// Maximum number of bytes of a rule's message that are saved; the message of a condition is saved as a whole.
 const MESSAGE_MAX: usize = 512;
 
 /// The state of a [`CustomPlugin`].
@@ -24,42 +22,40 @@ pub struct CustomPluginState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedRule {
     rule: String,
-    status: CheckStatus,
-    reason: Arc<str>,
-    message: String,
-    since: u64,
+    #[serde(flatten)]
+    finding: Finding,
 }
 
 // === impl CustomPlugin ===
 
 impl CustomPlugin {
-    /// What is to be remembered.
+    /// What is to be saved.
     #[must_use]
     pub fn state(&self) -> CustomPluginState {
         let known = self.conditions.iter().filter(|condition| condition.known);
-        let conditions = known.map(|condition| condition.now.clone());
+        let conditions = known.map(|condition| condition.state.now.clone());
         let rules = self.rules.iter().filter_map(|rule| {
-            let Finding { status, reason, message, since } = rule.found.clone()?;
-            let message = cut(&message, MESSAGE_MAX).to_owned();
-            Some(SavedRule { rule: rule.identity.clone(), status, reason, message, since })
+            let finding = rule.finding.clone()?;
+            let message = cut(&finding.message, MESSAGE_MAX).to_owned();
+            Some(SavedRule { rule: rule.identity.clone(), finding: Finding { message, ..finding } })
         });
         CustomPluginState { conditions: conditions.collect(), rules: rules.collect() }
     }
 
-    /// Goes on with the state of before, as far as the rules and conditions are the same.
+    /// Restores a saved state, as far as the rules and conditions are the same.
     pub fn restore(&mut self, state: CustomPluginState) {
-        for SavedRule { rule, status, reason, message, since } in state.rules {
-            self.newest = self.newest.max(since);
-            // Two rules may be the same to the letter but for their types: each is the first that fits and knows nothing.
-            let fits = |known: &&mut RuleState| known.identity == rule && known.found.is_none();
+        for SavedRule { rule, finding } in state.rules {
+            self.newest = self.newest.max(finding.since);
+            // Two rules may differ in their types only: a finding goes to the first match that has none yet.
+            let fits = |known: &&mut RuleState| known.identity == rule && known.finding.is_none();
             if let Some(known) = self.rules.iter_mut().find(fits) {
-                known.found = Some(Finding { status, reason, message, since });
+                known.finding = Some(finding);
             }
         }
         for saved in state.conditions {
-            let same = |condition: &ConditionState| condition.now.kind == saved.kind;
+            let same = |condition: &PluginCondition| condition.state.now.kind == saved.kind;
             let Some(index) = self.conditions.iter().position(same) else { continue };
-            // Without a rule nothing would ever end it.
+            // Without a rule it would never end.
             if self.rules.iter().any(|rule| rule.effect == Effect::Permanent { condition: index }) {
                 self.conditions[index].restore(saved);
             }

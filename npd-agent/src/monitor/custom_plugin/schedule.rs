@@ -1,8 +1,8 @@
-//! When checks run: each at its own interval, not too many at once, never one beside itself.
+//! When checks run: each at its own interval, with bounded concurrency, and never overlapping itself.
 //!
-//! Each rule has a task. In the beginning all run in the order of the file; a run that was missed because another took
-//! long is made up for once. Where node-problem-detector lets all rules of one interval wait for the slowest, none waits
-//! for another here, but for a place.
+//! Each rule has a task. At the start all run in the order of the file. If a run takes longer than the interval, one of
+//! the missed runs is made up for. In node-problem-detector all rules of one interval wait for the slowest; here no rule
+//! waits for another, only for a permit.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -11,12 +11,13 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
-use super::{Check, Outcome, Ran, RunKind};
+use super::{Check, Run};
 
 /// A check and its times.
 pub struct Scheduled {
-    /// The time between the beginnings of two runs.
+    /// The time between the starts of two runs.
     pub interval: Duration,
     /// How long a run may take.
     pub timeout: Duration,
@@ -24,62 +25,53 @@ pub struct Scheduled {
     pub check: Box<dyn Check>,
 }
 
-/// A run that has ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// The place of the check.
-    pub rule: usize,
-    /// What it has found out.
-    pub outcome: Outcome,
-    /// How it went.
-    pub kind: RunKind,
-    /// What it said besides.
-    pub remarks: String,
-    /// How long it took.
-    pub took: Duration,
-}
+/// Called after each run with the index of the check, the run, and how long it took.
+pub type OnFinished = Arc<dyn Fn(usize, Run, Duration) + Send + Sync>;
 
-/// Who is told of runs.
-pub type Told = Arc<dyn Fn(Finished) + Send + Sync>;
-
-/// Starts the tasks. They end with `stop`, and with them what they run.
+/// Starts the tasks. They and the running checks end with `stop`.
 pub fn start(
     checks: impl IntoIterator<Item = Scheduled>,
     concurrency: NonZeroUsize,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-    told: &Told,
+    on_finished: &OnFinished,
 ) {
-    let places = Arc::new(Semaphore::new(concurrency.get()));
+    let permits = Arc::new(Semaphore::new(concurrency.get()));
     for (rule, check) in checks.into_iter().enumerate() {
-        let (places, stop, told) = (Arc::clone(&places), stop.clone(), Arc::clone(told));
-        tasks.spawn(async move { repeat(rule, check, &places, &stop, &told).await });
+        let (permits, stop, on_finished) = (Arc::clone(&permits), stop.clone(), Arc::clone(on_finished));
+        let repeat = async move { repeat(rule, check, &permits, &stop, &on_finished).await };
+        tasks.spawn(repeat.in_current_span());
     }
 }
 
-async fn repeat(rule: usize, mut scheduled: Scheduled, places: &Semaphore, stop: &CancellationToken, told: &Told) {
+async fn repeat(
+    rule: usize,
+    mut scheduled: Scheduled,
+    permits: &Semaphore,
+    stop: &CancellationToken,
+    on_finished: &OnFinished,
+) {
     let mut ticks = interval(scheduled.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        let place = async {
+        let permit = async {
             ticks.tick().await;
-            places.acquire().await
+            permits.acquire().await
         };
-        let place = tokio::select! {
-            place = place => place,
+        let permit = tokio::select! {
+            permit = permit => permit,
             () = stop.cancelled() => return,
         };
-        // Nobody ever closes it.
-        let Ok(place) = place else { return };
+        // The semaphore is never closed.
+        let Ok(permit) = permit else { return };
         let began = Instant::now();
-        let Some(Ran { outcome, kind, remarks, leftover }) = scheduled.check.run(scheduled.timeout, stop).await else {
-            return;
-        };
-        drop(place);
+        let Some(mut run) = scheduled.check.run(scheduled.timeout, stop).await else { return };
+        drop(permit);
         if stop.is_cancelled() {
             return;
         }
-        told(Finished { rule, outcome, kind, remarks, took: began.elapsed() });
+        let leftover = run.leftover.take();
+        on_finished(rule, run, began.elapsed());
         if let Some(leftover) = leftover {
             tokio::select! {
                 () = leftover => {}

@@ -1,4 +1,4 @@
-//! How often a rule has matched lately, each kind of occurrence counted by itself.
+//! How often a rule has matched recently, counted separately for each kind of occurrence.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{Key, nanos};
 use crate::{config::system_log::Threshold, time::Timestamp};
 
-/// Kinds of occurrence that are counted at once; beyond it the one that came longest ago is forgotten.
+/// Maximum number of kinds of occurrence that are counted; beyond it the one that occurred longest ago is removed.
 const COUNTED_MAX: usize = 256;
 
 /// The matches of a rule with a threshold.
 #[derive(Debug)]
 pub(super) struct Counter {
     threshold: Threshold,
-    /// The one that came last is last.
+    /// The kind that occurred last is last.
     counts: Vec<Count>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Counter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Count {
     pub(super) key: Key,
-    /// Oldest first; never more than the threshold asks for.
+    /// Oldest first; never more than the count of the threshold.
     pub(super) at: VecDeque<Timestamp>,
 }
 
@@ -33,7 +33,7 @@ impl Counter {
         Self { threshold, counts: Vec::new() }
     }
 
-    /// Counts a match; `true` when that makes enough within the window.
+    /// Counts a match; `true` if there are enough within the window now.
     pub(super) fn add(&mut self, key: &Key, at: Timestamp) -> bool {
         let Threshold { count, window } = self.threshold;
         let known = self.counts.iter().position(|entry| entry.key == *key).map(|index| self.counts.remove(index));
@@ -50,29 +50,29 @@ impl Counter {
         enough
     }
 
-    /// Until when there are enough matches within the window, if no further one comes.
+    /// Until when there are enough matches within the window if there are no further ones.
     pub(super) fn holds_until(&self, key: &Key) -> Option<Timestamp> {
         let entry = self.counts.iter().find(|entry| entry.key == *key)?;
         let first = entry.at.front().filter(|_| entry.at.len() == self.threshold.count)?;
         Some(first.shift(nanos(self.threshold.window)))
     }
 
-    /// Starts over with one kind.
+    /// Forgets one kind.
     pub(super) fn restart(&mut self, key: &Key) {
         self.counts.retain(|entry| entry.key != *key);
     }
 
-    /// Starts over with those kinds that have the values that are given.
+    /// Forgets the kinds that have the given values.
     pub(super) fn forget(&mut self, named: &[Option<String>]) {
         self.counts.retain(|entry| !is_named(&entry.key, named));
     }
 
-    /// What is counted.
+    /// All counts.
     pub(super) fn counts(&self) -> &[Count] {
         &self.counts
     }
 
-    /// Goes on with what was counted before.
+    /// Restores counts.
     pub(super) fn restore(&mut self, mut counts: Vec<Count>) {
         counts.truncate(COUNTED_MAX);
         for count in &mut counts {
@@ -83,7 +83,7 @@ impl Counter {
     }
 }
 
-/// Whether `key` has the values that are given.
+/// Whether `key` has the given values.
 pub(super) fn is_named(key: &Key, named: &[Option<String>]) -> bool {
     key.iter().zip(named).all(|(value, named)| named.as_ref().is_none_or(|named| named == value))
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_counted_by_itself() {
+    fn each_kind_is_counted_separately() {
         let mut counter = counter(2, 60);
         let (a, b) = (vec!["a".to_owned()], vec!["b".to_owned()]);
         assert!(!counter.add(&a, at(0)) && !counter.add(&b, at(1)) && counter.add(&a, at(2)));
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_what_counting_by_hand_says(count in 2_usize..5, window in 1_u64..20, gaps in proptest::collection::vec(0_i64..12, 0..40)) {
+        fn it_agrees_with_counting_by_hand(count in 2_usize..5, window in 1_u64..20, gaps in proptest::collection::vec(0_i64..12, 0..40)) {
             let mut counter = counter(count, window);
             let mut all = Vec::new();
             let mut now = 0;

@@ -1,15 +1,15 @@
-//! The system log monitors of one source, at work: what they find goes to the exporters, what they know is kept.
+//! Runs the system log monitors of one source: their findings are reported, their state is saved.
 //!
-//! This is the edge around [`SystemLog`], which is pure. It is shared by three: the source's thread brings records, a
+//! This is the edge around [`SystemLog`], which is pure. Three callers share it: the thread of the source brings records, a
 //! timer brings the time, and a changed config file brings another monitor.
 //!
-//! The order of keeping and reporting is what a restart relies on (see [`state`](crate::state)): news of a record are
-//! written down, reported, confirmed. What a record changed without news (a count, a position) is written down within
-//! a second; if the agent is killed before, the record is simply read again.
+//! A restart relies on the order of saving and reporting (see [`state`](crate::state)): the findings of a record are saved,
+//! reported and confirmed. What a record changed without a finding (a count, a position) is saved within
+//! [`SAVE_EVERY`]; if the agent is killed before, the record is simply read again.
 
+pub(crate) mod stateful_monitor;
 #[cfg(test)]
 mod tests;
-pub(crate) mod watched;
 
 use std::{mem, path::Path, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use prometheus::Gauge;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::watched::Watched;
+use self::stateful_monitor::StatefulMonitor;
 use crate::{
     detector::Detector,
     fingerprint,
@@ -29,13 +29,13 @@ use crate::{
         system_log::{SystemLog, SystemLogState},
     },
     node::Node,
-    problem::{Condition, Event, Status},
+    problem::{Event, Status},
     record::{Place, Position, PositionKind, Record, RecordSink},
     state::{StateDir, warn_on_error},
     time::{Monotonic, Now, Timestamp},
 };
 
-/// How long a change without news may stay unwritten.
+/// How long a change without a finding may stay unsaved.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// The monitors of one source. Clones are the same monitors.
@@ -44,29 +44,29 @@ pub struct SystemLogs {
     shared: Arc<Shared>,
 }
 
-/// What the monitor of a config file was, before the file named another log.
-pub struct Before {
+/// The state of a config file's monitor before the file named another log.
+pub struct PreviousState {
     state: SystemLogState,
     status: Status,
 }
 
 struct Shared {
-    monitors: Mutex<Vec<Watched>>,
+    monitors: Mutex<Vec<StatefulMonitor>>,
     detector: Arc<Detector>,
     metrics: AgentMetrics,
     last_record: Gauge,
-    /// The source, as metrics name it.
+    /// The name of the source in metrics.
     source: String,
     boot: String,
     node: Node,
-    /// Some deadline has changed.
+    /// Notified when a deadline has changed.
     timer: Notify,
 }
 
 // === impl SystemLogs ===
 
 impl SystemLogs {
-    /// No monitor yet; `source` is the name in metrics.
+    /// No monitor yet; `source` is the source's name in metrics.
     #[must_use]
     pub fn new(source: &str, detector: Arc<Detector>, metrics: AgentMetrics, node: Node) -> Self {
         let shared = Shared {
@@ -75,7 +75,7 @@ impl SystemLogs {
             last_record: metrics.last_record(source),
             metrics,
             source: source.to_owned(),
-            // Without it, at worst, an event of another boot is taken for the same.
+            // Without it an event of another boot may be taken for the same one, at worst.
             boot: node.boot_id().unwrap_or_default(),
             node,
             timer: Notify::new(),
@@ -83,42 +83,51 @@ impl SystemLogs {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Adds the monitor of the config file `path` and reports its conditions. It goes on with what the file `state`
-    /// says, or else with what another monitor of the same config file knew.
-    pub fn add(&self, path: &Path, monitor: SystemLog, state: Option<(&StateDir, &str)>, before: Option<Before>) {
-        let memory = state.and_then(|(dir, name)| warn_on_error(dir.file(name)));
-        let mut watched = Watched::new(path.to_owned(), monitor, memory);
-        watched.recall();
+    /// Adds the monitor of the config file `path` and reports its conditions. Its state is loaded from the file `state`, or
+    /// else taken from another monitor of the same config file.
+    pub fn add(
+        &self,
+        path: &Path,
+        monitor: SystemLog,
+        state: Option<(&StateDir, &str)>,
+        previous: Option<PreviousState>,
+    ) {
+        let file = state.and_then(|(dir, name)| warn_on_error(dir.file(name)));
+        let mut stateful = StatefulMonitor::new(path.to_owned(), monitor, file);
+        let span = stateful.span.clone();
+        let _span = span.enter();
+        stateful.load();
         let mut gone = None;
-        if let Some(Before { state, status }) = before {
-            watched.monitor.restore(state);
-            gone = status.no_longer_watched(&watched.monitor.initial_status());
+        if let Some(PreviousState { state, status }) = previous {
+            stateful.monitor.restore(state);
+            gone = status.no_longer_watched(&stateful.monitor.initial_status());
         }
-        watched.save(true);
-        watched.look_ahead();
+        stateful.save(true);
+        stateful.update_deadline();
         if let Some(gone) = gone {
             self.shared.detector.report(&gone);
         }
-        self.shared.detector.report(&watched.monitor.initial_status());
-        self.shared.monitors.lock().push(watched);
+        self.shared.detector.report(&stateful.monitor.initial_status());
+        self.shared.monitors.lock().push(stateful);
         self.shared.timer.notify_one();
     }
 
-    /// Puts the monitor of a changed config file into the place of the old one. What belongs to unchanged rules and
-    /// conditions goes on.
+    /// Replaces the monitor of a changed config file. The state of unchanged rules and conditions is kept.
     pub fn replace(&self, path: &Path, mut monitor: SystemLog) {
         let mut monitors = self.shared.monitors.lock();
-        let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { return };
-        monitor.restore(watched.monitor.state());
-        if watched.position.is_some() {
+        let Some(stateful) = monitors.iter_mut().find(|stateful| stateful.path == path) else { return };
+        let span = stateful.span.clone();
+        let _span = span.enter();
+        monitor.restore(stateful.monitor.state());
+        if stateful.position.is_some() {
             monitor.resume();
         } else {
-            monitor.resume_after(watched.at);
+            monitor.resume_after(stateful.at);
         }
-        let before = std::mem::replace(&mut watched.monitor, monitor).initial_status();
-        watched.save(true);
-        watched.look_ahead();
-        let status = watched.monitor.initial_status();
+        let before = std::mem::replace(&mut stateful.monitor, monitor).initial_status();
+        stateful.save(true);
+        stateful.update_deadline();
+        let status = stateful.monitor.initial_status();
         drop(monitors);
         if let Some(gone) = before.no_longer_watched(&status) {
             self.shared.detector.report(&gone);
@@ -127,29 +136,31 @@ impl SystemLogs {
         self.shared.timer.notify_one();
     }
 
-    /// Takes the monitor of a config file away, and gives what it knew.
+    /// Removes the monitor of a config file, and returns its state.
     #[must_use]
-    pub fn remove(&self, path: &Path) -> Option<Before> {
+    pub fn remove(&self, path: &Path) -> Option<PreviousState> {
         let mut monitors = self.shared.monitors.lock();
-        let index = monitors.iter().position(|watched| watched.path == path)?;
-        let mut watched = monitors.remove(index);
-        watched.save(true);
-        Some(Before { state: watched.monitor.state(), status: watched.monitor.initial_status() })
+        let index = monitors.iter().position(|stateful| stateful.path == path)?;
+        let mut stateful = monitors.remove(index);
+        stateful.save(true);
+        Some(PreviousState { state: stateful.monitor.state(), status: stateful.monitor.initial_status() })
     }
 
-    /// The conditions of the monitor of a config file, as they are now.
-    #[must_use]
-    pub fn conditions(&self, path: &Path) -> Vec<Condition> {
-        let monitors = self.shared.monitors.lock();
-        let watched = monitors.iter().find(|watched| watched.path == path);
-        watched.map(|watched| watched.monitor.initial_status().conditions).unwrap_or_default()
+    /// Reports an event about the config file of a monitor, with its conditions as they are.
+    pub fn report(&self, path: &Path, event: Event) {
+        let status = {
+            let monitors = self.shared.monitors.lock();
+            let Some(stateful) = monitors.iter().find(|stateful| stateful.path == path) else { return };
+            stateful.monitor.initial_status()
+        };
+        self.shared.detector.report(&Status { events: vec![event], metrics: false, ..status });
     }
 
-    /// Where a source has to go on that gives positions of this kind; nothing when it has never been read. With several
-    /// monitors that is where the one that is furthest behind has to, and the others pass over what they have.
+    /// Where a source whose positions are of this kind has to continue; `None` if it has never been read. With several
+    /// monitors that is the position of the one furthest behind, and the others skip the records that they have.
     #[must_use]
     pub fn position(&self, kind: PositionKind) -> Option<Position> {
-        let of_kind = |watched: &Watched| watched.position.filter(|position| position.kind() == kind);
+        let of_kind = |stateful: &StatefulMonitor| stateful.position.filter(|position| position.kind() == kind);
         let first = self.shared.monitors.lock().iter().map(of_kind).min_by_key(|position| match position {
             None => (0, 0),
             Some(Position::Kernel(seq)) => (1, *seq),
@@ -159,71 +170,69 @@ impl SystemLogs {
         first.flatten()
     }
 
-    /// The newest sequence number of the kernel log that was taken.
+    /// The newest sequence number of the kernel log that was handled.
     #[must_use]
     pub fn newest_kernel_record(&self) -> Option<u64> {
-        let newest = |watched: &Watched| match watched.position {
+        let newest = |stateful: &StatefulMonitor| match stateful.position {
             Some(Position::Kernel(seq)) => Some(seq),
             _ => None,
         };
         self.shared.monitors.lock().iter().filter_map(newest).max()
     }
 
-    /// From when on records count that have no known position before them.
+    /// The oldest time of records that count where no position is known.
     #[must_use]
     pub fn start(&self) -> Timestamp {
-        self.shared.monitors.lock().iter().map(|watched| watched.monitor.start()).min().unwrap_or_default()
+        self.shared.monitors.lock().iter().map(|stateful| stateful.monitor.start()).min().unwrap_or_default()
     }
 
-    /// Whether anything would become of a record with a text in which `text` stands.
+    /// Whether a record whose text contains `text` may match a rule.
     #[must_use]
     pub fn may_concern(&self, text: &[u8]) -> bool {
-        self.shared.monitors.lock().iter().any(|watched| watched.monitor.may_concern(text))
+        self.shared.monitors.lock().iter().any(|stateful| stateful.monitor.may_concern(text))
     }
 
-    /// Everything up to `position` was read and is nobody's problem.
+    /// Everything up to `position` was read, and no rule matches it.
     pub fn passed(&self, position: &Position, at: Option<Timestamp>) {
-        for watched in self.shared.monitors.lock().iter_mut() {
-            watched.position = Some(*position);
-            watched.at = at.map_or(watched.at, |at| watched.at.max(at));
-            watched.has_read |= at.is_some();
-            watched.dirty = true;
+        for stateful in self.shared.monitors.lock().iter_mut() {
+            stateful.position = Some(*position);
+            stateful.at = at.map_or(stateful.at, |at| stateful.at.max(at));
+            stateful.has_read |= at.is_some();
+            stateful.dirty = true;
         }
     }
 
-    /// Writes down what is not written yet, if that is due.
+    /// Saves what is not saved yet, if that is due.
     pub fn rest(&self, now: Monotonic) {
         let mut monitors = self.shared.monitors.lock();
-        if let Some(newest) = monitors.iter().filter(|watched| watched.has_read).map(|watched| watched.at).max() {
+        if let Some(newest) = monitors.iter().filter(|stateful| stateful.has_read).map(|stateful| stateful.at).max() {
             self.shared.last_record.set(newest.unix_seconds());
         }
-        for watched in monitors.iter_mut() {
-            if watched.dirty && now.since(watched.saved) >= SAVE_EVERY {
-                watched.save(true);
-                watched.saved = now;
+        for stateful in monitors.iter_mut() {
+            if stateful.dirty && now.since(stateful.saved) >= SAVE_EVERY {
+                stateful.save(true);
+                stateful.saved = now;
             }
         }
     }
 
-    /// Writes everything down so that it survives a loss of power as well.
+    /// Saves everything so that it survives a loss of power as well.
     pub fn finish(&self) {
-        for watched in self.shared.monitors.lock().iter_mut() {
-            watched.save(true);
-            if let Some(memory) = &watched.memory {
-                warn_on_error(memory.sync());
-            }
+        for stateful in self.shared.monitors.lock().iter_mut() {
+            stateful.save(true);
+            stateful.sync();
         }
     }
 
-    /// Brings the time until `stop`.
+    /// Does what is due at its time, until `stop`.
     pub async fn keep_time(self, stop: CancellationToken) {
         loop {
             let now = Now::read().wall;
-            let deadline = self.shared.monitors.lock().iter().filter_map(|watched| watched.deadline).min();
+            let deadline = self.shared.monitors.lock().iter().filter_map(|stateful| stateful.deadline).min();
             let left = deadline.map(|at| u64::try_from(at.unix_nanos().saturating_sub(now.unix_nanos())).unwrap_or(0));
             let sleep = async {
                 match left {
-                    // The wall clock can be set: not longer than a while.
+                    // The wall clock may be set meanwhile, so the sleep is bounded.
                     Some(left) => tokio::time::sleep(Duration::from_nanos(left).min(Duration::from_mins(1))).await,
                     None => std::future::pending().await,
                 }
@@ -234,64 +243,67 @@ impl SystemLogs {
                 () = stop.cancelled() => return,
             }
             let this = self.clone();
-            // /proc and /sys are asked: not on the thread that serves metrics.
-            let asked = tokio::task::spawn_blocking(move || this.tick(Now::read().wall)).await;
-            if let Err(error) = asked {
-                tracing::error!(%error, "a check of the node's state failed");
+            // It reads /proc and /sys, so not on the thread that serves metrics.
+            let ticked = tokio::task::spawn_blocking(move || this.tick(Now::read().wall)).await;
+            if let Err(error) = ticked {
+                tracing::error!(%error, "cannot do what is due in system log monitors");
             }
         }
     }
 
     /// Does what is due by `now`.
     pub fn tick(&self, now: Timestamp) {
-        let checks = {
+        let questions = {
             let mut monitors = self.shared.monitors.lock();
-            let mut checks = Vec::new();
-            for watched in monitors.iter_mut() {
-                if watched.deadline.is_none_or(|deadline| deadline > now) {
+            let mut questions = Vec::new();
+            for stateful in monitors.iter_mut() {
+                if stateful.deadline.is_none_or(|deadline| deadline > now) {
                     continue;
                 }
-                watched.monitor.advance(now, &mut watched.found);
-                watched.look_ahead();
-                self.deliver(watched, None);
-                let path = watched.path.clone();
-                checks.extend(watched.monitor.checks(now).into_iter().map(|check| (path.clone(), check)));
+                stateful.monitor.advance(now, &mut stateful.findings);
+                stateful.update_deadline();
+                self.deliver(stateful, None);
+                let path = stateful.path.clone();
+                let due = stateful.monitor.questions(now);
+                questions.extend(due.into_iter().map(|question| (path.clone(), question)));
             }
-            checks
+            questions
         };
-        for (path, check) in checks {
-            let answer = recheck::ask(&self.shared.node, &check);
+        for (path, question) in questions {
+            let answer = recheck::answer(&self.shared.node, &question);
             let mut monitors = self.shared.monitors.lock();
-            let Some(watched) = monitors.iter_mut().find(|watched| watched.path == path) else { continue };
-            let is_news = check.evidence.as_ref() != Some(&answer.evidence);
-            watched.monitor.answer(&check, answer, now, &mut watched.found);
-            watched.look_ahead();
-            self.deliver(watched, None);
-            // A silent log brings no other occasion.
+            let Some(stateful) = monitors.iter_mut().find(|stateful| stateful.path == path) else { continue };
+            let is_news = question.evidence.as_ref() != Some(&answer.evidence);
+            stateful.monitor.answer(&question, answer, now, &mut stateful.findings);
+            stateful.update_deadline();
+            self.deliver(stateful, None);
+            // A silent log gives no other occasion to save it.
             if is_news {
-                watched.save(true);
+                stateful.save(true);
             }
         }
     }
 
-    /// Keeps and reports what was found. `place` is of the record that it was found in.
-    fn deliver(&self, watched: &mut Watched, place: Option<Place<'_>>) {
+    /// Saves and reports the findings. `place` is that of the record with the findings.
+    fn deliver(&self, stateful: &mut StatefulMonitor, place: Option<Place<'_>>) {
         let Shared { detector, metrics, source, boot, .. } = &*self.shared;
-        for reason in watched.found.suppressed.drain(..) {
+        for reason in stateful.findings.suppressed.drain(..) {
             metrics.suppressed(source, &reason).inc();
         }
-        if watched.found.statuses.is_empty() {
+        if stateful.findings.statuses.is_empty() {
             return;
         }
+        let span = stateful.span.clone();
+        let _span = span.enter();
         let position = place.and_then(Place::position);
-        let again = watched.is_in_doubt(position);
-        // What no log holds cannot be read again, so it is reported first: better twice than not at all.
+        let again = stateful.is_in_doubt(position);
+        // What is in no log cannot be read again, so it is reported first: better twice than not at all.
         let readable = position.is_some();
         if readable {
-            watched.save(false);
+            stateful.save(false);
         }
         let record = position.map(|position| position.fingerprint(boot));
-        for mut status in mem::take(&mut watched.found.statuses) {
+        for mut status in mem::take(&mut stateful.findings.statuses) {
             for event in &mut status.events {
                 event.again = again;
                 event.id = record.map(|record| event_id(&status.monitor, record, event));
@@ -299,41 +311,41 @@ impl SystemLogs {
             detector.report(&status);
         }
         if readable {
-            watched.confirm();
+            stateful.confirm();
         } else {
-            watched.save(true);
+            stateful.save(true);
         }
     }
 
-    fn take(&self, watched: &mut Watched, record: &Record<'_>) {
+    fn handle(&self, stateful: &mut StatefulMonitor, record: &Record<'_>) {
         if let Some(position) = record.place.position() {
-            // Another kind of log than before, as when the kernel log is read through the journal: where it was left
-            // cannot be found in it, so what is newer than the newest known record counts.
-            if watched.position.is_some_and(|before| before.kind() != position.kind()) {
-                watched.monitor.resume_after(watched.at);
+            // Another kind of log than before, as when the kernel log is read through the journal: the position cannot be
+            // found in it, so what is newer than the newest known record counts.
+            if stateful.position.is_some_and(|before| before.kind() != position.kind()) {
+                stateful.monitor.resume_after(stateful.at);
             }
-            watched.position = Some(position);
+            stateful.position = Some(position);
         }
-        watched.at = watched.at.max(record.at);
-        watched.has_read = true;
-        watched.dirty = true;
-        if watched.deadline.is_some_and(|deadline| deadline <= record.at) {
+        stateful.at = stateful.at.max(record.at);
+        stateful.has_read = true;
+        stateful.dirty = true;
+        if stateful.deadline.is_some_and(|deadline| deadline <= record.at) {
             let now = Now::read().wall;
-            watched.monitor.advance(record.at.min(now), &mut watched.found);
-            watched.look_ahead();
+            stateful.monitor.advance(record.at.min(now), &mut stateful.findings);
+            stateful.update_deadline();
         }
-        if watched.monitor.record(record, &mut watched.found) {
-            let before = watched.deadline;
-            watched.look_ahead();
-            if watched.deadline != before {
+        if stateful.monitor.record(record, &mut stateful.findings) {
+            let before = stateful.deadline;
+            stateful.update_deadline();
+            if stateful.deadline != before {
                 self.shared.timer.notify_one();
             }
         }
-        if !watched.found.statuses.is_empty() || !watched.found.suppressed.is_empty() {
-            self.deliver(watched, Some(record.place));
+        if !stateful.findings.statuses.is_empty() || !stateful.findings.suppressed.is_empty() {
+            self.deliver(stateful, Some(record.place));
         }
-        if watched.doubt.is_some() && watched.is_in_doubt(record.place.position()) {
-            watched.doubt = None;
+        if stateful.doubt.is_some() && stateful.is_in_doubt(record.place.position()) {
+            stateful.doubt = None;
         }
     }
 }
@@ -341,11 +353,11 @@ impl SystemLogs {
 impl RecordSink for SystemLogs {
     fn record(&mut self, record: &Record<'_>) {
         let mut monitors = self.shared.monitors.lock();
-        // A file or a journal that is read for one monitor begins behind what it has.
+        // A file or a journal that is read for one monitor is read from behind the records that it has.
         let is_shared = monitors.len() > 1 || matches!(record.place, Place::Kernel(_));
-        for watched in monitors.iter_mut() {
-            if !is_shared || !watched.position.is_some_and(|position| position.covers(record.place)) {
-                self.take(watched, record);
+        for stateful in monitors.iter_mut() {
+            if !is_shared || !stateful.position.is_some_and(|position| position.covers(record.place)) {
+                self.handle(stateful, record);
             }
         }
     }
@@ -355,7 +367,7 @@ impl RecordSink for SystemLogs {
     }
 }
 
-/// The same number whenever the same monitor says the same of the same record.
+/// The same number for the same finding of the same monitor in the same record.
 fn event_id(monitor: &str, record: u64, event: &Event) -> u64 {
     let rule = event.rule.as_deref().unwrap_or_default();
     let texts = [monitor, rule, &event.reason, &event.message].map(str::as_bytes);

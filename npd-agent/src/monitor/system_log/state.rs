@@ -1,7 +1,7 @@
-//! What a monitor remembers over a restart, and how it goes on with it.
+//! What a monitor saves for the next start, and how it is restored.
 //!
-//! A rule is known by its reason and its pattern: what belongs to a rule that is still there in the same words is
-//! taken over, the rest is dropped. So a changed file keeps the state of the rules that it did not change.
+//! A rule is identified by its reason and its pattern: the state of a rule that still has both is restored, the rest is
+//! discarded. So a changed file keeps the state of the rules that it did not change.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{problem::Condition, rules::decode, time::Timestamp};
 
-/// Bytes of earlier lines that are remembered, for patterns that reach over several lines.
+/// Maximum number of bytes of earlier lines that are saved, for patterns that span several lines.
 const LINES_MAX: usize = 32 << 10;
 
 /// The state of a [`SystemLog`].
@@ -39,7 +39,7 @@ struct SavedCondition {
     active: Vec<SavedActive>,
 }
 
-/// By what a rule is known.
+/// What identifies a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedRule {
     reason: Arc<str>,
@@ -78,7 +78,7 @@ struct SavedLine {
 // === impl SystemLogState ===
 
 impl SystemLogState {
-    /// Without what does not outlive a boot: the conditions, and repeats that are not told of yet.
+    /// Without what a boot ends: the conditions, and repeats that are not reported yet.
     #[must_use]
     pub fn after_boot(self) -> Self {
         Self { conditions: Vec::new(), folds: Vec::new(), ..self }
@@ -88,7 +88,7 @@ impl SystemLogState {
 // === impl SystemLog ===
 
 impl SystemLog {
-    /// What is to be remembered.
+    /// What is to be saved.
     #[must_use]
     pub fn state(&self) -> SystemLogState {
         let conditions = self.conditions.iter().map(|condition| {
@@ -99,7 +99,7 @@ impl SystemLog {
                     details: active.details.clone(),
                 })
             });
-            SavedCondition { condition: condition.now.clone(), active: active.collect() }
+            SavedCondition { condition: condition.state.now.clone(), active: active.collect() }
         });
         let counted = self.actions.iter().enumerate().filter_map(|(rule, action)| {
             let counts = action.counter.as_ref()?.counts();
@@ -130,7 +130,7 @@ impl SystemLog {
         }
     }
 
-    /// Goes on with the state of before, as far as the rules and conditions are the same.
+    /// Restores a saved state, as far as the rules and conditions are the same.
     pub fn restore(&mut self, state: SystemLogState) {
         for saved in state.counts {
             if let Some(rule) = self.find(&saved.rule)
@@ -154,19 +154,21 @@ impl SystemLog {
         }
     }
 
-    /// Every record that comes counts, however old: the source begins where it was left.
+    /// Every record counts, however old: the source continues at the saved position.
     pub fn resume(&mut self) {
         self.start = self.earliest;
     }
 
-    /// Every record counts that is newer than the newest known one: the source cannot begin where it was left.
+    /// Every record counts that is newer than the newest known one: the source cannot continue at the saved position.
     pub fn resume_after(&mut self, newest: Timestamp) {
         self.start = self.earliest.max(newest.shift(1));
     }
 
     fn restore_condition(&mut self, saved: SavedCondition) {
         let SavedCondition { condition, active } = saved;
-        let Some(index) = self.conditions.iter().position(|known| known.now.kind == condition.kind) else { return };
+        let Some(index) = self.conditions.iter().position(|known| known.state.now.kind == condition.kind) else {
+            return;
+        };
         let before = active.len();
         let active: Vec<_> = active
             .into_iter()
@@ -174,9 +176,8 @@ impl SystemLog {
                 let rule = self.find(&active.rule)?;
                 let action = self.actions.get(rule)?;
                 let mut details = active.details;
-                // A rule that is asked about from now on is asked soon, one that is not any more never.
-                let check = action.recheck.map(|_| details.next_check.unwrap_or(details.last));
-                details.next_check = check;
+                // A rule that has become one with a recheck is asked about soon, one that no longer has it never.
+                details.next_check = action.recheck.map(|_| details.next_check.unwrap_or(details.last));
                 let fits = action.by.len() == active.key.len() && action.is_of(index);
                 fits.then_some(Active { rule, key: active.key, details })
             })

@@ -1,26 +1,26 @@
-//! Thresholds: from the values of series to events and conditions. Pure: the time is brought.
+//! Thresholds: from the values of series to events and conditions. Pure: the time is an argument.
 //!
-//! Each series is watched by itself. A problem begins when its value has passed the bound for as long as the alert says,
-//! and it is over when a value is within the bound again, or when a collection that succeeded does not have the series any
-//! more: the disk or the interface is gone. A collection that failed ends nothing, until the series was not seen for a day. Of a counter its growth a second is
-//! the value, so that there is none before the second collection.
+//! Each series is watched separately. A problem begins when its value has passed the bound for the time that the alert
+//! requires. It is over when a value is within the bound again, or when a successful collection no longer has the series:
+//! the disk or the interface is gone. A failed collection ends nothing, until the series was not seen for
+//! [`FORGET_AFTER`]. The value of a counter is its growth per second, so there is none before the second collection.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::sample::{Samples, Series, Text};
 use crate::{
     config::{
-        system_log::{ConditionDefinition, Effect},
+        ConditionDefinition, Effect,
         system_stats::{Alert, SystemStatsConfig},
     },
     go::{duration::GoDuration, quote::quote},
     metric::{Kind, MetricId},
-    monitor::announcement,
-    problem::{Condition, ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},
+    monitor::condition::ConditionState,
+    problem::{ConditionStatus, Counted, Declared, Event, Fields, Severity, Status},
     time::{Monotonic, Now, Timestamp},
 };
 
-/// Where collections fail again and again, nobody can tell whether a series is gone. This bounds what is remembered.
+/// While collections keep failing it is unknown whether a series is gone. This bounds how long it is remembered.
 const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// The alerts of one config file.
@@ -31,7 +31,7 @@ pub struct Alerts {
     source: Arc<str>,
     metrics_reporting: bool,
     rules: Vec<Rule>,
-    conditions: Vec<ConditionState>,
+    conditions: Vec<AlertCondition>,
 }
 
 /// An alert and the series that it watches.
@@ -54,11 +54,11 @@ struct Watched {
     is_active: bool,
 }
 
+/// A condition and the problems that hold it True.
 #[derive(Debug)]
-struct ConditionState {
-    healthy: ConditionDefinition,
-    now: Condition,
-    /// What holds it True; the one that began last is last.
+struct AlertCondition {
+    state: ConditionState,
+    /// The problem that began last is last.
     active: Vec<Active>,
 }
 
@@ -69,7 +69,7 @@ struct Active {
     message: String,
 }
 
-/// What has become of a series.
+/// A change of a series.
 enum Change {
     Began { rule: usize, labels: Box<[Text]>, value: f64 },
     Ended { rule: usize, labels: Box<[Text]> },
@@ -95,19 +95,19 @@ impl Alerts {
             source: config.source.clone(),
             metrics_reporting: config.metrics_reporting,
             rules: rules.collect(),
-            conditions: config.conditions.iter().map(|healthy| ConditionState::new(healthy, now)).collect(),
+            conditions: config.conditions.iter().map(|healthy| AlertCondition::new(healthy.clone(), now)).collect(),
         }
     }
 
     /// What can be reported.
     #[must_use]
     pub fn declared(&self) -> Declared {
-        let conditions = self.conditions.iter().map(|condition| condition.now.kind.clone()).collect();
+        let conditions = self.conditions.iter().map(|condition| condition.state.kind().clone()).collect();
         let mut counted = Counted::default();
         for Rule { alert, .. } in self.rules.iter().filter(|_| self.metrics_reporting) {
             counted.reasons.push(alert.reason.clone());
             if let Some(condition) = self.condition_of(alert) {
-                counted.conditions.push((condition.now.kind.clone(), alert.reason.clone()));
+                counted.conditions.push((condition.state.kind().clone(), alert.reason.clone()));
             }
         }
         Declared { monitor: self.id.clone(), conditions, counted }
@@ -119,14 +119,14 @@ impl Alerts {
         self.report(Vec::new())
     }
 
-    /// Takes what belongs to alerts that are the same in another state of the file.
+    /// Takes over the state of the alerts that are unchanged.
     pub fn restore(&mut self, before: Self) {
         let mut moved = HashMap::new();
         for (index, old) in before.rules.into_iter().enumerate() {
             let is_same = |new: &Rule| {
                 let same_effect = match (old.alert.effect, new.alert.effect) {
                     (Effect::Permanent { condition: a }, Effect::Permanent { condition: b }) => {
-                        let kind = |list: &[ConditionState], i: usize| list.get(i).map(|c| c.now.kind.clone());
+                        let kind = |list: &[AlertCondition], i: usize| list.get(i).map(|c| c.state.kind().clone());
                         kind(&before.conditions, a) == kind(&self.conditions, b)
                     }
                     (a, b) => a == b,
@@ -140,22 +140,24 @@ impl Alerts {
                 moved.insert(index, position);
             }
         }
-        for state in &mut self.conditions {
-            let Some(old) = before.conditions.iter().find(|old| old.now.kind == state.now.kind) else { continue };
+        for condition in &mut self.conditions {
+            let is_same = |old: &&AlertCondition| old.state.kind() == condition.state.kind();
+            let Some(old) = before.conditions.iter().find(is_same) else { continue };
             let still = old.active.iter().filter_map(|active| {
                 let rule = *moved.get(&active.rule)?;
                 Some(Active { rule, ..active.clone() })
             });
-            state.active = still.collect();
-            let fresh = state.now.transition;
-            state.refresh(&self.rules, fresh);
-            if (state.now.status, &state.now.reason) == (old.now.status, &old.now.reason) {
-                state.now.transition = old.now.transition;
+            condition.active = still.collect();
+            let fresh = condition.state.now.transition;
+            condition.refresh(&self.rules, fresh);
+            let (now, before) = (&mut condition.state.now, &old.state.now);
+            if (now.status, &now.reason) == (before.status, &before.reason) {
+                now.transition = before.transition;
             }
         }
     }
 
-    /// Looks at what one collector found; `is_complete` when it could read everything.
+    /// Handles the samples of one collector; `is_complete` if it could read everything.
     pub fn observe(&mut self, samples: &Samples, is_complete: bool, now: Now) -> Vec<Status> {
         let mut changes = Vec::new();
         for (index, rule) in self.rules.iter_mut().enumerate() {
@@ -179,11 +181,11 @@ impl Alerts {
                         Some(self.report(vec![event]))
                     }
                     Effect::Permanent { condition } => {
-                        // Another disk with the same problem is news, the same problem again is none.
-                        let tells_apart = !labels.is_empty();
+                        // The same problem of another disk is news, the same problem again is not.
+                        let distinguishes = !labels.is_empty();
                         let state = self.conditions.get_mut(condition)?;
                         state.active.push(Active { rule, labels, message });
-                        let is_news = state.refresh(&self.rules, at) || tells_apart;
+                        let is_news = state.refresh(&self.rules, at) || distinguishes;
                         if is_news { self.report_change(condition, rule, at, fields) } else { None }
                     }
                 }
@@ -200,14 +202,12 @@ impl Alerts {
         }
     }
 
-    /// Tells what a condition is now; `rule` has brought the change.
+    /// Announces what a condition is now; `rule` made the change.
     fn report_change(&self, condition: usize, rule: usize, at: Timestamp, fields: Fields) -> Option<Status> {
-        let now = &self.conditions.get(condition)?.now;
-        let severity = if now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
+        let state = &self.conditions.get(condition)?.state;
+        let severity = if state.now.status == ConditionStatus::True { Severity::Warn } else { Severity::Info };
         let rule = self.rules.get(rule).map(|rule| rule.alert.pointer.clone());
-        let event = Event::new(severity, at, now.reason.clone(), announcement(now));
-        let event = Event { rule, condition: Some(now.kind.clone()), fields, ..event };
-        Some(self.report(vec![event]))
+        Some(self.report(vec![state.announcement(severity, at, rule, fields)]))
     }
 
     fn report(&self, events: Vec<Event>) -> Status {
@@ -215,12 +215,12 @@ impl Alerts {
             monitor: self.id.clone(),
             source: self.source.clone(),
             events,
-            conditions: self.conditions.iter().map(|state| state.now.clone()).collect(),
+            conditions: self.conditions.iter().map(|condition| condition.state.now.clone()).collect(),
             metrics: self.metrics_reporting,
         }
     }
 
-    fn condition_of(&self, alert: &Alert) -> Option<&ConditionState> {
+    fn condition_of(&self, alert: &Alert) -> Option<&AlertCondition> {
         match alert.effect {
             Effect::Permanent { condition } => self.conditions.get(condition),
             Effect::Temporary => None,
@@ -274,31 +274,23 @@ impl Rule {
     }
 }
 
-// === impl ConditionState ===
+// === impl AlertCondition ===
 
-impl ConditionState {
-    fn new(healthy: &ConditionDefinition, now: Timestamp) -> Self {
-        Self { healthy: healthy.clone(), now: healthy.healthy(now), active: Vec::new() }
+impl AlertCondition {
+    fn new(healthy: ConditionDefinition, now: Timestamp) -> Self {
+        Self { state: ConditionState::new(healthy, now), active: Vec::new() }
     }
 
-    /// Makes the condition say what holds it; `true` when its status or reason is another then.
+    /// Updates the condition from its active problems; `true` if that changes its status or reason.
     fn refresh(&mut self, rules: &[Rule], at: Timestamp) -> bool {
-        let last = self.active.last().and_then(|active| Some((active, rules.get(active.rule)?)));
-        let (status, reason, message) = match last {
-            Some((active, rule)) => (ConditionStatus::True, &rule.alert.reason, &active.message),
-            None => (ConditionStatus::False, &self.healthy.reason, &self.healthy.message),
-        };
-        let now = &mut self.now;
-        now.message.clone_from(message);
-        if now.status == status && now.reason == *reason {
-            return false;
+        match self.active.last().and_then(|active| Some((active, rules.get(active.rule)?))) {
+            Some((active, rule)) => self.state.set(ConditionStatus::True, &rule.alert.reason, &active.message, at),
+            None => self.state.set_healthy(at),
         }
-        (now.status, now.reason, now.transition) = (status, reason.clone(), at);
-        true
     }
 }
 
-/// The growth of a counter a second; nothing when it has begun anew.
+/// The growth of a counter per second; `None` if it has started over.
 fn growth(difference: f64, elapsed: Duration) -> Option<f64> {
     (difference >= 0.0 && !elapsed.is_zero()).then(|| difference / elapsed.as_secs_f64())
 }

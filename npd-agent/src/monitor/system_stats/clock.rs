@@ -1,4 +1,4 @@
-//! How right the clock of the node is, as the kernel knows it from whoever disciplines it.
+//! How accurate the clock of the node is, as the kernel knows it from the daemon that disciplines it.
 
 use super::{Collector, sample::Samples};
 use crate::{

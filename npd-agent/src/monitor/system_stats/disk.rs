@@ -52,7 +52,7 @@ impl Disk {
         Self { options, before: None }
     }
 
-    /// The devices that are asked for; nothing when all are.
+    /// The devices that are wanted; `None` if all are.
     fn wanted(&self, node: &Node, mounts: &[Mount<'_>], devices: &[Device<'_>]) -> Option<BTreeSet<String>> {
         let mut wanted = BTreeSet::new();
         if self.options.include_root_blk {
@@ -76,7 +76,7 @@ impl Disk {
         let mut weighted_now = BTreeMap::new();
         for device in devices {
             let is_wanted = wanted.is_none_or(|wanted| wanted.contains(device.name));
-            // A device that has never done anything is not told of.
+            // A device that has never done anything is left out.
             if !is_wanted || device.counters.iter().all(|counter| *counter == 0) {
                 continue;
             }
@@ -151,10 +151,10 @@ fn file_systems(
     out: &mut Samples,
 ) -> Result<(), CollectError> {
     let mut failed = None;
-    let mut told = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for mount in mounts {
         let device = device_of(mount, devices);
-        if !told.insert(device) {
+        if !seen.insert(device) {
             continue;
         }
         let space = match (node.space)(&node.below_root(&mount.point)) {

@@ -65,7 +65,7 @@ impl Collector for Net {
             for (id, value) in COLUMNS.into_iter().zip(counters) {
                 out.add(id, [(&interface).into()], value as f64);
             }
-            // A name is no path, whoever gave it.
+            // A name is not trusted to be no path.
             if wants_changes
                 && !name.contains('/')
                 && let Some(changes) = number(&folder.join(name).join("carrier_changes"))

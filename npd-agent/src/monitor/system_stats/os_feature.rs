@@ -1,4 +1,4 @@
-//! What the node was booted with, and which kernel modules nobody knows: /proc/cmdline and /proc/modules.
+//! What the node was booted with, and which kernel modules are unknown: /proc/cmdline and /proc/modules.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -25,7 +25,7 @@ impl OsFeature {
         Self { known }
     }
 
-    /// The modules that are not of the kernel's own tree or not free, and that nobody knows.
+    /// The modules that are not of the kernel's own tree or not free, and not known.
     fn unknown(&self, modules: &str) -> BTreeSet<String> {
         let unknown = modules.lines().filter_map(|line| {
             // name size uses users state address (taints): the last is there only for a tainting module.
@@ -61,7 +61,7 @@ impl Collector for OsFeature {
     }
 }
 
-/// Whether the kernel's command line switches something on. Words in quotes are nobody's option; of several the last
+/// Whether the kernel's command line switches something on. Words in quotes are not options; of several the last
 /// counts.
 fn is_on(cmdline: &str, key: &str) -> bool {
     let options = cmdline.split_ascii_whitespace().filter(|word| !word.starts_with('"'));

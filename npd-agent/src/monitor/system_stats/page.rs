@@ -1,8 +1,8 @@
-//! What was measured, on the metrics page.
+//! The samples on the metrics page.
 //!
-//! The page holds the newest samples of each collector and nothing else: a series that a collector does not give any
-//! more is gone with the next collection. While a collector hangs, nothing of its monitor is shown but that: the others
-//! wait for it, and what they gave before grows old.
+//! The page holds the newest samples of each collector and nothing else: a series that a collector no longer gives
+//! disappears with the next collection. While a collector hangs, that is all that is shown of its monitor: the other
+//! collectors wait for it, and their samples are outdated.
 
 use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
@@ -26,7 +26,7 @@ use crate::{
     time::{Monotonic, Now},
 };
 
-/// A collector that takes longer hangs, whatever its interval is.
+/// A collector that takes longer than this and than its interval is considered to hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All system stats monitors' part of the metrics page. Clones are the same page.
@@ -42,7 +42,7 @@ struct Monitor {
     collectors: Vec<State>,
 }
 
-/// How it goes with a collector.
+/// The state of a collector.
 struct State {
     section: Section,
     /// When it began, if it has not ended yet.
@@ -78,7 +78,7 @@ impl StatsPage {
         Ok(page)
     }
 
-    /// Puts the monitor of a config file on the page, in the place of the one that the file was before.
+    /// Puts the monitor of a config file on the page, replacing the former one of the file.
     pub fn put(&self, config: &SystemStatsConfig, sections: impl Iterator<Item = Section>) {
         let monitor = Monitor {
             path: config.path.clone(),
@@ -106,7 +106,7 @@ impl StatsPage {
         });
     }
 
-    /// Whether a collector could read everything the last time; nothing before the first time.
+    /// Whether a collector could read everything the last time; `None` before the first time.
     pub(super) fn was_success(&self, path: &Path, section: Section) -> Option<bool> {
         let mut last = None;
         self.with(path, section, |state| last = state.last.as_ref().map(|last| last.is_success));

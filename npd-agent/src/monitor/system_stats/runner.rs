@@ -1,8 +1,7 @@
-//! The edge: a thread for each config file, which measures, shows and reports.
+//! Runs system stats monitors: each config file has a thread that measures, publishes and reports.
 
 use std::{
     error::Error,
-    io,
     path::Path,
     sync::{
         Arc,
@@ -15,70 +14,70 @@ use std::{
 use parking_lot::Mutex;
 
 use prometheus::Registry;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Alerts, Collectors, Node, StatsPage};
 use crate::{
-    config::{self, ConfigError, SystemStatsConfig},
+    config::{self, ConfigError, Loaded, MonitorKind, SystemStatsConfig},
     detector::Detector,
     metric::Section,
+    monitor::{
+        MonitorConfig, RunningMonitor, Stopping,
+        launcher::{Launcher, StartError},
+    },
     problem::{Event, Status},
     time::Now,
 };
 
-/// How long the end waits for collections that are under way. One that hangs is left behind.
+/// How long the stop waits for a collection in progress. One that hangs is left behind.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// All system stats monitors of the agent.
-pub struct Monitors {
+/// What all system stats monitors share.
+pub(crate) struct SystemStats {
     page: StatsPage,
     detector: Arc<Detector>,
     node: Node,
-    workers: Vec<Worker>,
 }
 
-/// A thread could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start a system stats monitor")]
-pub struct StartError(#[source] io::Error);
-
-/// One config file at work.
-struct Worker {
+/// The system stats monitor of one config file.
+pub(crate) struct RunningStats {
     config: SystemStatsConfig,
-    /// Locked while what it says is reported, so that nothing older is reported after something newer.
+    /// Locked while a status is reported, so that an older one is never reported after a newer one.
     alerts: Arc<Mutex<Alerts>>,
-    /// A changed config; the end of the channel is the end of the thread.
+    detector: Arc<Detector>,
+    /// Changed configs; the thread ends when this is dropped.
     changes: Sender<SystemStatsConfig>,
-    /// Its end is the thread's.
-    ended: Receiver<()>,
+    /// Completes when the thread ends.
+    ended: oneshot::Receiver<()>,
 }
 
-/// What the thread has.
+/// What the thread owns.
 struct Measuring {
     config: SystemStatsConfig,
     collectors: Collectors,
-    /// As the config says.
+    /// The node with the config's `procPath`.
     node: Node,
-    /// As the environment says.
+    /// The node that the agent was started with.
     base: Node,
     alerts: Arc<Mutex<Alerts>>,
     page: StatsPage,
     detector: Arc<Detector>,
 }
 
-// === impl Monitors ===
+// === impl SystemStats ===
 
-impl Monitors {
-    /// None yet.
+impl SystemStats {
+    /// No monitor yet.
     ///
     /// # Errors
     ///
-    /// When the registry has such metrics already.
-    pub fn new(registry: &Registry, detector: Arc<Detector>, node: Node) -> prometheus::Result<Self> {
-        Ok(Self { page: StatsPage::register(registry)?, detector, node, workers: Vec::new() })
+    /// When metrics of the same names are registered already.
+    pub(crate) fn new(registry: &Registry, detector: Arc<Detector>, node: Node) -> prometheus::Result<Self> {
+        Ok(Self { page: StatsPage::register(registry)?, detector, node })
     }
 
-    /// Starts the monitor of a config file. It measures at once, and then again and again.
-    pub fn add(&mut self, config: SystemStatsConfig) -> Result<(), StartError> {
+    /// Starts the monitor of a config file. It measures at once, and then at its interval.
+    pub(crate) fn start(&self, config: SystemStatsConfig) -> Result<RunningStats, StartError> {
         let alerts = Alerts::new(&config, Now::read().wall);
         self.detector.declare(&alerts.declared());
         self.detector.report(&alerts.status());
@@ -94,28 +93,40 @@ impl Monitors {
             page: self.page.clone(),
             detector: Arc::clone(&self.detector),
         };
-        let ((changes, orders), (alive, ended)) = (mpsc::channel(), mpsc::channel());
+        let ((changes, configs), (alive, ended)) = (mpsc::channel(), oneshot::channel());
+        let span = tracing::info_span!("monitor", monitor = %config.path.display());
         let run = move || {
-            measuring.run(&orders);
+            let _span = span.entered();
+            measuring.run(&configs);
             drop(alive);
         };
-        thread::Builder::new().name("stats".into()).spawn(run).map_err(StartError)?;
-        self.workers.push(Worker { config, alerts, changes, ended });
-        Ok(())
+        thread::Builder::new().name("stats".into()).spawn(run).map_err(StartError::SystemStats)?;
+        Ok(RunningStats { config, alerts, detector: Arc::clone(&self.detector), changes, ended })
+    }
+}
+
+// === impl RunningStats ===
+
+impl RunningMonitor for RunningStats {
+    fn kind(&self) -> MonitorKind {
+        MonitorKind::SystemStats
     }
 
-    /// The names in a changed config file that other files give to other metrics.
-    #[must_use]
-    pub fn conflicts(&self, config: &SystemStatsConfig) -> Vec<ConfigError> {
-        let others = self.workers.iter().map(|worker| &worker.config).filter(|other| other.path != config.path);
-        config::conflicts(config, others)
+    fn path(&self) -> &Path {
+        &self.config.path
     }
 
-    /// Takes a changed config file. What belongs to unchanged alerts goes on.
-    pub fn replace(&mut self, config: SystemStatsConfig) {
-        let Some(worker) = self.workers.iter_mut().find(|worker| worker.config.path == config.path) else { return };
+    /// The names in other changed files that this one gives to other metrics.
+    fn conflicts(&self, changed: &Loaded) -> Vec<ConfigError> {
+        let others = changed.system_stats.iter().filter(|other| other.path != self.config.path);
+        others.flat_map(|other| config::conflicts(other, [&self.config])).collect()
+    }
+
+    /// The state of unchanged alerts is kept.
+    fn replace(&mut self, config: MonitorConfig, _: &mut Launcher) -> Result<(), StartError> {
+        let MonitorConfig::SystemStats(config) = config else { return Ok(()) };
         {
-            let mut alerts = worker.alerts.lock();
+            let mut alerts = self.alerts.lock();
             let before = alerts.status();
             let old = std::mem::replace(&mut *alerts, Alerts::new(&config, Now::read().wall));
             alerts.restore(old);
@@ -126,50 +137,39 @@ impl Monitors {
             }
             self.detector.report(&status);
         }
-        // The thread is there as long as its sender is, unless it panicked.
-        if worker.changes.send(config.clone()).is_err() {
-            tracing::error!(file = %config.path.display(), "a system stats monitor has ended by itself");
-        }
-        worker.config = config;
+        // The thread receives as long as there is a sender.
+        let _sent = self.changes.send(config.clone());
+        self.config = config;
+        Ok(())
     }
 
-    /// Reports an event about the config file of a monitor.
-    pub fn report(&self, path: &Path, event: Event) {
-        if let Some(worker) = self.workers.iter().find(|worker| worker.config.path == path) {
-            let alerts = worker.alerts.lock();
-            self.detector.report(&Status { events: vec![event], metrics: false, ..alerts.status() });
-        }
+    fn report(&self, event: Event) {
+        let alerts = self.alerts.lock();
+        self.detector.report(&Status { events: vec![event], metrics: false, ..alerts.status() });
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.workers.is_empty()
-    }
-
-    /// Ends all of them. A collection that hangs is not waited for.
-    pub fn stop(&mut self) {
-        let ends: Vec<_> = self.workers.drain(..).map(|worker| worker.ended).collect();
-        let begun = Now::read().mono;
-        for ended in ends {
-            let left = STOP_PATIENCE.saturating_sub(Now::read().mono.since(begun));
-            if ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
-                tracing::warn!("a collection hangs and is left behind");
+    /// A collection that hangs is not waited for.
+    fn stop(self: Box<Self>) -> Stopping {
+        let Self { config, changes, ended, .. } = *self;
+        drop(changes);
+        Box::pin(async move {
+            if timeout(STOP_PATIENCE, ended).await.is_err() {
+                tracing::warn!(monitor = %config.path.display(), "a collection hangs and is left behind");
             }
-        }
+        })
     }
 }
 
 // === impl Measuring ===
 
 impl Measuring {
-    fn run(mut self, orders: &Receiver<SystemStatsConfig>) {
+    fn run(mut self, configs: &Receiver<SystemStatsConfig>) {
         let mut due = Now::read().mono;
         loop {
             self.measure();
-            // What was missed meanwhile is not made up for.
+            // Intervals that were missed meanwhile are skipped.
             due = due.after(self.config.interval).max(Now::read().mono);
-            match orders.recv_timeout(due.since(Now::read().mono)) {
+            match configs.recv_timeout(due.since(Now::read().mono)) {
                 Ok(config) => {
                     self.replace(config);
                     due = Now::read().mono;
@@ -202,11 +202,11 @@ impl Measuring {
             self.page.end(&self.config.path, section, samples, outcome.is_ok(), Now::read().mono);
             let (file, collector) = (self.config.path.display(), section.key());
             match (outcome, before) {
-                (Ok(()), Some(false)) => tracing::info!(collector, %file, "everything can be measured again"),
+                (Ok(()), Some(false)) => tracing::info!(collector, %file, "all metrics can be collected again"),
                 (Ok(()), _) | (Err(_), Some(false)) => {}
                 (Err(error), _) => {
                     let error = &error as &dyn Error;
-                    tracing::warn!(collector, %file, error, "not everything can be measured");
+                    tracing::warn!(collector, %file, error, "some metrics cannot be collected");
                 }
             }
         }

@@ -61,7 +61,7 @@ impl Samples {
         self.metrics.iter().map(|(id, series)| (*id, series.as_slice()))
     }
 
-    /// The series of a metric; nothing when it was not asked for.
+    /// The series of a metric; `None` if it was not wanted.
     #[must_use]
     pub fn of(&self, id: MetricId) -> Option<&[Series]> {
         self.metrics.iter().find(|(known, _)| *known == id).map(|(_, series)| series.as_slice())

@@ -1,6 +1,6 @@
 //! What the processes of the node do: the state of each, and how many tasks were found hung.
 //!
-//! This reads a file a process; it is by far the dearest collector of a node with many of them.
+//! This reads a file a process; it is by far the most expensive collector of a node with many of them.
 
 use std::{fs, path::PathBuf};
 
@@ -50,7 +50,7 @@ impl Collector for Tasks {
     }
 }
 
-/// The index of a process's state; nothing when it has just gone.
+/// The index of a process's state; `None` if it has just ended.
 fn state(mut path: PathBuf) -> Option<usize> {
     path.push("stat");
     let stat = fs::read(path).ok()?;

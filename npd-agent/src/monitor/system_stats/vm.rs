@@ -1,4 +1,4 @@
-//! What the kernel does for want of memory: /proc/vmstat.
+//! What the kernel does when memory is short: /proc/vmstat.
 
 use super::{Collector, sample::Samples};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     time::Monotonic,
 };
 
-/// Who scans for pages to reclaim, and the line that counts it.
+/// What scans for pages to reclaim, and the line that counts it.
 const SCANNERS: [(&str, &str); 4] = [
     ("direct", "pgscan_direct"),
     ("khugepaged", "pgscan_khugepaged"),

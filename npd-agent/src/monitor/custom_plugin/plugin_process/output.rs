@@ -1,4 +1,4 @@
-//! What a process writes into a pipe: read as long as it runs, a little of it kept, a flood slowly.
+//! What a process writes into a pipe: read as long as it runs, a bounded part of it kept, a flood read slowly.
 
 use std::{
     io,
@@ -8,20 +8,20 @@ use std::{
 
 use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::sleep};
 
-/// So much is read at once of what is no flood.
+/// How much is read at once unless there is a flood.
 const READ: usize = 4096;
 
-/// How much a pipe holds.
+/// The capacity of a pipe.
 const PIPE: usize = 64 << 10;
 
-/// After so many bytes it is a flood, and only a pipe's content is read in so long a time.
+/// More bytes than this are a flood: then at most the capacity of a pipe is read per pause.
 const FLOOD: usize = 256 << 10;
 const FLOOD_PAUSE: Duration = Duration::from_millis(5);
 
 /// What comes through a pipe.
 pub(super) struct Output {
     pipe: pipe::Receiver,
-    /// The beginning of it.
+    /// The first bytes of it.
     pub(super) kept: Vec<u8>,
     keep: usize,
     read: usize,
@@ -30,13 +30,13 @@ pub(super) struct Output {
 // === impl Output ===
 
 impl Output {
-    /// Keeps so many bytes.
+    /// Keeps the first `keep` bytes.
     pub(super) fn new(pipe: Option<OwnedFd>, keep: usize) -> io::Result<Self> {
         let pipe = pipe.ok_or_else(|| io::Error::other("there is no pipe"))?;
         Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, kept: Vec::new(), keep, read: 0 })
     }
 
-    /// Reads until nobody can write any more.
+    /// Reads until no process has the pipe open for writing.
     pub(super) async fn read(&mut self) {
         let mut buffer = Vec::new();
         loop {
@@ -56,7 +56,7 @@ impl Output {
     /// Reads what is there.
     pub(super) fn read_rest(&mut self) {
         let mut buffer = [0; READ];
-        // Whoever still writes could go on for ever.
+        // A process that still writes could go on forever.
         let most = self.read + PIPE;
         while self.kept.len() < self.keep && self.read < most {
             match rustix::io::read(self.pipe.as_fd(), &mut buffer) {

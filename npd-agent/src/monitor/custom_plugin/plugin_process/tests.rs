@@ -25,7 +25,7 @@ fn shell(script: &str) -> Program {
     program(Path::new("/bin/sh"), &["-c", script])
 }
 
-async fn run(program: &Program, within: Duration) -> Ran {
+async fn run(program: &Program, within: Duration) -> Run {
     program.run(within, &CancellationToken::new()).await.unwrap()
 }
 

@@ -9,22 +9,22 @@ use std::{
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::monitor::custom_plugin::{CheckStatus, check::Pending};
+use crate::monitor::custom_plugin::{CheckStatus, Outcome, check::Pending};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A check that takes as long as it is told to.
+/// A check that takes a given time.
 #[derive(Clone)]
 struct Sleeper {
     takes: Duration,
-    /// After that it is told of as one that cannot be ended, for so long.
+    /// How long it cannot be ended after that.
     stuck: Option<Duration>,
     running: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
 impl Check for Sleeper {
-    fn run<'a>(&'a mut self, _: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Ran>> {
+    fn run<'a>(&'a mut self, _: Duration, stop: &'a CancellationToken) -> Pending<'a, Option<Run>> {
         Box::pin(async move {
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
@@ -36,7 +36,7 @@ impl Check for Sleeper {
             if stopped {
                 return None;
             }
-            let mut ran = Ran::from(Outcome::new(CheckStatus::Ok, ""));
+            let mut ran = Run::from(Outcome::new(CheckStatus::Ok, ""));
             if let Some(stuck) = self.stuck {
                 ran.leftover = Some(Box::pin(sleep(stuck)));
             }
@@ -72,13 +72,11 @@ impl Work {
         });
         let (stop, tasks, ends) = (CancellationToken::new(), TaskTracker::new(), Ends::default());
         let began = Instant::now();
-        let told: Told = {
+        let on_finished: OnFinished = {
             let ends = Arc::clone(&ends);
-            Arc::new(move |finished: Finished| {
-                ends.lock().unwrap().entry(finished.rule).or_default().push(began.elapsed());
-            })
+            Arc::new(move |rule, _, _| ends.lock().unwrap().entry(rule).or_default().push(began.elapsed()))
         };
-        start(scheduled, NonZeroUsize::new(concurrency).unwrap(), &stop, &tasks, &told);
+        start(scheduled, NonZeroUsize::new(concurrency).unwrap(), &stop, &tasks, &on_finished);
         Self { stop, tasks, ends, most }
     }
 
@@ -110,7 +108,7 @@ async fn each_rule_runs_at_once_and_then_at_its_own_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_run_at_once_than_there_are_places() {
+async fn no_more_checks_run_at_once_than_permitted() {
     let work = Work::start(3, &[(100, 10, None); 20]);
     pass(100).await;
     assert_eq!(work.most.load(Ordering::SeqCst), 3);
@@ -121,7 +119,7 @@ async fn no_more_run_at_once_than_there_are_places() {
 
 /// Where node-problem-detector lets the rules of an interval wait for the slowest.
 #[tokio::test(start_paused = true)]
-async fn a_slow_rule_holds_up_no_other() {
+async fn a_slow_rule_does_not_delay_others() {
     let work = Work::start(2, &[(10, 1000, None), (10, 1, None)]);
     pass(200).await;
     assert!(work.ends(0).is_empty());
@@ -129,7 +127,7 @@ async fn a_slow_rule_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_never_runs_beside_itself_and_makes_up_for_one_missed_run() {
+async fn a_rule_never_overlaps_itself_and_makes_up_for_one_missed_run() {
     let work = Work::start(8, &[(100, 250, None)]);
     pass(1060).await;
     assert_eq!(work.most.load(Ordering::SeqCst), 1);
@@ -138,7 +136,7 @@ async fn a_rule_never_runs_beside_itself_and_makes_up_for_one_missed_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_that_is_stuck_gives_up_its_place_and_does_not_run_before_that_is_over() {
+async fn a_stuck_rule_gives_up_its_permit_and_does_not_run_until_it_ends() {
     let work = Work::start(1, &[(10, 1, Some(500)), (10, 1, None)]);
     pass(400).await;
     assert_eq!(work.ends(0).len(), 1);
@@ -148,7 +146,7 @@ async fn a_rule_that_is_stuck_gives_up_its_place_and_does_not_run_before_that_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_what_runs_what_waits_and_what_is_stuck() {
+async fn a_stop_ends_running_waiting_and_stuck_checks() {
     let work = Work::start(1, &[(10, 100_000, None), (10, 1, None)]);
     let stuck = Work::start(1, &[(10, 1, Some(100_000))]);
     pass(50).await;
@@ -158,5 +156,5 @@ async fn a_stop_ends_what_runs_what_waits_and_what_is_stuck() {
     }
     pass(1).await;
     assert!(work.tasks.is_empty() && stuck.tasks.is_empty());
-    assert!(work.ends(0).is_empty(), "nobody is told of what was ended");
+    assert!(work.ends(0).is_empty(), "a stopped run is not reported");
 }

@@ -89,7 +89,7 @@ impl Run {
     }
 }
 
-fn told(text: &str, again: bool) -> (String, bool) {
+fn report(text: &str, again: bool) -> (String, bool) {
     (text.to_owned(), again)
 }
 
@@ -102,7 +102,7 @@ fn killed_while_reporting(places: [Place<'_>; 3]) {
     let mut first = Run::new(&state, &copy);
     first.record("innocent", places[0]);
     first.record("line broken", places[1]);
-    assert_eq!(first.reports(), [told("line broken", false), told(BROKEN, false)]);
+    assert_eq!(first.reports(), [report("line broken", false), report(BROKEN, false)]);
     let ids = first.ids();
     assert_ne!(ids[0], ids[1], "two reports of one record are two");
     drop(first);
@@ -110,7 +110,7 @@ fn killed_while_reporting(places: [Place<'_>; 3]) {
     let mut killed = Run::new(&copy, &other);
     killed.record("line broken", places[1]);
     killed.record("line next", places[2]);
-    assert_eq!(killed.reports(), [told("line broken", true), told(BROKEN, true), told("line next", false)]);
+    assert_eq!(killed.reports(), [report("line broken", true), report(BROKEN, true), report("line next", false)]);
     assert_eq!(killed.ids()[..2], ids, "what is reported again is known again");
     assert!(!ids.contains(&killed.ids()[2]));
 }
@@ -150,7 +150,7 @@ fn of_a_file_that_has_grown_since_only_what_is_in_doubt_is_reported_again() {
     let mut killed = Run::new(&copy, &other);
     killed.record("line broken", Place::File(&after[1]));
     killed.record("line next", Place::File(&after[2]));
-    assert_eq!(killed.reports(), [told("line broken", true), told(BROKEN, true), told("line next", false)]);
+    assert_eq!(killed.reports(), [report("line broken", true), report(BROKEN, true), report("line next", false)]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn after_an_orderly_end_nothing_is_reported_again() {
     for (seq, text) in [(1, "line 1"), (2, "line 2"), (2, "line 2")] {
         second.record(text, Place::Kernel(seq));
     }
-    assert_eq!(second.reports(), [told("line 2", false)]);
+    assert_eq!(second.reports(), [report("line 2", false)]);
 }
 
 #[test]
@@ -187,5 +187,5 @@ fn what_no_log_holds_is_reported_and_does_not_move_the_position() {
     let mut second = Run::new(&state, &copy);
     second.record("line 5", Place::Kernel(5));
     second.record("line 6", Place::Kernel(6));
-    assert_eq!(second.reports(), [told("line 6", false)]);
+    assert_eq!(second.reports(), [report("line 6", false)]);
 }

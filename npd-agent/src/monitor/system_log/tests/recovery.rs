@@ -1,6 +1,6 @@
 //! When a problem is over, how often a rule has to match, what it tells apart and what it says.
 
-use super::*;
+use super::{recheck::Holds, *};
 use crate::problem::{Condition, Fields};
 
 /// A monitor that is driven second by second.
@@ -10,13 +10,13 @@ pub(super) struct Driven {
 
 /// What came of a step: `True Reason`, `False Reason` for conditions, `Reason: message` for other events.
 #[derive(Default)]
-struct Told {
+struct Reported {
     events: Vec<String>,
     matches: usize,
     suppressed: usize,
 }
 
-impl Findings for Told {
+impl Findings for Reported {
     fn matched(&mut self, _rule: &Matched<'_>) {
         self.matches += 1;
     }
@@ -49,9 +49,9 @@ impl Driven {
         Self { monitor: monitor(&json) }
     }
 
-    fn line(&mut self, seconds: i64, text: &str) -> Told {
-        let mut told = Told::default();
-        self.monitor.advance(at(seconds), &mut told);
+    fn line(&mut self, seconds: i64, text: &str) -> Reported {
+        let mut reported = Reported::default();
+        self.monitor.advance(at(seconds), &mut reported);
         let fields = Fields::default();
         let record = Record {
             text: text.as_bytes(),
@@ -61,27 +61,27 @@ impl Driven {
             known: false,
             place: Place::Nowhere,
         };
-        self.monitor.record(&record, &mut told);
-        told
+        self.monitor.record(&record, &mut reported);
+        reported
     }
 
-    pub(super) fn told(&mut self, seconds: i64, text: &str) -> Vec<String> {
+    pub(super) fn reported(&mut self, seconds: i64, text: &str) -> Vec<String> {
         self.line(seconds, text).events
     }
 
     pub(super) fn wait(&mut self, seconds: i64) -> Vec<String> {
-        let mut told = Told::default();
-        self.monitor.advance(at(seconds), &mut told);
-        told.events
+        let mut reported = Reported::default();
+        self.monitor.advance(at(seconds), &mut reported);
+        reported.events
     }
 
-    fn answer(&mut self, seconds: i64, verdict: Verdict) -> Vec<String> {
-        let mut told = Told::default();
-        for check in self.monitor.checks(at(seconds)) {
-            let answer = Answer { verdict, evidence: "seen".into() };
-            self.monitor.answer(&check, answer, at(seconds), &mut told);
+    fn answer(&mut self, seconds: i64, holds: Holds) -> Vec<String> {
+        let mut reported = Reported::default();
+        for question in self.monitor.questions(at(seconds)) {
+            let answer = Answer { holds, evidence: "seen".into() };
+            self.monitor.answer(&question, answer, at(seconds), &mut reported);
         }
-        told.events
+        reported.events
     }
 
     pub(super) fn condition(&self) -> Condition {
@@ -95,10 +95,10 @@ const NONE: [&str; 0] = [];
 fn a_rule_without_further_keys_latches() {
     let mut driven =
         Driven::new(r#"{"type": "permanent", "condition": "Bad", "reason": "Broken", "pattern": "broken"}"#);
-    assert_eq!(driven.told(0, "broken"), ["True Broken"]);
+    assert_eq!(driven.reported(0, "broken"), ["True Broken"]);
     assert_eq!(driven.wait(1_000_000), NONE);
     assert_eq!(driven.monitor.deadline(), None);
-    assert_eq!(driven.told(1_000_000, "broken"), NONE);
+    assert_eq!(driven.reported(1_000_000, "broken"), NONE);
     assert_eq!(driven.condition().transition, at(0));
 }
 
@@ -107,12 +107,12 @@ fn a_line_can_clear_a_condition() {
     let mut driven = Driven::new(
         r#"{"type": "permanent", "condition": "Bad", "reason": "Down", "pattern": "link down", "clearPattern": "link up"}"#,
     );
-    assert_eq!(driven.told(0, "link up"), NONE);
-    assert_eq!(driven.told(1, "link down"), ["True Down"]);
-    assert_eq!(driven.told(2, "link up"), ["False Good (better)"]);
+    assert_eq!(driven.reported(0, "link up"), NONE);
+    assert_eq!(driven.reported(1, "link down"), ["True Down"]);
+    assert_eq!(driven.reported(2, "link up"), ["False Good (better)"]);
     assert_eq!(driven.condition().message, "all is well");
     assert_eq!(driven.condition().transition, at(2));
-    assert_eq!(driven.told(3, "link down"), ["True Down"], "and it can come again");
+    assert_eq!(driven.reported(3, "link down"), ["True Down"], "and it can come again");
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn silence_can_clear_a_condition_and_every_match_breaks_it() {
     let mut driven = Driven::new(
         r#"{"type": "permanent", "condition": "Bad", "reason": "Noisy", "pattern": "noise", "clearAfter": "10s"}"#,
     );
-    assert_eq!(driven.told(0, "noise"), ["True Noisy"]);
-    assert_eq!(driven.told(9, "noise"), NONE);
+    assert_eq!(driven.reported(0, "noise"), ["True Noisy"]);
+    assert_eq!(driven.reported(9, "noise"), NONE);
     assert_eq!(driven.monitor.deadline(), Some(at(19)));
     assert_eq!(driven.wait(18), NONE);
     assert_eq!(driven.wait(30), ["False Good (better)"]);
@@ -135,15 +135,15 @@ fn what_is_told_apart_holds_the_condition_by_itself() {
         r#"{"type": "permanent", "condition": "Bad", "reason": "Down", "by": ["dev"], "message": "${dev} is down",
             "pattern": "(?P<dev>\\w+): link down", "clearPattern": "(?P<dev>\\w+): link up"}"#,
     );
-    assert_eq!(driven.told(0, "eth0: link down"), ["True Down"]);
-    assert_eq!(driven.told(1, "eth1: link down"), ["True Down"], "another device is news");
+    assert_eq!(driven.reported(0, "eth0: link down"), ["True Down"]);
+    assert_eq!(driven.reported(1, "eth1: link down"), ["True Down"], "another device is news");
     assert_eq!(driven.condition().message, "eth1 is down");
     assert_eq!(driven.condition().transition, at(0), "neither status nor reason has changed");
-    assert_eq!(driven.told(2, "eth1: link down"), NONE);
-    assert_eq!(driven.told(3, "eth1: link up"), ["True Down (better)"]);
+    assert_eq!(driven.reported(2, "eth1: link down"), NONE);
+    assert_eq!(driven.reported(3, "eth1: link up"), ["True Down (better)"]);
     assert_eq!(driven.condition().message, "eth0 is down");
-    assert_eq!(driven.told(4, "eth2: link up"), NONE);
-    assert_eq!(driven.told(5, "eth0: link up"), ["False Good (better)"]);
+    assert_eq!(driven.reported(4, "eth2: link up"), NONE);
+    assert_eq!(driven.reported(5, "eth0: link up"), ["False Good (better)"]);
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn several_rules_hold_one_condition_and_the_newest_names_it() {
         )
     };
     let mut driven = Driven::new(&[rule("A"), rule("B")].join(","));
-    assert_eq!(driven.told(0, "A bad"), ["True A"]);
-    assert_eq!(driven.told(1, "B bad"), ["True B"]);
+    assert_eq!(driven.reported(0, "A bad"), ["True A"]);
+    assert_eq!(driven.reported(1, "B bad"), ["True B"]);
     for second in 2..20 {
-        assert_eq!(driven.told(second, if second % 2 == 0 { "A bad" } else { "B bad" }), NONE, "no flapping");
+        assert_eq!(driven.reported(second, if second % 2 == 0 { "A bad" } else { "B bad" }), NONE, "no flapping");
     }
-    assert_eq!(driven.told(20, "B good"), ["True A (better)"]);
-    assert_eq!(driven.told(21, "A good"), ["False Good (better)"]);
+    assert_eq!(driven.reported(20, "B good"), ["True A (better)"]);
+    assert_eq!(driven.reported(21, "A good"), ["False Good (better)"]);
 }
 
 #[test]
@@ -168,12 +168,12 @@ fn a_threshold_counts_within_its_window() {
     let mut driven = Driven::new(
         r#"{"type": "permanent", "condition": "Bad", "reason": "Often", "pattern": "restart", "threshold": {"count": 3, "window": "60s"}}"#,
     );
-    assert_eq!(driven.told(0, "restart"), NONE);
-    assert_eq!(driven.told(70, "restart"), NONE);
-    assert_eq!(driven.told(80, "restart"), NONE, "the first one is too old");
-    assert_eq!(driven.told(90, "restart"), ["True Often"]);
+    assert_eq!(driven.reported(0, "restart"), NONE);
+    assert_eq!(driven.reported(70, "restart"), NONE);
+    assert_eq!(driven.reported(80, "restart"), NONE, "the first one is too old");
+    assert_eq!(driven.reported(90, "restart"), ["True Often"]);
     assert_eq!(driven.condition().message, "restart (3 matches within 1m0s)");
-    assert_eq!(driven.told(120, "restart"), NONE);
+    assert_eq!(driven.reported(120, "restart"), NONE);
     // 80, 90 and 120 are enough until 140.
     assert_eq!(driven.wait(139), NONE);
     assert_eq!(driven.wait(140), ["False Good (better)"]);
@@ -184,8 +184,8 @@ fn an_event_with_a_threshold_starts_over_when_it_was_given() {
     let mut driven = Driven::new(
         r#"{"type": "temporary", "reason": "Often", "pattern": "x (?P<n>\\d+)", "message": "${count} in ${window}, the last is ${n}", "threshold": {"count": 3, "window": "60s"}}"#,
     );
-    let told: Vec<_> = (0..7).flat_map(|n| driven.told(n, &format!("x {n}"))).collect();
-    assert_eq!(told, ["Often: 3 in 1m0s, the last is 2", "Often: 3 in 1m0s, the last is 5"]);
+    let reported: Vec<_> = (0..7).flat_map(|n| driven.reported(n, &format!("x {n}"))).collect();
+    assert_eq!(reported, ["Often: 3 in 1m0s, the last is 2", "Often: 3 in 1m0s, the last is 5"]);
 }
 
 #[test]
@@ -193,15 +193,15 @@ fn the_first_answer_of_the_node_is_a_baseline() {
     let mut driven = Driven::new(
         r#"{"type": "permanent", "condition": "Bad", "reason": "Hung", "pattern": "task (?P<pid>\\d+) hung", "recheck": {"what": "task", "every": "30s"}}"#,
     );
-    assert_eq!(driven.told(0, "task 7 hung"), ["True Hung"]);
-    let checks = driven.monitor.checks(at(0));
-    assert_eq!((checks[0].subject.as_str(), checks[0].evidence.as_deref()), ("7", None));
-    assert_eq!(driven.answer(0, Verdict::Over), NONE, "what it looks like when it is new ends nothing");
-    assert_eq!(driven.monitor.checks(at(29)), []);
+    assert_eq!(driven.reported(0, "task 7 hung"), ["True Hung"]);
+    let questions = driven.monitor.questions(at(0));
+    assert_eq!((questions[0].subject.as_str(), questions[0].evidence.as_deref()), ("7", None));
+    assert_eq!(driven.answer(0, Holds::No), NONE, "what it looks like when it is new ends nothing");
+    assert_eq!(driven.monitor.questions(at(29)), []);
     assert_eq!(driven.monitor.deadline(), Some(at(30)));
-    assert_eq!(driven.monitor.checks(at(30))[0].evidence.as_deref(), Some("seen"));
-    assert_eq!(driven.answer(30, Verdict::Holds), NONE);
-    assert_eq!(driven.answer(60, Verdict::Over), ["False Good (better)"]);
+    assert_eq!(driven.monitor.questions(at(30))[0].evidence.as_deref(), Some("seen"));
+    assert_eq!(driven.answer(30, Holds::Yes), NONE);
+    assert_eq!(driven.answer(60, Holds::No), ["False Good (better)"]);
     assert_eq!(driven.monitor.deadline(), None);
 }
 
@@ -209,20 +209,22 @@ fn the_first_answer_of_the_node_is_a_baseline() {
 fn repeats_are_folded_and_counted() {
     let mut driven =
         Driven::new(r#"{"type": "temporary", "reason": "Err", "pattern": "err \\d", "foldWithin": "60s"}"#);
-    assert_eq!(driven.told(0, "err 1"), ["Err: err 1"]);
-    assert_eq!(driven.told(1, "err 2"), ["Err: err 2"], "another message");
+    assert_eq!(driven.reported(0, "err 1"), ["Err: err 1"]);
+    assert_eq!(driven.reported(1, "err 2"), ["Err: err 2"], "another message");
     let repeats: Vec<_> = (2..50).map(|second| driven.line(second, "err 1")).collect();
-    assert!(repeats.iter().all(|told| told.events.is_empty() && told.suppressed == 1 && told.matches == 1));
+    assert!(
+        repeats.iter().all(|reported| reported.events.is_empty() && reported.suppressed == 1 && reported.matches == 1)
+    );
     assert_eq!(driven.wait(60), ["Err: err 1 (48 more within 1m0s)"]);
     assert_eq!(driven.wait(600), NONE);
-    assert_eq!(driven.told(601, "err 1"), ["Err: err 1"]);
+    assert_eq!(driven.reported(601, "err 1"), ["Err: err 1"]);
 }
 
 #[test]
 fn a_folded_event_says_how_many_it_stands_for() {
     let mut driven = Driven::new(r#"{"type": "temporary", "reason": "Err", "pattern": "err", "foldWithin": "60s"}"#);
     for second in 0..10 {
-        driven.told(second, "err");
+        driven.reported(second, "err");
     }
     let mut counts = Vec::new();
     driven.monitor.advance(at(60), &mut |status: Status| counts.push(status.events[0].count));

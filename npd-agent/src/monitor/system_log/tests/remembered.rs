@@ -23,12 +23,12 @@ fn restarted(driven: &Driven, rules: &str) -> Driven {
 #[test]
 fn conditions_and_their_times_stay() {
     let mut driven = Driven::new(RULES);
-    driven.told(5, "eth0 down");
+    driven.reported(5, "eth0 down");
     let before = driven.condition();
     let mut again = restarted(&driven, RULES);
     assert_eq!(again.condition(), before);
-    assert_eq!(again.told(9, "eth0 down"), [""; 0], "it is known");
-    assert_eq!(again.told(10, "eth0 up"), ["False Good (better)"]);
+    assert_eq!(again.reported(9, "eth0 down"), [""; 0], "it is known");
+    assert_eq!(again.reported(10, "eth0 up"), ["False Good (better)"]);
     let cleared = again.condition();
     assert_eq!(restarted(&again, RULES).condition(), cleared, "also the time when it became good");
 }
@@ -36,8 +36,8 @@ fn conditions_and_their_times_stay() {
 #[test]
 fn a_rule_that_has_gone_takes_its_problem_with_it() {
     let mut driven = Driven::new(RULES);
-    driven.told(5, "eth0 down");
-    driven.told(6, "noise");
+    driven.reported(5, "eth0 down");
+    driven.reported(6, "noise");
     let rest: Vec<_> = RULES.split(",\n").filter(|rule| !rule.contains("Noisy")).collect();
     let without_noise = restarted(&driven, &rest.join(","));
     assert_eq!(&*without_noise.condition().reason, "Down");
@@ -61,13 +61,13 @@ fn a_changed_healthy_reason_is_used() {
 #[test]
 fn after_a_reboot_conditions_are_good_and_counts_stay() {
     let mut driven = Driven::new(RULES);
-    driven.told(0, "eth0 down");
-    driven.told(1, "restart");
-    driven.told(2, "restart");
+    driven.reported(0, "eth0 down");
+    driven.reported(1, "restart");
+    driven.reported(2, "restart");
     let mut again = Driven::new(RULES);
     again.monitor.restore(driven.monitor.state().after_boot());
     assert_eq!(again.condition().status, ConditionStatus::False);
-    assert_eq!(again.told(3, "restart"), ["True Often"]);
+    assert_eq!(again.reported(3, "restart"), ["True Often"]);
 }
 
 fn step() -> impl Strategy<Value = (i64, &'static str)> {
@@ -85,7 +85,7 @@ proptest! {
         let mut now = 0;
         for ((gap, line), restart) in steps {
             now += gap;
-            prop_assert_eq!(steady.told(now, line), restarting.told(now, line));
+            prop_assert_eq!(steady.reported(now, line), restarting.reported(now, line));
             prop_assert_eq!(steady.condition(), restarting.condition());
             prop_assert_eq!(steady.monitor.deadline(), restarting.monitor.deadline());
             if restart {
@@ -100,8 +100,8 @@ proptest! {
         if let Ok(state) = serde_json::from_str(&kept) {
             let mut driven = Driven::new(RULES);
             driven.monitor.restore(state);
-            driven.told(0, "eth0 down");
-            driven.told(1, "eth0 up");
+            driven.reported(0, "eth0 down");
+            driven.reported(1, "eth0 up");
             prop_assert_eq!(driven.condition().status, ConditionStatus::False);
         }
     }
