@@ -22,7 +22,7 @@ use crate::{
     exporter::kubernetes::OverrideError,
     feature::{Feature, NotBuilt},
     go::flag::parse_bool,
-    source::kernel::log::KernelSource,
+    source::kernel::mode::KernelSource,
 };
 
 /// What `--help` begins with.

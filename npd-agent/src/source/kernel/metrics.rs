@@ -1,4 +1,4 @@
-//! What the kernel log tells of itself.
+//! The metrics of the kernel log.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::{
-    log::Mode,
+    mode::Mode,
     probes::{Counters, PROBES, ProbeReport, ProbeState},
 };
 
@@ -20,15 +20,24 @@ use super::{
 pub struct KernelMetrics {
     mode: IntGaugeVec,
     probe: IntGaugeVec,
-    pub(crate) from_probe: IntCounter,
-    pub(crate) from_kmsg: IntCounter,
+    from_probe: IntCounter,
+    from_kmsg: IntCounter,
     pub(crate) lost: IntCounter,
-    pub(crate) suppressed: IntCounter,
+    suppressed: IntCounter,
     pub(crate) hung_tasks: IntGauge,
     counters: ProbeCounters,
 }
 
-/// The probes' own counters, read from the kernel when somebody asks. Loading the probes anew starts them at zero,
+/// Counts of a cycle, kept off the shared counters: a line costs no atomic operation.
+pub(crate) struct RecordCounts {
+    pub(crate) from_probe: u64,
+    pub(crate) from_kmsg: u64,
+    /// How many suppressed duplicates are published.
+    suppressed: u64,
+    metrics: KernelMetrics,
+}
+
+/// The probes' own counters, read from the kernel on each scrape. Reloading the probes resets them to zero,
 /// which Prometheus understands.
 #[derive(Clone)]
 struct ProbeCounters {
@@ -44,7 +53,7 @@ impl KernelMetrics {
     ///
     /// # Errors
     ///
-    /// When the registry has metrics of these names already.
+    /// If the registry has metrics of these names already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let records = IntCounterVec::new(
             Opts::new("npd_kernel_records_total", "Records of the kernel log, by the stream that had them first"),
@@ -63,13 +72,13 @@ impl KernelMetrics {
             from_kmsg: records.with_label_values(&["kmsg"]),
             lost: IntCounter::new(
                 "npd_kernel_records_lost_total",
-                "Records of the kernel log that no stream had any more",
+                "Records of the kernel log that were lost from both streams",
             )?,
             suppressed: IntCounter::new(
-                "npd_kernel_twins_suppressed_total",
-                "Kernel events and lines not reported because the other of the two was",
+                "npd_kernel_duplicates_suppressed_total",
+                "Kernel events and lines not reported because their counterpart was",
             )?,
-            hung_tasks: IntGauge::new("npd_hung_tasks", "Tasks that hang now, as the hung-task probe knows")?,
+            hung_tasks: IntGauge::new("npd_hung_tasks", "Tasks that hang now, according to the hung-task probe")?,
             counters: ProbeCounters::new()?,
         };
         registry.register(Box::new(metrics.mode.clone()))?;
@@ -108,10 +117,27 @@ impl KernelMetrics {
     }
 }
 
+// === impl RecordCounts ===
+
+impl RecordCounts {
+    pub(crate) fn new(metrics: KernelMetrics) -> Self {
+        Self { from_probe: 0, from_kmsg: 0, suppressed: 0, metrics }
+    }
+
+    /// Adds what was counted since the last time to the metrics; `suppressed` is the number of all suppressed duplicates.
+    pub(crate) fn publish(&mut self, suppressed: u64) {
+        self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
+        self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));
+        self.metrics.suppressed.inc_by(suppressed - self.suppressed);
+        self.suppressed = suppressed;
+    }
+}
+
 // === impl ProbeCounters ===
 
 const SEEN: (&str, &str) = ("npd_kernel_probe_seen_total", "How often each probe fired");
-const DROPPED: (&str, &str) = ("npd_kernel_probe_dropped_total", "Records of each probe that found the ring full");
+const DROPPED: (&str, &str) =
+    ("npd_kernel_probe_dropped_total", "Records that each probe dropped because the ring was full");
 
 impl ProbeCounters {
     fn new() -> prometheus::Result<Self> {
