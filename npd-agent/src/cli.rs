@@ -26,7 +26,7 @@ use crate::{
     go::flag::parse_bool,
     node::Node,
     process::log::LogFormat,
-    source::kernel::log::{KernelLogOptions, KernelSource},
+    source::kernel::{log::KernelLogOptions, mode::KernelSource},
 };
 
 /// The first lines of `--help`.

@@ -8,11 +8,7 @@ pub use self::{cursor::Cursor, file_position::FilePosition, priority::Priority};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    fingerprint,
-    problem::Fields,
-    time::{Monotonic, Timestamp},
-};
+use crate::{fingerprint, problem::Fields, time::Timestamp};
 
 /// A record, borrowed from where it was read: nothing is copied for the many that are nobody's problem.
 #[derive(Clone, Copy, Debug)]
@@ -54,21 +50,6 @@ pub enum Position {
     File(FilePosition),
     /// The cursor of the last entry of the journal.
     Journal(Cursor),
-}
-
-/// Where the records of a source go. It is called on the source's own thread and must not block for long.
-pub trait RecordSink: Send {
-    /// Takes the next record.
-    fn record(&mut self, record: &Record<'_>);
-
-    /// There is no further record for now.
-    fn rest(&mut self, _now: Monotonic) {}
-}
-
-impl<F: FnMut(&Record<'_>) + Send> RecordSink for F {
-    fn record(&mut self, record: &Record<'_>) {
-        self(record);
-    }
 }
 
 /// A kind of [`Position`].

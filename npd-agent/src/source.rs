@@ -6,6 +6,7 @@
 pub mod file;
 pub mod journal;
 pub mod kernel;
+pub mod subscriber;
 pub mod supervisor;
 
 use std::{

@@ -4,7 +4,7 @@
 //! Everything crosses in one BPF ring buffer as records of two shapes. Each starts with a [`Header`]:
 //!
 //! ```text
-//! printk piece      Header | block id: u64 | text: len bytes | tail: 3 bytes
+//! printk fragment   Header | block id: u64 | text: len bytes | tail: 3 bytes
 //! tracepoint event  Header | Context | raw record: len bytes | string: NUL-terminated, if any
 //! ```
 //!
@@ -16,10 +16,10 @@
 pub const HEADER_SIZE: usize = 24;
 /// The size in bytes of [`Context`].
 pub const CONTEXT_SIZE: usize = 40;
-/// The most text of one printk piece that is carried, in bytes. The kernel cuts a record at 1024 bytes
+/// The most text of one printk fragment that is carried, in bytes. The kernel cuts a record at 1024 bytes
 /// (`PRINTKRB_RECORD_MAX`), prefix included.
 pub const TEXT_MAX: usize = 1024;
-/// Bytes read behind the text of a printk piece: among them stands the newline of a complete record.
+/// Bytes read behind the text of a printk fragment: among them stands the newline of a complete record.
 pub const TAIL_SIZE: usize = 3;
 /// The most of a tracepoint's record that is carried, in bytes.
 pub const RAW_MAX: usize = 192;
@@ -34,7 +34,7 @@ pub const KINDS: u32 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
-    /// `printk:console`: one piece of text.
+    /// `printk:console`: one fragment of text.
     Printk = 0,
     /// `sched:sched_process_hang`: a task is in state D for too long.
     HungTask = 1,
@@ -56,7 +56,7 @@ pub enum Kind {
 pub struct Header {
     /// When the probe fired: CLOCK_MONOTONIC, nanoseconds.
     pub ktime: u64,
-    /// A printk piece: the kernel address of its text. Otherwise 0.
+    /// A printk fragment: the kernel address of its text. Otherwise 0.
     pub address: u64,
     /// The length of the text, or of the raw record, in bytes.
     pub len: u16,

@@ -1,11 +1,11 @@
-//! `printk:console`: every piece of text the kernel prints.
+//! `printk:console`: every fragment of text the kernel prints.
 //!
 //! A raw tracepoint, `(const char *text, size_t len)`: it needs no tracefs and `text` points into the printk
-//! ring itself. The eight bytes before a record's first piece are the id of its data block, from which the agent
+//! ring itself. The eight bytes before a record's first fragment are the id of its data block, from which the agent
 //! computes the sequence number; within three bytes behind the text stands the newline of a complete record
 //! (see [`npd_common::TAIL_SIZE`]). So one read of `8 + len + 3` bytes fetches all there is to know.
 //!
-//! It fires under `printk_enter_irqsave` with interrupts off: a piece printed by an NMI inside it is not seen,
+//! It fires under `printk_enter_irqsave` with interrupts off: a fragment printed by an NMI inside it is not seen,
 //! and shows as a hole in the sequence that the agent fills from /dev/kmsg.
 
 use aya_ebpf::{
@@ -20,7 +20,7 @@ use crate::output::{RECORDS, dropped, seen};
 
 const BLOCK_ID_SIZE: usize = 8;
 
-/// Copies each piece of text into the ring.
+/// Copies each fragment of text into the ring.
 #[raw_tracepoint(tracepoint = "console")]
 pub fn printk(ctx: RawTracePointContext) -> i32 {
     seen(Kind::Printk);
@@ -52,7 +52,7 @@ pub fn printk_doorbell(ctx: RawTracePointContext) -> i32 {
 }
 
 #[repr(C)]
-struct Piece<const BODY: usize> {
+struct Fragment<const BODY: usize> {
     header: Header,
     body: [u8; BODY],
 }
@@ -60,19 +60,19 @@ struct Piece<const BODY: usize> {
 /// `BODY` is a power of two above what is read, so that a mask proves the bound to the verifier.
 #[inline(always)]
 fn submit<const BODY: usize>(ctx: &RawTracePointContext, text: u64, len: u64) {
-    let Some(mut entry) = RECORDS.reserve::<Piece<BODY>>(0) else {
+    let Some(mut entry) = RECORDS.reserve::<Fragment<BODY>>(0) else {
         dropped(Kind::Printk);
         debug!(ctx, "the ring is full: {} bytes of text are dropped", len);
         return;
     };
-    let piece = entry.as_mut_ptr();
+    let fragment = entry.as_mut_ptr();
     let size = (len as usize + BLOCK_ID_SIZE + TAIL_SIZE) & (BODY - 1);
-    // SAFETY: `piece` points to a reserved, writable record of this size, and `size` is below BODY. The helper
+    // SAFETY: `fragment` points to a reserved, writable record of this size, and `size` is below BODY. The helper
     // checks the kernel address itself.
     unsafe {
-        let body = (&raw mut (*piece).body).cast();
+        let body = (&raw mut (*fragment).body).cast();
         let read = bpf_probe_read_kernel(body, size as u32, (text - BLOCK_ID_SIZE as u64) as *const _);
-        (*piece).header = header(text, len, u8::from(read < 0));
+        (*fragment).header = header(text, len, u8::from(read < 0));
         if read < 0 {
             warn!(ctx, "{} bytes of text at {:x} cannot be read", len, text);
         }

@@ -3,23 +3,26 @@
 pub(crate) mod driver;
 pub mod events;
 pub mod kmsg;
+pub(crate) mod line_pump;
 pub mod log;
+pub(crate) mod losses;
 pub mod metrics;
+pub mod mode;
 pub mod probes;
-pub(crate) mod router;
 pub mod stream;
 
 use std::sync::Arc;
 
 use super::{Health, LogSource, SourceError, Stop, journal::JournalFilter};
 use crate::{
-    monitor::system_log::runner::SystemLogs,
     source::{
         journal::journald::{Journald, JournaldOptions},
         kernel::{
-            log::{KernelLog, KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
+            log::{KernelLog, KernelLogError, KernelLogOptions, Resume},
             metrics::KernelMetrics,
+            mode::{KernelSource, Mode},
         },
+        subscriber::Subscriber,
     },
     state::StateDir,
 };
@@ -28,50 +31,45 @@ use crate::{
 pub const NAME: &str = "kmsg";
 
 /// The kernel log.
-pub struct KernelLogSource {
+pub struct KernelLogSource<S> {
     options: KernelLogOptions,
-    monitors: SystemLogs,
+    subscriber: S,
     metrics: KernelMetrics,
     state: Option<Arc<StateDir>>,
-    open: Option<Open>,
+    open: Option<Open<S>>,
 }
 
-enum Open {
+enum Open<S> {
     Kernel(Box<KernelLog>),
-    Journal(Box<Journald>),
+    Journal(Box<Journald<S>>),
 }
 
 // === impl KernelLogSource ===
 
-impl KernelLogSource {
-    /// The kernel log for these monitors.
+impl<S: Subscriber + Clone + 'static> KernelLogSource<S> {
+    /// The kernel log, read for `subscriber`, whose clones are the same subscriber.
     #[must_use]
-    pub fn new(
-        options: KernelLogOptions,
-        monitors: SystemLogs,
-        metrics: KernelMetrics,
-        state: Option<Arc<StateDir>>,
-    ) -> Self {
-        Self { options, monitors, metrics, state, open: None }
+    pub fn new(options: KernelLogOptions, subscriber: S, metrics: KernelMetrics, state: Option<Arc<StateDir>>) -> Self {
+        Self { options, subscriber, metrics, state, open: None }
     }
 
     fn resume(&self) -> Resume {
-        // Warnings about it come from whoever reads it.
+        // Reading the file logs what is wrong with it.
         let hung = self.state.as_ref().and_then(|dir| dir.file("hung-tasks").ok());
-        Resume { newest: self.monitors.newest_kernel_record(), hung }
+        Resume { newest: self.subscriber.newest_kernel_record(), hung }
     }
 
     /// The journal's copy of the kernel log, if there is a journal.
-    fn journal(&self) -> Result<Box<Journald>, SourceError> {
+    fn journal(&self) -> Result<Box<Journald<S>>, SourceError> {
         let filter = JournalFilter { transports: vec!["kernel".to_owned()], ..JournalFilter::default() };
         let options = JournaldOptions { name: NAME.to_owned(), folder: None, filter };
-        let mut journal = Journald::new(options, self.monitors.clone());
+        let mut journal = Journald::new(options, self.subscriber.clone());
         journal.open()?;
         Ok(Box::new(journal))
     }
 }
 
-impl LogSource for KernelLogSource {
+impl<S: Subscriber + Clone + 'static> LogSource for KernelLogSource<S> {
     fn open(&mut self) -> Result<(), SourceError> {
         self.open = None;
         if self.options.source == KernelSource::Journald {
@@ -79,8 +77,8 @@ impl LogSource for KernelLogSource {
             self.metrics.set_mode(Mode::Journald);
             return Ok(());
         }
-        let sink = Box::new(self.monitors.clone());
-        let opened = KernelLog::open(self.options.clone(), self.resume(), sink, self.metrics.clone());
+        let subscriber = Box::new(self.subscriber.clone());
+        let opened = KernelLog::open(self.options.clone(), self.resume(), subscriber, self.metrics.clone());
         let error = match opened {
             Ok(log) => {
                 self.open = Some(Open::Kernel(Box::new(log)));

@@ -1,4 +1,7 @@
-//! Keeps the sources running: each on a thread of its own, started anew whenever it fails, for ever.
+//! Keeps the sources running: each on a thread of its own, restarted whenever it fails, for ever.
+//!
+//! A source fails by returning an error. A panic ends the whole process, which whatever runs the agent restarts; the state
+//! files make that harmless.
 
 use std::{
     io,
@@ -14,12 +17,12 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{Health, LogSource, SourceError, Stop};
-use crate::{component::Components, error::chain, metric::own::AgentMetrics, time::Now};
+use crate::{back_off::BackOff, component::Components, error::chain, metric::own::AgentMetrics, time::Now};
 
-/// The first pause before a source is started anew; doubled up to the longest while it keeps failing.
+/// The first pause before a source is restarted; doubled up to the longest while it keeps failing.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_mins(1);
-/// A source that ran so long has not kept failing.
+/// A source that ran for this long before it failed has not kept failing: the pauses start over.
 const STEADY: Duration = Duration::from_mins(5);
 
 /// The running sources.
@@ -28,14 +31,14 @@ pub struct Supervisor {
     metrics: AgentMetrics,
     components: Components,
     running: Vec<Running>,
-    /// Some thread has ended.
+    /// Notified when a thread has ended.
     ended: Arc<Notify>,
 }
 
-/// What makes a source, on its thread.
+/// Makes a source, on its thread.
 pub type Build = Box<dyn FnOnce() -> Box<dyn LogSource> + Send>;
 
-/// How the first attempt to open a source went.
+/// The outcome of the first attempt to open a source.
 pub type Opened = Receiver<Result<(), SourceError>>;
 
 #[derive(Debug)]
@@ -46,10 +49,10 @@ struct Running {
     ended: Arc<AtomicBool>,
 }
 
-/// Tells of a thread's end, however it ends.
+/// Reports the end of a thread when it is dropped.
 struct End {
     ended: Arc<AtomicBool>,
-    tell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 // === impl Supervisor ===
@@ -61,10 +64,10 @@ impl Supervisor {
         Self { metrics, components, running: Vec::new(), ended: Arc::default() }
     }
 
-    /// Starts a source under the name that metrics have for it. How its first opening went can be waited for; it is
-    /// tried again in any case.
+    /// Starts a source under the name that it has in metrics. The caller may await the outcome of the first attempt to
+    /// open it; opening is retried in any case.
     pub fn start(&mut self, name: &str, build: Build) -> io::Result<Opened> {
-        let (tell, opened) = mpsc::sync_channel(1);
+        let (first_outcome, opened) = mpsc::sync_channel(1);
         let stop = Stop::new()?;
         let order = stop.clone();
         let component = self.components.add(&format!("source {name}"));
@@ -73,19 +76,20 @@ impl Supervisor {
         let name = name.to_owned();
         let source_name = name.clone();
         let ended = Arc::new(AtomicBool::new(false));
-        let end = End { ended: Arc::clone(&ended), tell: Arc::clone(&self.ended) };
+        let end = End { ended: Arc::clone(&ended), notify: Arc::clone(&self.ended) };
         let run = move || {
             let _end = end;
+            let _span = tracing::info_span!("source", source = source_name).entered();
             let mut source = build();
-            let mut first = Some(tell);
-            let mut pause = PAUSE_FIRST;
+            let mut first = Some(first_outcome);
+            let mut back_off = BackOff::new(PAUSE_FIRST, PAUSE_LONGEST);
             loop {
                 let started = Now::read().mono;
                 health.begin_step();
                 let failed = match source.open() {
                     Ok(()) => {
                         if let Some(first) = first.take() {
-                            // Nobody may be waiting, and that is fine.
+                            // The caller need not wait for it.
                             drop(first.send(Ok(())));
                         }
                         health.set_up();
@@ -100,21 +104,21 @@ impl Supervisor {
                 };
                 health.set_down(&chain(&error));
                 if Now::read().mono.since(started) >= STEADY {
-                    pause = PAUSE_FIRST;
+                    back_off.succeeded();
                 }
-                // Who waits for the first attempt tells of it himself.
-                let untold = match first.take() {
+                let pause = back_off.pause();
+                // A caller that awaits the first attempt logs its failure.
+                let unlogged = match first.take() {
                     Some(first) => first.send(Err(error)).err().and_then(|unsent| unsent.0.err()),
                     None => Some(error),
                 };
-                if let Some(error) = untold {
+                if let Some(error) = unlogged {
                     log_failure(&source_name, &error, pause);
                 }
                 restarts.inc();
                 if order.wait(None, Some(pause)).unwrap_or(true) {
                     return;
                 }
-                pause = (pause * 2).min(PAUSE_LONGEST);
             }
         };
         let thread = std::thread::Builder::new().name(thread_name(&name)).spawn(run)?;
@@ -128,7 +132,7 @@ impl Supervisor {
         self.running.iter().any(|running| running.name == name)
     }
 
-    /// Ends one source; it takes what is there before.
+    /// Ends one source, after it has read what is already there.
     pub fn stop(&mut self, name: &str) {
         for running in self.running.extract_if(.., |running| running.name == name) {
             running.stop.stop();
@@ -146,7 +150,7 @@ impl Supervisor {
         }
     }
 
-    /// Waits until a source's thread ends although nobody told it to.
+    /// Waits until a source's thread ends without having been stopped.
     pub async fn broken(&self) {
         while !self.running.iter().any(|running| running.ended.load(Ordering::Acquire)) {
             self.ended.notified().await;
@@ -154,7 +158,7 @@ impl Supervisor {
     }
 }
 
-/// Tells of a source that has failed and is tried again.
+/// Logs that a source has failed and will be retried.
 pub fn log_failure(source: &str, error: &SourceError, pause: Duration) {
     tracing::error!(
         source,
@@ -169,7 +173,7 @@ pub fn log_failure(source: &str, error: &SourceError, pause: Duration) {
 impl Drop for End {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
-        self.tell.notify_one();
+        self.notify.notify_one();
     }
 }
 
@@ -177,9 +181,8 @@ impl Drop for End {
 
 impl Running {
     fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!(source = self.name, "a source's thread panicked");
-        }
+        // Only where panics unwind, as in tests, can there be an error: the thread's own message has said why.
+        drop(self.thread.join());
     }
 }
 
@@ -199,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails to open so often, then fails to run so often, then runs.
+    /// Fails to open `opens` times, then fails to run `runs` times, then runs.
     struct Flaky {
         opens: usize,
         runs: usize,
@@ -234,16 +237,25 @@ mod tests {
         (supervisor, opened, count, metrics)
     }
 
+    /// What the module says of panics is true of what is shipped.
+    #[test]
+    fn a_panic_in_a_release_build_ends_the_process() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let (_, profile) = manifest.split_once("\n[profile.release]\n").unwrap();
+        let profile = profile.split("\n[").next().unwrap();
+        assert!(profile.lines().any(|line| line == r#"panic = "abort""#), "{profile}");
+    }
+
     fn wait_until(mut holds: impl FnMut() -> bool) {
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while !holds() {
-            assert!(std::time::Instant::now() < deadline, "it never came");
+            assert!(std::time::Instant::now() < deadline, "it never happened");
             std::thread::yield_now();
         }
     }
 
     #[test]
-    fn a_source_that_fails_is_started_anew_until_it_runs() {
+    fn a_source_that_fails_is_restarted_until_it_runs() {
         let (mut supervisor, opened, count, metrics) = start(1, 1);
         assert_eq!(opened.recv().unwrap().unwrap_err().to_string(), "not yet");
         wait_until(|| count.load(Ordering::SeqCst) == 1);

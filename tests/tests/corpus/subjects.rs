@@ -59,7 +59,7 @@ pub(crate) fn rechecks(shipped: &Shipped) -> Result<()> {
         let mut node = Node::new(name, shipped)?;
         node.prints(&[line]);
         ensure!(node.problems().len() == 1, "no condition: {line}");
-        let subjects: Vec<_> = node.monitor.checks(node.now).into_iter().map(|check| check.subject).collect();
+        let subjects: Vec<_> = node.monitor.questions(node.now).into_iter().map(|question| question.subject).collect();
         ensure!(subjects.iter().map(String::as_str).eq(subject), "asks about {subjects:?}: {line}");
     }
     Ok(())

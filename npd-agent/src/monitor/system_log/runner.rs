@@ -30,7 +30,8 @@ use crate::{
     },
     node::Node,
     problem::{Event, Status},
-    record::{Place, Position, PositionKind, Record, RecordSink},
+    record::{Place, Position, PositionKind, Record},
+    source::subscriber::Subscriber,
     state::{StateDir, warn_on_error},
     time::{Monotonic, Now, Timestamp},
 };
@@ -350,7 +351,27 @@ impl SystemLogs {
     }
 }
 
-impl RecordSink for SystemLogs {
+impl Subscriber for SystemLogs {
+    fn start(&self) -> Timestamp {
+        Self::start(self)
+    }
+
+    fn position(&self, kind: PositionKind) -> Option<Position> {
+        Self::position(self, kind)
+    }
+
+    fn newest_kernel_record(&self) -> Option<u64> {
+        Self::newest_kernel_record(self)
+    }
+
+    fn may_concern(&self, text: &[u8]) -> bool {
+        Self::may_concern(self, text)
+    }
+
+    fn passed(&mut self, position: &Position, at: Option<Timestamp>) {
+        Self::passed(self, position, at);
+    }
+
     fn record(&mut self, record: &Record<'_>) {
         let mut monitors = self.shared.monitors.lock();
         // A file or a journal that is read for one monitor is read from behind the records that it has.

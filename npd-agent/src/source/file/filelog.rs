@@ -12,12 +12,12 @@ use super::line_format::{LineError, LineFormat};
 use crate::{
     log_once::LogOnce,
     metric::own::AgentMetrics,
-    monitor::system_log::runner::SystemLogs,
     problem::Fields,
-    record::{Place, Position, PositionKind, Record, RecordSink as _},
+    record::{Place, Position, PositionKind, Record},
     source::{
         Health, LogSource, SourceError, Stop,
         file::tail::{FileState, FileTail, Line},
+        subscriber::Subscriber,
     },
     time::{Monotonic, Now, Timestamp},
 };
@@ -41,16 +41,16 @@ pub struct FilelogOptions {
 }
 
 /// A log file.
-pub struct Filelog {
-    reader: Reader,
+pub struct Filelog<S> {
+    reader: Reader<S>,
     lost: IntCounter,
     tail: Option<FileTail>,
 }
 
 /// From lines to records.
-struct Reader {
+struct Reader<S> {
     options: FilelogOptions,
-    monitors: SystemLogs,
+    subscriber: S,
     zone: TimeZone,
     unreadable: IntCounter,
     next_complaint: Monotonic,
@@ -61,13 +61,13 @@ struct Reader {
 
 // === impl Filelog ===
 
-impl Filelog {
-    /// The file, for the one monitor of `monitors`.
+impl<S: Subscriber> Filelog<S> {
+    /// The file, read for `subscriber`.
     #[must_use]
-    pub fn new(options: FilelogOptions, monitors: SystemLogs, metrics: &AgentMetrics) -> Self {
+    pub fn new(options: FilelogOptions, subscriber: S, metrics: &AgentMetrics) -> Self {
         let lost = metrics.lost(&options.name);
         let reader = Reader {
-            monitors,
+            subscriber,
             zone: TimeZone::system(),
             unreadable: metrics.unreadable(&options.name),
             next_complaint: Monotonic::default(),
@@ -79,9 +79,9 @@ impl Filelog {
     }
 }
 
-impl LogSource for Filelog {
+impl<S: Subscriber> LogSource for Filelog<S> {
     fn open(&mut self) -> Result<(), SourceError> {
-        let from = match self.reader.monitors.position(PositionKind::File) {
+        let from = match self.reader.subscriber.position(PositionKind::File) {
             Some(Position::File(position)) => Some(position),
             _ => None,
         };
@@ -138,7 +138,7 @@ impl LogSource for Filelog {
             if !more {
                 reader.skip = false;
             }
-            reader.monitors.rest(now.mono);
+            reader.subscriber.rest(now.mono);
             let state = tail.state();
             match state {
                 FileState::Following => health.set_up(),
@@ -169,14 +169,14 @@ impl LogSource for Filelog {
 
 // === impl Reader ===
 
-impl Reader {
+impl<S: Subscriber> Reader<S> {
     fn line(&mut self, line: &Line<'_>) {
         if self.skip {
             return;
         }
         self.newest.clear();
         self.newest.extend_from_slice(line.text.get(..NEWEST_MAX).unwrap_or(line.text));
-        if !self.monitors.may_concern(line.text) || self.options.format.skips(line.text) {
+        if !self.subscriber.may_concern(line.text) || self.options.format.skips(line.text) {
             return;
         }
         let now = Now::read();
@@ -190,7 +190,7 @@ impl Reader {
                     known: false,
                     place: Place::File(&line.position()),
                 };
-                self.monitors.record(&record);
+                self.subscriber.record(&record);
             }
             Err(error) => {
                 self.unreadable.inc();
@@ -215,6 +215,6 @@ impl Reader {
             self.options.format.timestamp(&self.newest, &self.zone, now).ok()
         };
         self.newest.clear();
-        self.monitors.passed(&Position::File(tail.position()), at.map(|at| at.min(now)));
+        self.subscriber.passed(&Position::File(tail.position()), at.map(|at| at.min(now)));
     }
 }

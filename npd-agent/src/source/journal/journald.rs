@@ -3,12 +3,12 @@
 use std::{ops::ControlFlow, os::fd::AsFd as _, path::PathBuf};
 
 use crate::{
-    monitor::system_log::runner::SystemLogs,
     problem::Fields,
-    record::{Place, Position, PositionKind, Priority, Record, RecordSink as _},
+    record::{Place, Position, PositionKind, Priority, Record},
     source::{
         Health, LogSource, SourceError, Stop,
         journal::{Entry, JournalFilter, JournalTail, Start},
+        subscriber::Subscriber,
     },
     time::Now,
 };
@@ -28,26 +28,26 @@ pub struct JournaldOptions {
 }
 
 /// The journal.
-pub struct Journald {
+pub struct Journald<S> {
     options: JournaldOptions,
-    monitors: SystemLogs,
+    subscriber: S,
     tail: Option<JournalTail>,
 }
 
 // === impl Journald ===
 
-impl Journald {
-    /// The journal, for the one monitor of `monitors`.
+impl<S: Subscriber> Journald<S> {
+    /// The journal, read for `subscriber`.
     #[must_use]
-    pub fn new(options: JournaldOptions, monitors: SystemLogs) -> Self {
-        Self { options, monitors, tail: None }
+    pub fn new(options: JournaldOptions, subscriber: S) -> Self {
+        Self { options, subscriber, tail: None }
     }
 
     /// Takes what the open journal holds; `false` when there is no journal at all.
     pub fn read(&mut self) -> bool {
-        let Self { monitors, tail: Some(tail), .. } = self else { return false };
+        let Self { subscriber, tail: Some(tail), .. } = self else { return false };
         let mut taken = |entry: &Entry<'_>| {
-            take(monitors, entry);
+            take(subscriber, entry);
             ControlFlow::Continue(())
         };
         while tail.read(&mut taken).more {}
@@ -55,11 +55,11 @@ impl Journald {
     }
 }
 
-impl LogSource for Journald {
+impl<S: Subscriber> LogSource for Journald<S> {
     fn open(&mut self) -> Result<(), SourceError> {
-        let start = match self.monitors.position(PositionKind::Journal) {
+        let start = match self.subscriber.position(PositionKind::Journal) {
             Some(Position::Journal(cursor)) => Start::Cursor(cursor.to_string()),
-            _ => Start::Since(self.monitors.start()),
+            _ => Start::Since(self.subscriber.start()),
         };
         let folder = self.options.folder.clone();
         self.tail = Some(JournalTail::open(folder, &self.options.filter, start).map_err(SourceError::new)?);
@@ -67,14 +67,14 @@ impl LogSource for Journald {
     }
 
     fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError> {
-        let Self { options, monitors, tail } = self;
+        let Self { options, subscriber, tail } = self;
         let Some(tail) = tail else { return Ok(()) };
         let mut waiting = false;
         loop {
             let stopped = stop.is_given();
             let mut entries = 0_u32;
             let outcome = tail.read(&mut |entry| {
-                take(monitors, entry);
+                take(subscriber, entry);
                 entries = entries.wrapping_add(1);
                 if entries.is_multiple_of(PATIENCE) && !stopped && stop.is_given() {
                     ControlFlow::Break(())
@@ -82,7 +82,7 @@ impl LogSource for Journald {
                     ControlFlow::Continue(())
                 }
             });
-            monitors.rest(Now::read().mono);
+            subscriber.rest(Now::read().mono);
             let state = tail.state();
             if state.files > 0 {
                 health.set_up();
@@ -114,7 +114,7 @@ impl LogSource for Journald {
 }
 
 /// An entry as a record: its message without the white space around it, as node-problem-detector has it.
-fn take(monitors: &mut SystemLogs, entry: &Entry<'_>) {
+fn take(subscriber: &mut impl Subscriber, entry: &Entry<'_>) {
     let mut fields = Fields::default();
     for (name, value) in [("identifier", entry.identifier), ("unit", entry.unit), ("transport", entry.transport)] {
         if let Some(value) = value {
@@ -133,5 +133,5 @@ fn take(monitors: &mut SystemLogs, entry: &Entry<'_>) {
         known: false,
         place: Place::Journal(&entry.cursor),
     };
-    monitors.record(&record);
+    subscriber.record(&record);
 }

@@ -11,21 +11,23 @@ use npd_common::Kind;
 use rustix::{event::epoll, io::Errno};
 
 use crate::{
-    record::RecordSink,
+    back_off::BackOff,
     source::{
         Health, Stop,
         kernel::{
             kmsg::{self, Kmsg},
-            log::{KernelLogError, KernelLogOptions, KernelSource, Mode, Resume},
+            line_pump::LinePump,
+            log::{KernelLogError, KernelLogOptions, Resume},
             metrics::KernelMetrics,
+            mode::{KernelSource, Mode},
             probes::{PROBES, ProbeReport, ProbeState, Probes, ProbesRing},
-            router::Router,
             stream::{
                 calibration::Calibration,
                 fragment::Sequencer,
-                tail::{Cycle, KmsgLog, Tail, Trust},
+                tail::{Cycle, KmsgLog, ProbeRole, Tail},
             },
         },
+        subscriber::Subscriber,
     },
     time::{Monotonic, Now, timespec},
 };
@@ -35,10 +37,10 @@ const NEW_TRACEPOINTS: Duration = Duration::from_mins(1);
 /// How soon a probe that failed is tried again; doubled after each failure.
 const RETEST_FIRST: Duration = Duration::from_secs(10);
 const RETEST_MAX: Duration = Duration::from_mins(10);
-/// Two batches closer than this, of at least [`BUSY_PIECES`] lines each, make the thread pause before it looks
+/// Two batches closer than this, of at least [`BUSY_FRAGMENTS`] lines each, make the thread pause before it looks
 /// again: waking up for each line of a flood would cost more than all the rest.
 const BUSY: Duration = Duration::from_millis(1);
-const BUSY_PIECES: usize = 4;
+const BUSY_FRAGMENTS: usize = 4;
 
 /// The thread's state.
 pub(crate) struct Driver {
@@ -49,10 +51,12 @@ pub(crate) struct Driver {
     ring: Option<ProbesRing>,
     kmsg: Option<Kmsg>,
     tail: Tail,
-    router: Router,
+    pump: LinePump,
     pub(crate) mode: Mode,
     epoll: OwnedFd,
-    retest: Option<(Monotonic, Duration)>,
+    /// When the printk probe is tested again.
+    retest: Option<Monotonic>,
+    back_off: BackOff,
     next_look: Monotonic,
     dropped: u64,
 }
@@ -63,13 +67,13 @@ impl Driver {
     pub(crate) fn open(
         options: KernelLogOptions,
         resume: Resume,
-        sink: Box<dyn RecordSink>,
+        subscriber: Box<dyn Subscriber>,
         metrics: KernelMetrics,
     ) -> Result<Self, KernelLogError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|error| KernelLogError::System { doing: "starting", source: error.into() })?;
-        let router = Router::new(sink, metrics.clone(), options.node.clone(), resume.hung);
-        let mut tail = Tail::new(Trust::None);
+        let pump = LinePump::new(subscriber, &metrics, options.node.clone(), resume.hung);
+        let mut tail = Tail::new(ProbeRole::Unused);
         if let Some(newest) = resume.newest {
             tail.expect(newest.saturating_add(1));
         }
@@ -80,10 +84,11 @@ impl Driver {
             ring: None,
             kmsg: None,
             tail,
-            router,
+            pump,
             mode: Mode::Kmsg,
             epoll,
             retest: None,
+            back_off: BackOff::new(RETEST_FIRST, RETEST_MAX),
             next_look: Now::read().mono.after(NEW_TRACEPOINTS),
             dropped: 0,
             options,
@@ -122,18 +127,18 @@ impl Driver {
         epoll::add(&self.epoll, stop.as_fd(), epoll::EventData::new_u64(0), epoll::EventFlags::IN)
             .map_err(system("watching"))?;
         let mut last = Monotonic::default();
-        let mut told = None;
+        let mut shown = None;
         loop {
             health.begin_step();
             let cycle = self.cycle()?;
             self.react(cycle)?;
-            if told != Some(self.mode) {
-                told = Some(self.mode);
+            if shown != Some(self.mode) {
+                shown = Some(self.mode);
                 health.set_mode(self.mode.as_str());
             }
             health.end_step();
-            let now = self.router.now.mono;
-            let busy = cycle.pieces >= BUSY_PIECES && now.since(last) < BUSY * 4;
+            let now = self.pump.now.mono;
+            let busy = cycle.fragments >= BUSY_FRAGMENTS && now.since(last) < BUSY * 4;
             last = now;
             let stopped = if busy {
                 let pause = stop.wait(None, Some(BUSY));
@@ -151,8 +156,7 @@ impl Driver {
     /// Sleeps until something comes or is due; `true` when it was the stop.
     fn wait(&mut self) -> Result<bool, Errno> {
         let now = Now::read().mono;
-        let retest = self.retest.map(|(at, _)| at);
-        let due = [self.tail.deadline(now), self.router.deadline(), retest, Some(self.next_look)];
+        let due = [self.tail.deadline(now), self.pump.deadline(), self.retest, Some(self.next_look)];
         let due = due.into_iter().flatten().min().unwrap_or(self.next_look);
         let timeout = timespec(due.since(now));
         let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 3];
@@ -164,14 +168,14 @@ impl Driver {
     }
 
     fn cycle(&mut self) -> Result<Cycle, KernelLogError> {
-        self.router.now = Now::read();
-        self.router.clock_lead = self.tail.clock_lead();
-        let now = self.router.now.mono;
+        self.pump.now = Now::read();
+        self.pump.clock_lead = self.tail.clock_lead();
+        let now = self.pump.now.mono;
         let cycle = self
             .tail
-            .cycle(&mut self.ring, &mut self.kmsg, now, &mut self.router)
+            .cycle(&mut self.ring, &mut self.kmsg, now, &mut self.pump)
             .map_err(|source| KernelLogError::System { doing: "reading /dev/kmsg", source })?;
-        self.router.rest();
+        self.pump.rest();
         if let Some(probes) = &mut self.probes {
             probes.flush_diagnostics();
         }
@@ -180,13 +184,13 @@ impl Driver {
 
     /// Draws the conclusions from what a cycle found, and does what is due.
     fn react(&mut self, cycle: Cycle) -> Result<(), KernelLogError> {
-        let now = self.router.now.mono;
+        let now = self.pump.now.mono;
         if let Some(sequencer) = cycle.calibrated {
-            self.tail.set_trust(Trust::Full(sequencer));
+            self.tail.set_role(ProbeRole::Lines(sequencer));
             self.enter(Mode::ProbeAndKmsg, "");
-            self.retest = None;
+            self.calibrated();
         } else if cycle.disagrees && self.mode == Mode::ProbeAndKmsg {
-            self.tail.set_trust(Trust::Doorbell(Calibration::new(None)));
+            self.tail.set_role(ProbeRole::Doorbell(Calibration::new(None)));
             self.enter(Mode::Doorbell, "the ring and /dev/kmsg disagree about a sequence number");
             self.retest_later(now);
         } else if cycle.silent {
@@ -199,7 +203,7 @@ impl Driver {
                 self.tail.excuse();
             }
         }
-        if self.retest.is_some_and(|(at, _)| at <= now) {
+        if self.retest.take_if(|at| *at <= now).is_some() {
             self.test()?;
             if self.printk().state != ProbeState::Active {
                 // Perhaps it was detached: everything anew.
@@ -224,36 +228,36 @@ impl Driver {
             printk.state = ProbeState::Active;
         }
         if printk.state != ProbeState::Active {
-            self.tail.set_trust(Trust::None);
+            self.tail.set_role(ProbeRole::Unused);
             self.cycle()?;
             return Ok(());
         }
         let nonce = nonce();
-        self.router.nonce = Some(nonce.clone());
+        self.pump.nonce = Some(nonce.clone());
         let written = kmsg::write_debug(&self.options.kmsg, &nonce);
         if self.kmsg.is_some() {
-            self.tail.set_trust(Trust::Doorbell(Calibration::new(written.is_ok().then_some(&*nonce))));
+            self.tail.set_role(ProbeRole::Doorbell(Calibration::new(written.is_ok().then_some(&*nonce))));
         }
         let cycle = self.cycle()?;
         let came = match (&written, cycle.calibrated, self.kmsg.is_some()) {
             (_, Some(sequencer), _) => {
-                self.tail.set_trust(Trust::Full(sequencer));
+                self.tail.set_role(ProbeRole::Lines(sequencer));
                 self.mode = Mode::ProbeAndKmsg;
-                self.retest = None;
+                self.calibrated();
                 true
             }
             // Through the ring alone: the line itself is the proof.
-            (Ok(()), None, false) => self.router.nonce.is_none(),
+            (Ok(()), None, false) => self.pump.nonce.is_none(),
             (Ok(()), None, true) => {
                 self.mode = Mode::Doorbell;
-                !self.reads_text() && cycle.pieces > 0
+                !self.reads_text() && cycle.fragments > 0
             }
             (Err(error), None, _) => {
                 tracing::info!(%error, "no self-test line can be written: the probe is believed once two lines agree");
                 true
             }
         };
-        self.router.nonce = None;
+        self.pump.nonce = None;
         if came {
             self.set_printk(ProbeState::Active, &printk.why);
         } else if self.kmsg.is_some() {
@@ -268,7 +272,7 @@ impl Driver {
     fn load_probes(&mut self) {
         self.ring = None;
         self.probes = None;
-        self.router.layouts = BTreeMap::new();
+        self.pump.layouts = BTreeMap::new();
         self.metrics.set_counters(None);
         if self.options.source == KernelSource::Kmsg {
             let why = "not wanted: --kernel-source=kmsg";
@@ -277,7 +281,7 @@ impl Driver {
             match Probes::load(&self.options.node, self.options.ring_size, self.options.probe_diagnostics) {
                 Ok((probes, ring, counters)) => {
                     self.reports = probes.reports().to_vec();
-                    self.router.opened = Now::read().mono;
+                    self.pump.opened = Now::read().mono;
                     self.ring = Some(ring);
                     self.metrics.set_counters(Some(counters));
                     self.probes = Some(probes);
@@ -307,7 +311,7 @@ impl Driver {
     fn update_layouts(&mut self) {
         let Some(probes) = &self.probes else { return };
         let kinds = PROBES.iter().map(|probe| probe.kind as u8);
-        self.router.layouts = kinds.filter_map(|kind| Some((kind, probes.layout(kind)?.clone()))).collect();
+        self.pump.layouts = kinds.filter_map(|kind| Some((kind, probes.layout(kind)?.clone()))).collect();
     }
 
     /// Wakes up for whatever is open. A stream that was closed has left by itself.
@@ -344,13 +348,18 @@ impl Driver {
 
     fn break_printk(&mut self, why: &str) {
         self.set_printk(ProbeState::Broken, why);
-        self.tail.set_trust(Trust::None);
+        self.tail.set_role(ProbeRole::Unused);
         self.enter(Mode::Kmsg, why);
     }
 
     fn retest_later(&mut self, now: Monotonic) {
-        let pause = self.retest.map_or(RETEST_FIRST, |(_, pause)| (pause * 2).min(RETEST_MAX));
-        self.retest = Some((now.after(pause), pause));
+        self.retest = Some(now.after(self.back_off.pause()));
+    }
+
+    /// The probe is trusted again.
+    fn calibrated(&mut self) {
+        self.retest = None;
+        self.back_off.succeeded();
     }
 
     fn enter(&mut self, mode: Mode, why: &str) {

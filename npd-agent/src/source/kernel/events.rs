@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod format;
+pub(crate) mod hang_watch;
 pub mod hung;
 pub(crate) mod hung_memory;
 pub mod lookup;

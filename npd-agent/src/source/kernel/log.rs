@@ -10,43 +10,14 @@ use std::{io, path::PathBuf};
 use super::{
     kmsg::KmsgError,
     metrics::KernelMetrics,
+    mode::{KernelSource, Mode},
     probes::{ProbeReport, ProbeState},
 };
 use crate::{
     node::Node,
-    record::RecordSink,
-    source::{Health, Stop, kernel::driver::Driver},
+    source::{Health, Stop, kernel::driver::Driver, subscriber::Subscriber},
     state::StateFile,
 };
-
-/// Which way the user wants the kernel log read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KernelSource {
-    /// The best that passes the self-test.
-    #[default]
-    Auto,
-    /// The probe, or not at all.
-    Ebpf,
-    /// /dev/kmsg alone.
-    Kmsg,
-    /// The journal's copy of it.
-    Journald,
-}
-
-/// The way the kernel log is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The probe's lines, in the order of /dev/kmsg's sequence numbers, which fills the holes.
-    ProbeAndKmsg,
-    /// /dev/kmsg's lines; the probe only says when there are some.
-    Doorbell,
-    /// The probe's lines alone.
-    Probe,
-    /// /dev/kmsg alone.
-    Kmsg,
-    /// The journal's copy of the kernel log.
-    Journald,
-}
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -118,14 +89,14 @@ pub struct Resume {
 // === impl KernelLog ===
 
 impl KernelLog {
-    /// Opens the kernel log, tests it, and gives what it still holds of the past to `sink`.
+    /// Opens the kernel log, tests it, and gives what it still holds of the past to `subscriber`.
     pub fn open(
         options: KernelLogOptions,
         resume: Resume,
-        sink: Box<dyn RecordSink>,
+        subscriber: Box<dyn Subscriber>,
         metrics: KernelMetrics,
     ) -> Result<Self, KernelLogError> {
-        Ok(Self { driver: Driver::open(options, resume, sink, metrics)? })
+        Ok(Self { driver: Driver::open(options, resume, subscriber, metrics)? })
     }
 
     /// The way it is read.
@@ -143,24 +114,5 @@ impl KernelLog {
     /// Reads until `stop`, and then what is there.
     pub fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
         self.driver.run(stop, health)
-    }
-}
-
-// === impl Mode ===
-
-impl Mode {
-    /// All modes.
-    pub const ALL: [Self; 5] = [Self::ProbeAndKmsg, Self::Doorbell, Self::Probe, Self::Kmsg, Self::Journald];
-
-    /// The word in logs and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ProbeAndKmsg => "probe+kmsg",
-            Self::Doorbell => "doorbell",
-            Self::Probe => "probe",
-            Self::Kmsg => "kmsg",
-            Self::Journald => "journald",
-        }
     }
 }

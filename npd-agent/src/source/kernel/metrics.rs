@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::{
-    log::Mode,
+    mode::Mode,
     probes::{Counters, PROBES, ProbeReport, ProbeState},
 };
 use crate::metric::own::{KernelLogMetrics, LabelValue, Origin, ProbeMetrics};
@@ -20,12 +20,21 @@ use crate::metric::own::{KernelLogMetrics, LabelValue, Origin, ProbeMetrics};
 #[derive(Clone)]
 pub struct KernelMetrics {
     table: KernelLogMetrics,
-    pub(crate) from_probe: IntCounter,
-    pub(crate) from_kmsg: IntCounter,
+    from_probe: IntCounter,
+    from_kmsg: IntCounter,
     pub(crate) lost: IntCounter,
-    pub(crate) suppressed: IntCounter,
+    suppressed: IntCounter,
     pub(crate) hung_tasks: IntGauge,
     counters: ProbeCounters,
+}
+
+/// Counts of a cycle, kept off the shared counters: a line costs no atomic operation.
+pub(crate) struct RecordCounts {
+    pub(crate) from_probe: u64,
+    pub(crate) from_kmsg: u64,
+    /// How many suppressed duplicates are published.
+    suppressed: u64,
+    metrics: KernelMetrics,
 }
 
 /// The probes' own counters, read from the kernel when the page is requested. Reloading the probes resets them to zero,
@@ -82,6 +91,22 @@ impl KernelMetrics {
         let counters = self.counters.maps.lock();
         let Some(counters) = &*counters else { return 0 };
         PROBES.iter().filter_map(|probe| counters.read(probe.kind)).map(|(_, dropped)| dropped).sum()
+    }
+}
+
+// === impl RecordCounts ===
+
+impl RecordCounts {
+    pub(crate) fn new(metrics: KernelMetrics) -> Self {
+        Self { from_probe: 0, from_kmsg: 0, suppressed: 0, metrics }
+    }
+
+    /// Adds what was counted since the last time to the metrics; `suppressed` is the number of all suppressed duplicates.
+    pub(crate) fn publish(&mut self, suppressed: u64) {
+        self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
+        self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));
+        self.metrics.suppressed.inc_by(suppressed - self.suppressed);
+        self.suppressed = suppressed;
     }
 }
 

@@ -76,7 +76,7 @@ impl Run {
         let fields = Fields::default();
         let at = Now::read().wall;
         let record = Record { text: text.as_bytes(), at, priority: None, fields: &fields, known: false, place };
-        RecordSink::record(&mut self.logs, &record);
+        Subscriber::record(&mut self.logs, &record);
     }
 
     /// What each report is known by.

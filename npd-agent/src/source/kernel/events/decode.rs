@@ -16,7 +16,7 @@ use crate::{
 pub struct KernelEvent {
     /// What it tells of.
     pub kind: Kind,
-    /// By what its printk twin is known.
+    /// The key that its printed line has too.
     pub identity: Identity,
     /// The line.
     pub text: String,

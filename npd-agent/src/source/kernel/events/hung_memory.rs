@@ -1,5 +1,5 @@
-//! Which tasks were known to hang, over a restart of the agent: khungtaskd reports a hang again and again, and an agent
-//! that was started anew must not take that for news.
+//! Which tasks were known to hang, across a restart of the agent: khungtaskd reports a hang again and again, and a restarted
+//! agent must not take that for news.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct HungMemory {
     file: Option<StateFile>,
-    kept: Vec<KnownHang>,
+    saved: Vec<KnownHang>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +29,11 @@ struct KnownHang {
 
 impl HungMemory {
     pub(crate) fn new(file: Option<StateFile>) -> Self {
-        Self { file, kept: Vec::new() }
+        Self { file, saved: Vec::new() }
     }
 
     /// The hangs that were known when the agent ended. Those that are over are noticed by the first check.
-    pub(crate) fn recall(&mut self, now: Monotonic) -> HungTasks {
+    pub(crate) fn load(&mut self, now: Monotonic) -> HungTasks {
         let mut tasks = HungTasks::default();
         let Some(file) = &mut self.file else { return tasks };
         if let Some(Some(Kept { state, before_boot: false, .. })) = warn_on_error(file.load::<Vec<KnownHang>>()) {
@@ -41,13 +41,13 @@ impl HungMemory {
                 let task = TaskState { start: hang.start, switches: hang.switches, uninterruptible: true };
                 tasks.remember(hang.pid, hang.comm.clone(), task, now);
             }
-            self.kept = state;
+            self.saved = state;
         }
         tasks
     }
 
-    /// Writes the hangs down if they have changed.
-    pub(crate) fn keep(&mut self, tasks: &HungTasks) {
+    /// Saves the hangs if they have changed.
+    pub(crate) fn save(&mut self, tasks: &HungTasks) {
         let Some(file) = &mut self.file else { return };
         let hang = |(pid, comm, task): (u32, &str, TaskState)| KnownHang {
             pid,
@@ -56,11 +56,11 @@ impl HungMemory {
             switches: task.switches,
         };
         let known: Vec<_> = tasks.known().map(hang).collect();
-        if known == self.kept {
+        if known == self.saved {
             return;
         }
         let keep = Keep { position: None, doubt: None, at: Now::read().wall, state: &known };
         file.save_or_warn(&keep, true);
-        self.kept = known;
+        self.saved = known;
     }
 }

@@ -16,11 +16,12 @@ use crate::{problem::Fields, source::kernel::events::decode::KernelEvent, time::
 /// How long an event waits for its line. The kernel prints it within microseconds of the tracepoint; the rest is
 /// for a line that has to come from /dev/kmsg, which wakes its readers at the next timer tick only.
 const GRACE: Duration = Duration::from_millis(20);
-/// How long a line, or an event that was reported, is remembered for a twin that comes late.
+/// How long a line, or an event that was reported, is remembered for a counterpart that comes late.
 const MEMORY: Duration = Duration::from_secs(2);
-/// The most that waits or is remembered, each.
+/// The maximum number of events that wait, and of lines and reports that are remembered.
 const REMEMBERED_MAX: usize = 4096;
-/// What every line with a twin contains, in the order of [`Identity::of_line`]'s cases, and what goes before one.
+/// What every line that an event can belong to contains, in the order of [`Identity::of_line`]'s cases, and the line
+/// that precedes one.
 const MARKS: [&str; 6] = [
     " blocked for more than ",
     "Killed process ",
@@ -30,7 +31,7 @@ const MARKS: [&str; 6] = [
     oom_kill::MARK,
 ];
 
-/// By what an event and its line are known to be the same problem.
+/// The key that identifies an event and its log line as the same problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// A hung task.
@@ -68,16 +69,16 @@ pub enum Identity {
 
 /// What to do with a line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LineAction {
     /// Report it, with what its event knows.
     Report(Fields),
     /// Its problem is reported already.
-    Known,
+    Suppress,
 }
 
 /// The events that wait for their lines, and the lines that wait for their events.
 #[derive(Debug)]
-pub struct Twins {
+pub struct EventLinePairs {
     marks: Option<packed::Searcher>,
     waiting: VecDeque<Waiting>,
     lines: VecDeque<(Identity, Monotonic)>,
@@ -89,7 +90,7 @@ pub struct Twins {
 struct Waiting {
     event: KernelEvent,
     until: Monotonic,
-    /// Not to be reported even if no line comes: it repeats what is known.
+    /// Not reported even if no line comes: it repeats what is known.
     known: bool,
 }
 
@@ -97,7 +98,7 @@ struct Waiting {
 struct Reported {
     identity: Identity,
     since: Monotonic,
-    /// Its line did not come; if it does after all, it is no news.
+    /// Its line did not come; if it does after all, it is not reported.
     unprinted: bool,
 }
 
@@ -149,7 +150,7 @@ impl Identity {
         fields
     }
 
-    fn is_twin_of(&self, other: &Self) -> bool {
+    fn pairs_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::OomVictim { pid, .. }, Self::OomVictim { pid: other, .. }) => pid == other,
             _ => self == other,
@@ -170,16 +171,16 @@ fn leading_number(text: &str) -> Option<&str> {
     (end > 0).then(|| &text[..end])
 }
 
-// === impl Twins ===
+// === impl EventLinePairs ===
 
-impl Default for Twins {
+impl Default for EventLinePairs {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Twins {
-    /// Nothing waits yet.
+impl EventLinePairs {
+    /// No event or line waits yet.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -191,46 +192,46 @@ impl Twins {
         }
     }
 
-    /// Whether a line could have a twin at all. All but a few are done here.
+    /// Whether an event could belong to a line at all. All but a few lines are done here.
     #[must_use]
     pub fn is_candidate(&self, text: &[u8]) -> bool {
         self.marks.as_ref().is_none_or(|marks| marks.find(text).is_some())
     }
 
     /// A line came.
-    pub fn line(&mut self, text: &[u8], now: Monotonic) -> Verdict {
+    pub fn line(&mut self, text: &[u8], now: Monotonic) -> LineAction {
         let Some(identity) = std::str::from_utf8(text).ok().and_then(Identity::of_line) else {
-            return Verdict::Report(Fields::default());
+            return LineAction::Report(Fields::default());
         };
         self.forget(now);
-        if let Some(at) = self.waiting.iter().position(|waiting| waiting.event.identity.is_twin_of(&identity))
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.event.identity.pairs_with(&identity))
             && let Some(waiting) = self.waiting.remove(at)
         {
             self.suppressed += 1;
             if waiting.known {
-                return Verdict::Known;
+                return LineAction::Suppress;
             }
             self.remember_reported(waiting.event.identity, false, now);
-            return Verdict::Report(waiting.event.fields);
+            return LineAction::Report(waiting.event.fields);
         }
-        let late = |reported: &&mut Reported| reported.unprinted && reported.identity.is_twin_of(&identity);
+        let late = |reported: &&mut Reported| reported.unprinted && reported.identity.pairs_with(&identity);
         if let Some(reported) = self.reported.iter_mut().find(late) {
             reported.unprinted = false;
             self.suppressed += 1;
-            return Verdict::Known;
+            return LineAction::Suppress;
         }
         if self.lines.len() == REMEMBERED_MAX {
             self.lines.pop_front();
         }
         let fields = identity.fields();
         self.lines.push_back((identity, now));
-        Verdict::Report(fields)
+        LineAction::Report(fields)
     }
 
     /// An event came; `known` when it repeats what was reported before.
     pub fn event(&mut self, event: KernelEvent, known: bool, now: Monotonic) {
         self.forget(now);
-        if let Some(at) = self.lines.iter().position(|(line, _)| line.is_twin_of(&event.identity)) {
+        if let Some(at) = self.lines.iter().position(|(line, _)| line.pairs_with(&event.identity)) {
             self.lines.remove(at);
             self.suppressed += 1;
             self.remember_reported(event.identity, false, now);
@@ -248,7 +249,7 @@ impl Twins {
         }
     }
 
-    /// The next event that has waited in vain, to be reported.
+    /// The next event whose line did not come in time, to be reported.
     pub fn expired(&mut self, now: Monotonic) -> Option<KernelEvent> {
         while self.waiting.front()?.until <= now {
             let waiting = self.waiting.pop_front()?;
@@ -266,7 +267,7 @@ impl Twins {
         self.waiting.front().map(|waiting| waiting.until)
     }
 
-    /// How many events or lines were not reported because their twin was.
+    /// How many events or lines were not reported because their counterpart was.
     #[must_use]
     pub const fn suppressed(&self) -> u64 {
         self.suppressed
@@ -338,7 +339,7 @@ mod tests {
             ),
         ] {
             assert_eq!(Identity::of_line(line), Some(identity), "{line}");
-            assert!(Twins::new().is_candidate(line.as_bytes()), "{line}");
+            assert!(EventLinePairs::new().is_candidate(line.as_bytes()), "{line}");
         }
         for line in ["", "Killed process", " error, dev ", "EXT4-fs (sda1): mounted", "hutting down filesystem"] {
             assert_eq!(Identity::of_line(line), None, "{line}");
@@ -347,65 +348,65 @@ mod tests {
 
     #[test]
     fn a_line_after_its_event_is_the_report_and_learns_the_fields() {
-        let mut twins = Twins::new();
-        twins.event(hung(), false, at(0));
-        assert_eq!(twins.line(HUNG.as_bytes(), at(1)), Verdict::Report(hung().fields));
-        assert_eq!(twins.expired(at(1000)), None);
-        assert_eq!(twins.suppressed(), 1);
+        let mut pairs = EventLinePairs::new();
+        pairs.event(hung(), false, at(0));
+        assert_eq!(pairs.line(HUNG.as_bytes(), at(1)), LineAction::Report(hung().fields));
+        assert_eq!(pairs.expired(at(1000)), None);
+        assert_eq!(pairs.suppressed(), 1);
     }
 
     #[test]
     fn an_event_without_a_line_is_reported_after_the_grace() {
-        let mut twins = Twins::new();
-        twins.event(hung(), false, at(0));
-        assert_eq!(twins.deadline(), Some(at(20)));
-        assert_eq!(twins.expired(at(19)), None);
-        assert_eq!(twins.expired(at(20)), Some(hung()));
-        assert_eq!(twins.line(HUNG.as_bytes(), at(500)), Verdict::Known, "a late line is no second report");
+        let mut pairs = EventLinePairs::new();
+        pairs.event(hung(), false, at(0));
+        assert_eq!(pairs.deadline(), Some(at(20)));
+        assert_eq!(pairs.expired(at(19)), None);
+        assert_eq!(pairs.expired(at(20)), Some(hung()));
+        assert_eq!(pairs.line(HUNG.as_bytes(), at(500)), LineAction::Suppress, "a late line is no second report");
     }
 
     #[test]
     fn an_event_after_its_line_is_dropped_one_for_one() {
-        let mut twins = Twins::new();
+        let mut pairs = EventLinePairs::new();
         let error = || event(Identity::BlockError { device: "sda".into(), sector: 8 });
         let line = b"I/O error, dev sda, sector 8 op 0x0:(READ)";
         for _ in 0..2 {
-            assert_eq!(twins.line(line, at(0)), Verdict::Report(error().identity.fields()));
+            assert_eq!(pairs.line(line, at(0)), LineAction::Report(error().identity.fields()));
         }
         for _ in 0..5 {
-            twins.event(error(), false, at(0));
+            pairs.event(error(), false, at(0));
         }
-        let silent = std::iter::from_fn(|| twins.expired(at(20))).count();
+        let silent = std::iter::from_fn(|| pairs.expired(at(20))).count();
         assert_eq!(silent, 3, "five errors, two of them printed");
     }
 
     #[test]
     fn a_known_hang_is_silent_with_and_without_a_line() {
-        let mut twins = Twins::new();
-        twins.event(hung(), true, at(0));
-        assert_eq!(twins.line(HUNG.as_bytes(), at(0)), Verdict::Known);
-        twins.event(hung(), true, at(100));
-        assert_eq!(twins.expired(at(200)), None);
+        let mut pairs = EventLinePairs::new();
+        pairs.event(hung(), true, at(0));
+        assert_eq!(pairs.line(HUNG.as_bytes(), at(0)), LineAction::Suppress);
+        pairs.event(hung(), true, at(100));
+        assert_eq!(pairs.expired(at(200)), None);
     }
 
     #[test]
     fn a_line_is_forgotten_in_time() {
-        let mut twins = Twins::new();
-        assert!(matches!(twins.line(HUNG.as_bytes(), at(0)), Verdict::Report(_)));
-        twins.event(hung(), false, at(3000));
-        assert_eq!(twins.expired(at(4000)), Some(hung()));
+        let mut pairs = EventLinePairs::new();
+        assert!(matches!(pairs.line(HUNG.as_bytes(), at(0)), LineAction::Report(_)));
+        pairs.event(hung(), false, at(3000));
+        assert_eq!(pairs.expired(at(4000)), Some(hung()));
     }
 
     #[test]
     fn the_threads_of_a_victim_are_one_problem() {
-        let mut twins = Twins::new();
-        twins.event(event(Identity::OomVictim { pid: 10, process: 10 }), false, at(0));
-        twins.event(event(Identity::OomVictim { pid: 11, process: 10 }), false, at(0));
+        let mut pairs = EventLinePairs::new();
+        pairs.event(event(Identity::OomVictim { pid: 10, process: 10 }), false, at(0));
+        pairs.event(event(Identity::OomVictim { pid: 11, process: 10 }), false, at(0));
         assert_eq!(
-            twins.line(b"Memory cgroup out of memory: Killed process 10 (x)", at(0)),
-            Verdict::Report(hung().fields)
+            pairs.line(b"Memory cgroup out of memory: Killed process 10 (x)", at(0)),
+            LineAction::Report(hung().fields)
         );
-        twins.event(event(Identity::OomVictim { pid: 12, process: 10 }), false, at(5));
-        assert_eq!(twins.expired(at(1000)), None);
+        pairs.event(event(Identity::OomVictim { pid: 12, process: 10 }), false, at(5));
+        assert_eq!(pairs.expired(at(1000)), None);
     }
 }

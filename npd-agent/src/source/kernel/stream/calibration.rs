@@ -7,17 +7,17 @@ use std::collections::VecDeque;
 
 use crate::source::kernel::{
     kmsg::KmsgRecord,
-    stream::fragment::{Piece, Sequencer},
+    stream::fragment::{Fragment, Sequencer},
 };
 
-/// How many pieces are remembered until /dev/kmsg shows them.
+/// How many fragments are remembered until /dev/kmsg shows them.
 const REMEMBERED: usize = 64;
 
 /// Watches both streams until the base is known.
 #[derive(Debug)]
 pub struct Calibration {
     nonce: Option<Vec<u8>>,
-    pieces: VecDeque<(u64, Vec<u8>)>,
+    fragments: VecDeque<(u64, Vec<u8>)>,
     candidate: Option<Sequencer>,
 }
 
@@ -27,7 +27,7 @@ impl Calibration {
     /// A calibration; `nonce` is the text of the self-test line, if one was written.
     #[must_use]
     pub fn new(nonce: Option<&str>) -> Self {
-        Self { nonce: nonce.map(|text| text.as_bytes().to_vec()), pieces: VecDeque::new(), candidate: None }
+        Self { nonce: nonce.map(|text| text.as_bytes().to_vec()), fragments: VecDeque::new(), candidate: None }
     }
 
     /// Whether this is the text of the self-test line.
@@ -36,23 +36,23 @@ impl Calibration {
         self.nonce.as_deref() == Some(text)
     }
 
-    /// Remembers a piece of the ring.
-    pub fn piece(&mut self, piece: &Piece<'_>) {
-        if self.pieces.len() == REMEMBERED {
-            self.pieces.pop_front();
+    /// Remembers a fragment of the ring.
+    pub fn fragment(&mut self, fragment: &Fragment<'_>) {
+        if self.fragments.len() == REMEMBERED {
+            self.fragments.pop_front();
         }
-        self.pieces.push_back((piece.block, piece.text.to_vec()));
+        self.fragments.push_back((fragment.block, fragment.text.to_vec()));
     }
 
-    /// Looks for a record of /dev/kmsg among the pieces; gives the sequencer once it is sure.
+    /// Looks for a record of /dev/kmsg among the fragments; gives the sequencer once it is sure.
     pub fn record(&mut self, record: &KmsgRecord<'_>) -> Option<Sequencer> {
         let text = record.text();
-        let mut same = self.pieces.iter().filter(|(_, piece)| *piece == *text);
+        let mut same = self.fragments.iter().filter(|(_, fragment)| *fragment == *text);
         // A text that was printed more than once tells nothing.
         let (Some((block, _)), None) = (same.next(), same.next()) else { return None };
         let found = Sequencer::with_base(block.wrapping_sub(record.seq));
         let sure = self.is_nonce(&text) || self.candidate == Some(found);
-        self.pieces.retain(|(_, piece)| *piece != *text);
+        self.fragments.retain(|(_, fragment)| *fragment != *text);
         self.candidate = Some(found);
         sure.then_some(found)
     }
@@ -63,8 +63,8 @@ mod tests {
     use super::*;
     use crate::time::Monotonic;
 
-    fn piece(block: u64, text: &[u8]) -> Piece<'_> {
-        Piece { ktime: Monotonic::default(), address: 0, block, text, complete: true }
+    fn fragment(block: u64, text: &[u8]) -> Fragment<'_> {
+        Fragment { ktime: Monotonic::default(), address: 0, block, text, complete: true }
     }
 
     fn record(calibration: &mut Calibration, seq: u64, text: &str) -> Option<u64> {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn the_nonce_alone_is_enough() {
         let mut calibration = Calibration::new(Some("self-test 1"));
-        calibration.piece(&piece(1007, b"self-test 1"));
+        calibration.fragment(&fragment(1007, b"self-test 1"));
         assert_eq!(record(&mut calibration, 5, "other"), None);
         assert_eq!(record(&mut calibration, 7, "self-test 1"), Some(1000));
     }
@@ -84,7 +84,7 @@ mod tests {
     fn without_a_nonce_two_lines_must_agree() {
         let mut calibration = Calibration::new(None);
         for (block, text) in [(1001, "a"), (1002, "b"), (1003, "c")] {
-            calibration.piece(&piece(block, text.as_bytes()));
+            calibration.fragment(&fragment(block, text.as_bytes()));
         }
         assert_eq!(record(&mut calibration, 1, "a"), None);
         assert_eq!(record(&mut calibration, 9, "b"), None, "9 is not one after 1");
@@ -95,7 +95,7 @@ mod tests {
     fn a_text_that_was_printed_twice_tells_nothing() {
         let mut calibration = Calibration::new(None);
         for (block, text) in [(1001, "a"), (1002, "a"), (1003, "b")] {
-            calibration.piece(&piece(block, text.as_bytes()));
+            calibration.fragment(&fragment(block, text.as_bytes()));
         }
         assert_eq!(record(&mut calibration, 1, "a"), None);
         assert_eq!(record(&mut calibration, 3, "b"), None);

@@ -1,6 +1,6 @@
-//! One piece of printk text as the printk probe saw it: decoding it, and telling its place in the log.
+//! One fragment of printk text as the printk probe saw it: decoding it, and telling its place in the log.
 //!
-//! A record is printed in one piece, or in several when the kernel continues a line (`pr_cont`). The probe fires
+//! A record is printed in one fragment, or in several when the kernel continues a line (`pr_cont`). The probe fires
 //! inside the printk ring, where the text of a record follows the id of its data block
 //! (`struct prb_data_block`, unchanged since Linux 5.10). The id grows by one a record, so
 //! `sequence = id - base` with one base per boot; [`Sequencer`] holds it. For a continuation the same eight bytes
@@ -18,9 +18,9 @@ const PLAUSIBLE: u64 = 1 << 32;
 /// The last byte before a continuation is text, so that as a number it is at least this large.
 const TEXT: u64 = 1 << 56;
 
-/// A piece of text, borrowed from the ring buffer's memory.
+/// A fragment of text, borrowed from the ring buffer's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub struct Fragment<'a> {
     /// When it was printed.
     pub ktime: Monotonic,
     /// Where its text stood in the kernel's memory.
@@ -39,9 +39,9 @@ pub struct Sequencer {
     base: u64,
 }
 
-// === impl Piece ===
+// === impl Fragment ===
 
-impl<'a> Piece<'a> {
+impl<'a> Fragment<'a> {
     /// Decodes what follows `header` in the ring. `None` when it is too short or its text could not be read.
     #[must_use]
     pub fn parse(header: &Header, body: &'a [u8]) -> Option<Self> {
@@ -91,7 +91,7 @@ impl Sequencer {
         Self { base }
     }
 
-    /// Block ids as they are: they order the pieces, though they are not the log's sequence numbers.
+    /// Block ids as they are: they order the fragments, though they are not the log's sequence numbers.
     #[must_use]
     pub const fn uncalibrated() -> Self {
         Self { base: 0 }
@@ -103,14 +103,14 @@ impl Sequencer {
         self.base
     }
 
-    /// The sequence number of the record that starts with `piece`; `None` for a continuation.
+    /// The sequence number of the record that starts with `fragment`; `None` for a continuation.
     /// `expected` is a number that it should be close to, if one is known.
     #[must_use]
-    pub fn sequence(self, piece: &Piece<'_>, expected: Option<u64>) -> Option<u64> {
-        let seq = piece.block.wrapping_sub(self.base);
+    pub fn sequence(self, fragment: &Fragment<'_>, expected: Option<u64>) -> Option<u64> {
+        let seq = fragment.block.wrapping_sub(self.base);
         let plausible = match expected {
             Some(expected) => seq.abs_diff(expected) < PLAUSIBLE,
-            None => piece.block < TEXT,
+            None => fragment.block < TEXT,
         };
         plausible.then_some(seq)
     }
@@ -146,16 +146,16 @@ mod tests {
     #[test]
     fn text_read_as_a_block_id_is_no_sequence_number() {
         let sequencer = Sequencer::with_base(0xffff_f000);
-        let mut piece =
-            Piece { ktime: Monotonic::default(), address: 0, block: 0xffff_f000 + 1234, text: b"", complete: true };
-        assert_eq!(sequencer.sequence(&piece, Some(1200)), Some(1234));
-        assert_eq!(sequencer.sequence(&piece, None), Some(1234));
-        piece.block = u64::from_ne_bytes(*b"nt=CONST");
-        assert_eq!(sequencer.sequence(&piece, Some(1200)), None);
-        assert_eq!(sequencer.sequence(&piece, None), None);
+        let mut fragment =
+            Fragment { ktime: Monotonic::default(), address: 0, block: 0xffff_f000 + 1234, text: b"", complete: true };
+        assert_eq!(sequencer.sequence(&fragment, Some(1200)), Some(1234));
+        assert_eq!(sequencer.sequence(&fragment, None), Some(1234));
+        fragment.block = u64::from_ne_bytes(*b"nt=CONST");
+        assert_eq!(sequencer.sequence(&fragment, Some(1200)), None);
+        assert_eq!(sequencer.sequence(&fragment, None), None);
         // Three bytes of text after the upper five of a block id.
-        piece.block = u64::from_ne_bytes([0, 0, 0, 0, 0, b'a', b'b', b'c']);
-        assert_eq!(sequencer.sequence(&piece, Some(1200)), None);
+        fragment.block = u64::from_ne_bytes([0, 0, 0, 0, 0, b'a', b'b', b'c']);
+        assert_eq!(sequencer.sequence(&fragment, Some(1200)), None);
     }
 
     proptest! {
@@ -179,7 +179,7 @@ mod tests {
         #[test]
         fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             if let Some((header, body)) = Header::parse(&bytes) {
-                prop_assert!(Piece::parse(&header, body).is_none_or(|piece| piece.text.len() == usize::from(header.len)));
+                prop_assert!(Fragment::parse(&header, body).is_none_or(|fragment| fragment.text.len() == usize::from(header.len)));
             }
         }
     }

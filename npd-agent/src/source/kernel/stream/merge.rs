@@ -1,7 +1,7 @@
 //! The kernel log as one sequence: two streams of it, merged.
 //!
 //! Every record has a sequence number. The ring buffer of the printk probe keeps the *oldest* records of a flood
-//! and gives them in pieces, almost in order, some dropped; /dev/kmsg keeps the *newest* and gives them whole.
+//! and gives them in fragments, almost in order, some dropped; /dev/kmsg keeps the *newest* and gives them whole.
 //! [`Merge`] delivers each sequence number exactly once and in order, from whichever stream first has a complete
 //! copy, and counts exactly those that neither had. It is pure: it reads nothing, and time is an argument.
 //!
@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     problem::Fields,
     record::Priority,
-    source::kernel::{kmsg::KmsgRecord, stream::fragment::Piece},
+    source::kernel::{kmsg::KmsgRecord, stream::fragment::Fragment},
     time::Monotonic,
 };
 
@@ -78,19 +78,19 @@ pub struct Merge {
     waiting_bytes: usize,
     /// The record that a continuation would belong to.
     open: Option<u64>,
-    check: Check,
+    sample: RingSample,
     /// By how many nanoseconds the probes' clock was ahead of the log's at the last sample.
     clock_lead: i64,
 }
 
 /// A sample of the ring's lines is compared with /dev/kmsg: a copy of each would cost more than all the rest.
 #[derive(Debug)]
-enum Check {
+enum RingSample {
     Off,
     /// The next line of the ring is the sample.
     Armed(Vec<u8>),
     /// The sample waits for its copy.
-    Sample {
+    Taken {
         seq: u64,
         time: Monotonic,
         text: Vec<u8>,
@@ -118,7 +118,7 @@ impl Merge {
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
             open: None,
-            check: Check::Off,
+            sample: RingSample::Off,
             clock_lead: 0,
         }
     }
@@ -166,19 +166,19 @@ impl Merge {
         self.waiting_bytes > WAITING_BYTES_MAX / 4
     }
 
-    /// Takes a piece from the ring; `seq` is `None` for a continuation.
+    /// Takes a fragment from the ring; `seq` is `None` for a continuation.
     #[inline]
-    pub fn piece(&mut self, piece: &Piece<'_>, seq: Option<u64>, out: &mut impl Output) {
+    pub fn fragment(&mut self, fragment: &Fragment<'_>, seq: Option<u64>, out: &mut impl Output) {
         match seq {
-            Some(seq) if seq == self.next && piece.complete && self.waiting.is_empty() => {
-                out.line(Line { seq, text: piece.text, time: piece.ktime, kmsg: None });
+            Some(seq) if seq == self.next && fragment.complete && self.waiting.is_empty() => {
+                out.line(Line { seq, text: fragment.text, time: fragment.ktime, kmsg: None });
                 self.next += 1;
-                self.sample(seq, piece.ktime, piece.text);
+                self.take_sample(seq, fragment.ktime, fragment.text);
             }
-            Some(seq) if seq >= self.next => self.store(seq, piece, out),
+            Some(seq) if seq >= self.next => self.store(seq, fragment, out),
             // Already delivered from /dev/kmsg.
             Some(_) => self.open = None,
-            None => self.append(piece, out),
+            None => self.append(fragment, out),
         }
     }
 
@@ -229,26 +229,26 @@ impl Merge {
 
     /// Asks for the next line of the ring to be compared with its copy in /dev/kmsg.
     pub fn arm(&mut self) {
-        self.check = match std::mem::replace(&mut self.check, Check::Off) {
-            Check::Off => Check::Armed(Vec::new()),
-            Check::Armed(text) | Check::Sample { text, .. } => Check::Armed(text),
+        self.sample = match std::mem::replace(&mut self.sample, RingSample::Off) {
+            RingSample::Off => RingSample::Armed(Vec::new()),
+            RingSample::Armed(text) | RingSample::Taken { text, .. } => RingSample::Armed(text),
         };
     }
 
     #[inline]
-    fn sample(&mut self, seq: u64, time: Monotonic, text: &[u8]) {
-        if let Check::Armed(copy) = &mut self.check {
+    fn take_sample(&mut self, seq: u64, time: Monotonic, text: &[u8]) {
+        if let RingSample::Armed(copy) = &mut self.sample {
             copy.clear();
             copy.extend_from_slice(text);
-            self.check = Check::Sample { seq, time, text: std::mem::take(copy) };
+            self.sample = RingSample::Taken { seq, time, text: std::mem::take(copy) };
         }
     }
 
     fn compare(&mut self, record: &KmsgRecord<'_>) -> Agreement {
-        let (text, time) = match (&self.check, self.waiting.get(&record.seq)) {
+        let (text, time) = match (&self.sample, self.waiting.get(&record.seq)) {
             _ if record.may_be_cut() => return Agreement::Unknown,
             (_, Some(waiting)) if waiting.complete => (&waiting.text, waiting.time),
-            (Check::Sample { seq, time, text }, _) if *seq == record.seq => (text, *time),
+            (RingSample::Taken { seq, time, text }, _) if *seq == record.seq => (text, *time),
             _ => return Agreement::Unknown,
         };
         if *record.text() != **text {
@@ -258,15 +258,19 @@ impl Merge {
         Agreement::Same
     }
 
-    fn store(&mut self, seq: u64, piece: &Piece<'_>, out: &mut impl Output) {
-        if !piece.complete {
+    fn store(&mut self, seq: u64, fragment: &Fragment<'_>, out: &mut impl Output) {
+        if !fragment.complete {
             self.open = Some(seq);
         }
         if self.waiting.contains_key(&seq) {
             return;
         }
-        let waiting =
-            Waiting { text: piece.text.to_vec(), time: piece.ktime, end: piece.end(), complete: piece.complete };
+        let waiting = Waiting {
+            text: fragment.text.to_vec(),
+            time: fragment.ktime,
+            end: fragment.end(),
+            complete: fragment.complete,
+        };
         self.waiting_bytes += waiting.text.len();
         self.waiting.insert(seq, waiting);
         self.flush(out);
@@ -275,18 +279,18 @@ impl Merge {
         }
     }
 
-    fn append(&mut self, piece: &Piece<'_>, out: &mut impl Output) {
+    fn append(&mut self, fragment: &Fragment<'_>, out: &mut impl Output) {
         let Some(open) = self.open.and_then(|seq| self.waiting.get_mut(&seq)) else { return };
-        // Elsewhere: a piece between was dropped, or the kernel moved the record. /dev/kmsg has it whole.
-        if open.complete || open.end != piece.address {
+        // Elsewhere: a fragment between was dropped, or the kernel moved the record. /dev/kmsg has it whole.
+        if open.complete || open.end != fragment.address {
             self.open = None;
             return;
         }
-        open.text.extend_from_slice(piece.text);
-        open.end = piece.end();
-        open.complete = piece.complete;
-        self.waiting_bytes += piece.text.len();
-        if piece.complete {
+        open.text.extend_from_slice(fragment.text);
+        open.end = fragment.end();
+        open.complete = fragment.complete;
+        self.waiting_bytes += fragment.text.len();
+        if fragment.complete {
             self.open = None;
             self.flush(out);
         }
@@ -307,7 +311,7 @@ impl Merge {
     fn deliver(&mut self, seq: u64, waiting: &Waiting, out: &mut impl Output) {
         self.waiting_bytes -= waiting.text.len();
         out.line(Line { seq, text: &waiting.text, time: waiting.time, kmsg: None });
-        self.sample(seq, waiting.time, &waiting.text);
+        self.take_sample(seq, waiting.time, &waiting.text);
         self.next += 1;
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     source::kernel::{
         kmsg::KmsgRead,
-        stream::fragment::{Piece, Sequencer},
+        stream::fragment::{Fragment, Sequencer},
     },
     time::Monotonic,
 };
@@ -51,20 +51,20 @@ pub trait Sink: Output {
 
 /// How the printk probe is used.
 #[derive(Debug)]
-pub enum Trust {
+pub enum ProbeRole {
     /// Not at all: there is none, or it is broken.
-    None,
+    Unused,
     /// It rings the bell; the calibration may make more of it.
     Doorbell(Calibration),
     /// Its lines are delivered.
-    Full(Sequencer),
+    Lines(Sequencer),
 }
 
 /// What one [`Tail::cycle`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cycle {
-    /// Pieces of text taken from the ring.
-    pub pieces: usize,
+    /// Fragments of text taken from the ring.
+    pub fragments: usize,
     /// The base of the sequence numbers was found just now.
     pub calibrated: Option<Sequencer>,
     /// A line had another text in the ring than in /dev/kmsg.
@@ -77,7 +77,7 @@ pub struct Cycle {
 #[derive(Debug)]
 pub struct Tail {
     merge: Merge,
-    trust: Trust,
+    role: ProbeRole,
     /// /dev/kmsg was read without a jump since some record at or below the merge's next.
     contiguous: bool,
     /// /dev/kmsg was skipped, and nothing has proven yet that the ring had all of it.
@@ -95,16 +95,16 @@ pub struct Tail {
 impl Tail {
     /// Starts with the oldest record of /dev/kmsg, where it stands.
     #[must_use]
-    pub fn new(trust: Trust) -> Self {
+    pub fn new(role: ProbeRole) -> Self {
         let merge = Merge::new(0, true);
-        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
+        Self { merge, role, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
     /// Starts with the next line of the ring, without /dev/kmsg.
     #[must_use]
     pub fn without_kmsg(sequencer: Sequencer) -> Self {
-        let (merge, trust) = (Merge::new(0, false), Trust::Full(sequencer));
-        Self { merge, trust, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
+        let (merge, role) = (Merge::new(0, false), ProbeRole::Lines(sequencer));
+        Self { merge, role, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
     /// An earlier run of the agent has taken everything before this record: what is gone since is lost.
@@ -113,8 +113,8 @@ impl Tail {
     }
 
     /// Uses the printk probe in another way from now on.
-    pub fn set_trust(&mut self, trust: Trust) {
-        self.trust = trust;
+    pub fn set_role(&mut self, role: ProbeRole) {
+        self.role = role;
         self.missed = 0;
     }
 
@@ -151,8 +151,8 @@ impl Tail {
             self.follow(ring, kmsg, out, &mut cycle)?;
         }
         if let Some(log) = kmsg {
-            let follow = matches!(self.trust, Trust::None | Trust::Doorbell(_)) || cycle.pieces <= FOLLOWED;
-            if self.unproven && cycle.pieces == 0 {
+            let follow = matches!(self.role, ProbeRole::Unused | ProbeRole::Doorbell(_)) || cycle.fragments <= FOLLOWED;
+            if self.unproven && cycle.fragments == 0 {
                 log.seek_oldest()?;
                 self.contiguous = true;
                 self.unproven = false;
@@ -169,7 +169,7 @@ impl Tail {
             self.follow(ring, kmsg, out, &mut cycle)?;
         }
         self.merge.rest(now, out);
-        cycle.silent = self.missed >= SILENT_AFTER && matches!(self.trust, Trust::Full(_));
+        cycle.silent = self.missed >= SILENT_AFTER && matches!(self.role, ProbeRole::Lines(_));
         Ok(cycle)
     }
 
@@ -183,26 +183,26 @@ impl Tail {
         cycle: &mut Cycle,
     ) -> bool {
         let Some(ring) = ring else { return false };
-        let Self { merge, trust, missed, anchored, .. } = self;
-        let before = cycle.pieces;
+        let Self { merge, role, missed, anchored, .. } = self;
+        let before = cycle.fragments;
         while ring.next(&mut |record| {
             let Some((header, body)) = Header::parse(record) else { return };
             if header.kind != Kind::Printk as u8 {
                 out.event(&header, body);
                 return;
             }
-            cycle.pieces += 1;
-            match (&mut *trust, Piece::parse(&header, body)) {
-                (Trust::Full(sequencer), Some(piece)) => {
-                    let seq = sequencer.sequence(&piece, anchored.then(|| merge.next()));
+            cycle.fragments += 1;
+            match (&mut *role, Fragment::parse(&header, body)) {
+                (ProbeRole::Lines(sequencer), Some(fragment)) => {
+                    let seq = sequencer.sequence(&fragment, anchored.then(|| merge.next()));
                     if let (false, Some(seq)) = (*anchored, seq) {
                         merge.start_at(seq);
                         *anchored = true;
                     }
-                    merge.piece(&piece, seq, out);
+                    merge.fragment(&fragment, seq, out);
                 }
-                (Trust::Doorbell(calibration), Some(piece)) => calibration.piece(&piece),
-                (Trust::None | Trust::Full(_) | Trust::Doorbell(_), _) => {}
+                (ProbeRole::Doorbell(calibration), Some(fragment)) => calibration.fragment(&fragment),
+                (ProbeRole::Unused | ProbeRole::Lines(_) | ProbeRole::Doorbell(_), _) => {}
             }
         }) {
             if merge.is_crowded() {
@@ -212,7 +212,7 @@ impl Tail {
                 merge.give_up(out);
             }
         }
-        if cycle.pieces > before {
+        if cycle.fragments > before {
             *missed = 0;
         }
         false
@@ -255,7 +255,7 @@ impl Tail {
             if record.seq >= self.merge.next() && !self.merge.knows(record.seq) {
                 self.missed = self.missed.saturating_add(1);
             }
-            if let Trust::Doorbell(calibration) = &mut self.trust
+            if let ProbeRole::Doorbell(calibration) = &mut self.role
                 && let Some(sequencer) = calibration.record(&record)
             {
                 cycle.calibrated = Some(sequencer);

@@ -1,5 +1,5 @@
 //! [`Tail`] against a simulated kernel: a printk log with a window, a ring buffer with a capacity, records in
-//! pieces, records that two CPUs submit in the wrong order, and a printer that goes on while it is read.
+//! fragments, records that two CPUs submit in the wrong order, and a printer that goes on while it is read.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
@@ -29,13 +29,13 @@ struct Kernel {
 struct Printed {
     text: Vec<u8>,
     complete: bool,
-    /// A piece of it did not get into the ring.
+    /// A fragment of it did not get into the ring.
     holed: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Print {
-    pieces: Vec<(u8, bool)>,
+    fragments: Vec<(u8, bool)>,
     newline: bool,
     late: bool,
 }
@@ -55,9 +55,9 @@ impl Kernel {
         }
         self.records.push(Printed { text: Vec::new(), complete: false, holed: false });
         let address = 0x1000_0000 + seq * 4096;
-        for (index, (size, missed)) in print.pieces.iter().enumerate() {
-            let last = index + 1 == print.pieces.len();
-            let piece = format!("{seq}.{index}{}", "x".repeat(usize::from(*size)));
+        for (index, (size, missed)) in print.fragments.iter().enumerate() {
+            let last = index + 1 == print.fragments.len();
+            let fragment = format!("{seq}.{index}{}", "x".repeat(usize::from(*size)));
             let Some(record) = self.records.last_mut() else { unreachable!() };
             let at = address + record.text.len() as u64;
             let block = match record.text.last_chunk::<8>() {
@@ -65,7 +65,7 @@ impl Kernel {
                 None if index > 0 => u64::from_ne_bytes(*b"\0\0\0\0\0\0\0x"),
                 None => BASE + seq,
             };
-            record.text.extend_from_slice(piece.as_bytes());
+            record.text.extend_from_slice(fragment.as_bytes());
             let complete = last && print.newline;
             record.complete = complete;
             if *missed || self.ring.len() >= self.ring_capacity {
@@ -75,10 +75,10 @@ impl Kernel {
             let mut bytes = Vec::new();
             bytes.extend_from_slice(&self.clock.to_ne_bytes());
             bytes.extend_from_slice(&at.to_ne_bytes());
-            bytes.extend_from_slice(&(piece.len() as u16).to_ne_bytes());
+            bytes.extend_from_slice(&(fragment.len() as u16).to_ne_bytes());
             bytes.extend_from_slice(&[0; 6]);
             bytes.extend_from_slice(&block.to_ne_bytes());
-            bytes.extend_from_slice(piece.as_bytes());
+            bytes.extend_from_slice(fragment.as_bytes());
             bytes.extend_from_slice(if complete { b"\n\0\0" } else { b"\0\0\0" });
             assert!(bytes.len() >= size_of::<Header>());
             // Another CPU submits its whole line a moment before this one does.
@@ -173,13 +173,13 @@ impl Sink for Delivered {
 }
 
 fn print() -> impl Strategy<Value = Print> {
-    let piece = (0_u8..20, proptest::bool::weighted(0.02));
+    let fragment = (0_u8..20, proptest::bool::weighted(0.02));
     (
-        prop_oneof![4 => proptest::collection::vec(piece.clone(), 1), 1 => proptest::collection::vec(piece, 2..5)],
+        prop_oneof![4 => proptest::collection::vec(fragment.clone(), 1), 1 => proptest::collection::vec(fragment, 2..5)],
         proptest::bool::weighted(0.9),
         proptest::bool::weighted(0.1),
     )
-        .prop_map(|(pieces, newline, late)| Print { pieces, newline, late })
+        .prop_map(|(fragments, newline, late)| Print { fragments, newline, late })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -243,7 +243,7 @@ impl Run {
         prop_assert!(self.out.lines.is_sorted_by(|a, b| a.0 < b.0), "out of order or twice: {:?}", self.out.lines);
         for (seq, text) in &self.out.lines {
             let record = &kernel.records[usize::try_from(*seq).unwrap()];
-            // Nobody knows of a missed piece behind the last one that was seen.
+            // Nobody knows of a missed fragment behind the last one that was seen.
             let excused = record.holed && (kernel.evicted || self.kmsg.is_none() || !record.complete);
             prop_assert!(record.text == *text || excused, "record {seq} is cut for no reason");
         }
@@ -271,7 +271,7 @@ proptest! {
         ring_capacity in prop_oneof![Just(5_usize), Just(40), Just(10_000)],
         window in prop_oneof![Just(3_usize), Just(20), Just(10_000)],
     ) {
-        let mut run = Run::new(ring_capacity, window, Tail::new(Trust::Full(Sequencer::with_base(BASE))), true);
+        let mut run = Run::new(ring_capacity, window, Tail::new(ProbeRole::Lines(Sequencer::with_base(BASE))), true);
         run.steps(&steps);
         run.settle();
         run.check()?;
@@ -282,7 +282,7 @@ proptest! {
         steps in steps(),
         window in prop_oneof![Just(3_usize), Just(20), Just(10_000)],
     ) {
-        let mut run = Run::new(0, window, Tail::new(Trust::None), true);
+        let mut run = Run::new(0, window, Tail::new(ProbeRole::Unused), true);
         run.ring = None;
         run.steps(&steps);
         run.settle();
@@ -310,9 +310,9 @@ proptest! {
 
 #[test]
 fn a_hole_at_the_end_of_a_flood_is_found_when_it_is_quiet() {
-    let mut run = Run::new(10_000, 10_000, Tail::new(Trust::Full(Sequencer::with_base(BASE))), true);
+    let mut run = Run::new(10_000, 10_000, Tail::new(ProbeRole::Lines(Sequencer::with_base(BASE))), true);
     for index in 0..100 {
-        run.kernel.borrow_mut().print(&Print { pieces: vec![(1, index == 99)], newline: true, late: false });
+        run.kernel.borrow_mut().print(&Print { fragments: vec![(1, index == 99)], newline: true, late: false });
     }
     run.cycle(Duration::from_millis(1));
     assert_eq!(run.out.lines.len(), 99, "the flood is not followed in /dev/kmsg");
@@ -324,9 +324,9 @@ fn a_hole_at_the_end_of_a_flood_is_found_when_it_is_quiet() {
 
 #[test]
 fn a_probe_that_goes_silent_is_noticed() {
-    let mut run = Run::new(10_000, 10_000, Tail::new(Trust::Full(Sequencer::with_base(BASE))), true);
+    let mut run = Run::new(10_000, 10_000, Tail::new(ProbeRole::Lines(Sequencer::with_base(BASE))), true);
     let print = |run: &Run, missed| {
-        run.kernel.borrow_mut().print(&Print { pieces: vec![(1, missed)], newline: true, late: false });
+        run.kernel.borrow_mut().print(&Print { fragments: vec![(1, missed)], newline: true, late: false });
     };
     print(&run, false);
     assert!(!run.cycle(Duration::from_millis(1)).silent);
@@ -339,25 +339,25 @@ fn a_probe_that_goes_silent_is_noticed() {
 
 #[test]
 fn a_wrong_base_is_noticed() {
-    let mut run = Run::new(10_000, 10_000, Tail::new(Trust::Full(Sequencer::with_base(BASE - 1))), true);
+    let mut run = Run::new(10_000, 10_000, Tail::new(ProbeRole::Lines(Sequencer::with_base(BASE - 1))), true);
     for size in 0..3 {
-        run.kernel.borrow_mut().print(&Print { pieces: vec![(size, false)], newline: true, late: false });
+        run.kernel.borrow_mut().print(&Print { fragments: vec![(size, false)], newline: true, late: false });
     }
     assert!(run.cycle(Duration::from_millis(1)).disagrees);
 }
 
 #[test]
 fn a_doorbell_is_calibrated_by_its_nonce() {
-    let trust = Trust::Doorbell(Calibration::new(Some("1.0")));
-    let mut run = Run::new(10_000, 10_000, Tail::new(trust), true);
+    let role = ProbeRole::Doorbell(Calibration::new(Some("1.0")));
+    let mut run = Run::new(10_000, 10_000, Tail::new(role), true);
     for _ in 0..3 {
-        run.kernel.borrow_mut().print(&Print { pieces: vec![(0, false)], newline: true, late: false });
+        run.kernel.borrow_mut().print(&Print { fragments: vec![(0, false)], newline: true, late: false });
     }
     let cycle = run.cycle(Duration::from_millis(1));
     assert_eq!(cycle.calibrated, Some(Sequencer::with_base(BASE)));
     assert_eq!(run.out.lines.len(), 3);
-    run.tail.set_trust(Trust::Full(Sequencer::with_base(BASE)));
-    run.kernel.borrow_mut().print(&Print { pieces: vec![(0, false)], newline: true, late: false });
+    run.tail.set_role(ProbeRole::Lines(Sequencer::with_base(BASE)));
+    run.kernel.borrow_mut().print(&Print { fragments: vec![(0, false)], newline: true, late: false });
     run.cycle(Duration::from_millis(1));
     assert_eq!(run.out.lines.last(), Some(&(3, b"3.0".to_vec())));
 }
