@@ -148,7 +148,7 @@ fn a_health_monitor_names_checks_of_the_agents_own() {
     for (rule, expected) in [
         (
             r#", "check": "etcd""#,
-            "/rules/0/check: there is no check \"etcd\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+            "/rules/0/check: unknown check \"etcd\"; the checks are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
         ),
         (
             "",
