@@ -1,6 +1,6 @@
-//! Builds the eBPF object (feature `ebpf`) and puts it at `$OUT_DIR/npd-ebpf`, from where the agent embeds it.
+//! Builds the eBPF object (feature `ebpf`) and writes it to `$OUT_DIR/npd-ebpf`, where the agent embeds it from.
 //!
-//! It is a cargo run of its own because the probes need another target and another compiler than the agent; `toolchain.rs`, shared
+//! It runs a second cargo because the probes need another target and another compiler than the agent. `toolchain.rs`, shared
 //! with `cargo xtask setup`, finds that compiler. Nothing is installed here.
 
 use std::{
@@ -12,6 +12,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use object::{
+    build::elf::{Builder, SectionData},
+    elf::SHT_STRTAB,
+};
 
 #[path = "../xtask/src/remap.rs"]
 mod remap;
@@ -51,9 +55,11 @@ fn run() -> anyhow::Result<()> {
         Toolchain::find(&Places::from_env(), &out_dir).with_context(|| format!("{MISSING}{WITHOUT_PROBES}"))?;
     let arch = var("CARGO_CFG_TARGET_ARCH")?.into_string().unwrap_or_default();
 
-    // The probes' BTF names source files: not where they were on this machine.
-    let root =
-        PathBuf::from(var("CARGO_MANIFEST_DIR")?).join("..").canonicalize().context("the workspace has no path")?;
+    // BTF contains the paths of source files; the paths of this machine must not be among them.
+    let root = PathBuf::from(var("CARGO_MANIFEST_DIR")?)
+        .join("..")
+        .canonicalize()
+        .context("cannot resolve the path of the workspace")?;
     let flags = format!("--cfg=bpf_target_arch=\"{arch}\"\x1f-Cdebuginfo=2\x1f-Clink-arg=--btf");
     let mut flags = OsString::from(flags);
     let home = remap::cargo_home().context("neither CARGO_HOME nor HOME is set: this is not cargo")?;
@@ -67,15 +73,15 @@ fn run() -> anyhow::Result<()> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags);
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {
-        bail!("the eBPF probes do not build with {toolchain}: the compiler's words are above");
+        bail!("the eBPF probes do not build with {toolchain}: see the compiler's output above");
     }
     let object = target_dir.join(TARGET).join("bpf/npd-ebpf");
     let object = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
-    let object = without_dwarf(&object).context("the linker's output is not an ELF object as expected")?;
+    let object = without_dwarf(&object).context("cannot strip the linker's output")?;
     fs::write(out_dir.join("npd-ebpf"), object).context("cannot write the eBPF object")
 }
 
-/// `cargo build` with this tool chain, to be completed by the caller.
+/// `cargo build` with this tool chain; the caller adds the arguments.
 fn cargo_build(toolchain: &Toolchain) -> anyhow::Result<Command> {
     let mut command = match &toolchain.compiler {
         // -Z build-std wants the cargo that belongs to the sources.
@@ -90,7 +96,7 @@ fn cargo_build(toolchain: &Toolchain) -> anyhow::Result<Command> {
             command
         }
     };
-    // What cargo, clippy or rustup set for the host's crates must not reach these.
+    // Variables that cargo, clippy or rustup set for the host's crates must not apply to the probes.
     for (name, _) in env::vars_os() {
         let inherited = name.to_str().is_some_and(|name| match name {
             "CARGO_HOME" | "CARGO_NET_OFFLINE" => false,
@@ -110,59 +116,37 @@ fn cargo_build(toolchain: &Toolchain) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// The object (64-bit, little-endian ELF) without the contents of its DWARF sections, which are nine tenths of it. BTF could only be made
-/// together with them, but the kernel and the agent read BTF alone.
-///
-/// The emptied sections keep their headers: all indices of sections stay as they are.
-fn without_dwarf(object: &[u8]) -> Option<Vec<u8>> {
-    const NAME: usize = 0;
-    const TYPE: usize = 4;
-    const OFFSET: usize = 24;
-    const SIZE: usize = 32;
-    const HEADER: usize = 64;
-
-    let u16_at = |at: usize| Some(usize::from(u16::from_le_bytes(object.get(at..at + 2)?.try_into().ok()?)));
-    let u32_at = |at: usize| usize::try_from(u32::from_le_bytes(object.get(at..at + 4)?.try_into().ok()?)).ok();
-    let u64_at = |at: usize| usize::try_from(u64::from_le_bytes(object.get(at..at + 8)?.try_into().ok()?)).ok();
-    let headers_at = u64_at(40)?;
-    let mut headers = object.get(headers_at..headers_at + u16_at(60)? * HEADER)?.to_vec();
-    let names = u64_at(headers_at + u16_at(62)? * HEADER + OFFSET)?;
-
-    let mut stripped = object.get(..HEADER)?.to_vec();
-    for (index, header) in headers.chunks_exact_mut(HEADER).enumerate() {
-        let at = headers_at + index * HEADER;
-        let name = object.get(names + u32_at(at + NAME)?..)?;
-        let (offset, size) = (u64_at(at + OFFSET)?, u64_at(at + SIZE)?);
-        let contents = if name.starts_with(b".debug_") || name.starts_with(b".rel.debug_") {
-            header[TYPE..TYPE + 4].fill(0);
-            &[]
-        } else {
-            object.get(offset..offset + size)?
-        };
-        // Eight is the largest alignment in these objects.
-        stripped.resize(stripped.len().next_multiple_of(8), 0);
-        header[OFFSET..OFFSET + 8].copy_from_slice(&(stripped.len() as u64).to_le_bytes());
-        header[SIZE..SIZE + 8].copy_from_slice(&(contents.len() as u64).to_le_bytes());
-        stripped.extend_from_slice(contents);
+/// The object without its DWARF sections and what refers to them, which are nine tenths of it. BTF could only be made together with
+/// them, but the kernel and the agent read BTF alone.
+fn without_dwarf(object: &[u8]) -> object::build::Result<Vec<u8>> {
+    let mut elf = Builder::read(object)?;
+    for section in &mut elf.sections {
+        let name = section.name.as_slice();
+        section.delete = name.starts_with(b".debug_") || name.starts_with(b".rel.debug_");
     }
-    stripped.resize(stripped.len().next_multiple_of(8), 0);
-    let headers_at = (stripped.len() as u64).to_le_bytes();
-    stripped[40..48].copy_from_slice(&headers_at);
-    stripped.extend_from_slice(&headers);
-    Some(stripped)
+    // bpf-linker keeps the names of sections among those of symbols; the writer wants a table for each.
+    let names = elf.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = SectionData::SectionString;
+
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// The workspace's target directory, so that debug, release and static builds share one build of the probes. Cargo marks it with a
-/// CACHEDIR.TAG; where that is not found, each build keeps its own.
+/// CACHEDIR.TAG; if there is none, each build keeps its own.
 fn shared_target_dir(out_dir: &Path) -> &Path {
     out_dir.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file()).unwrap_or(out_dir)
 }
 
 fn var(name: &str) -> anyhow::Result<OsString> {
-    env::var_os(name).with_context(|| format!("{name} is not set: this is not cargo"))
+    env::var_os(name).with_context(|| format!("{name} is not set; build scripts must be run by cargo"))
 }
 
-#[allow(clippy::print_stdout, reason = "standard output is how a build script speaks to cargo")]
+#[allow(clippy::print_stdout, reason = "cargo reads a build script's standard output")]
 fn say(line: &str) {
     println!("{line}");
 }
