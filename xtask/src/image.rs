@@ -158,6 +158,14 @@ impl Arch {
         }
     }
 
+    /// Its name in an OCI document.
+    fn oci(self) -> oci_spec::image::Arch {
+        match self {
+            Self::Amd64 => oci_spec::image::Arch::Amd64,
+            Self::Arm64 => oci_spec::image::Arch::ARM64,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
