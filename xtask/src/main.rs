@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod codegen;
 mod deb;
+mod deny;
 mod dist;
 mod image;
 mod remap;

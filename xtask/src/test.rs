@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::{
-    build, deb, dist, image, setup,
+    build, deb, deny, dist, image, setup,
     step::{self, Step},
     toolchain::{Compiler, Places, TARGET, Toolchain},
     workspace::{cargo, cargo_home, host_triple, is_root, program, scratch_dir, search_path, target_dir},
@@ -35,6 +35,8 @@ pub(crate) struct Args {
 enum Stage {
     /// rustfmt has nothing to say
     Format,
+    /// Licences, versions and sources of the dependencies are as deny.toml demands
+    Deny,
     /// clippy has nothing to say, also of builds that lack parts
     Lint,
     /// Unit and property tests, which need no root
@@ -110,6 +112,11 @@ impl Stage {
             Self::Format => {
                 let step = Step::loud("format");
                 step.run(cargo().args(["fmt", "--all", "--check"]))?;
+                step.done();
+            }
+            Self::Deny => {
+                let step = Step::loud("licences, versions and sources of the dependencies");
+                deny::check(|line| tally.count(line))?;
                 step.done();
             }
             Self::Lint => {
@@ -271,8 +278,8 @@ mod tests {
             let args = Args { steps: steps.to_vec(), deploy };
             Stage::value_variants().iter().filter(|stage| args.wants(**stage)).count()
         };
-        assert_eq!(wanted(&[], false), 4);
-        assert_eq!(wanted(&[], true), 5);
+        assert_eq!(wanted(&[], false), 5);
+        assert_eq!(wanted(&[], true), 6);
         assert_eq!(wanted(&[Stage::Deploy], false), 1);
         assert_eq!(wanted(&[Stage::Lint], true), 2);
     }
