@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Args {
     /// Run only these stages [default: all but `deploy`]
     #[arg(value_enum)]
-    steps: Vec<Stage>,
+    stages: Vec<Stage>,
     /// Run the stage `deploy` too
     #[arg(long)]
     deploy: bool,
@@ -100,7 +100,7 @@ fn run(args: &Args, tally: &mut Tally) -> Result<()> {
 
 impl Args {
     fn wants(&self, stage: Stage) -> bool {
-        self.steps.contains(&stage) || if stage == Stage::Deploy { self.deploy } else { self.steps.is_empty() }
+        self.stages.contains(&stage) || if stage == Stage::Deploy { self.deploy } else { self.stages.is_empty() }
     }
 }
 
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn what_is_shipped_is_only_tested_when_that_is_asked_for() {
-        let wanted = |steps: &[Stage], deploy| {
-            let args = Args { steps: steps.to_vec(), deploy };
+        let wanted = |stages: &[Stage], deploy| {
+            let args = Args { stages: stages.to_vec(), deploy };
             Stage::value_variants().iter().filter(|stage| args.wants(**stage)).count()
         };
         assert_eq!(wanted(&[], false), 5);
