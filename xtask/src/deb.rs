@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_config_of_the_package_names_a_place_that_only_an_image_has() {
+    fn no_config_of_the_package_names_a_path_that_only_an_image_has() {
         let configs = files_with(&root().join("config"), "json").unwrap();
         assert!(configs.len() > 15, "{configs:?}");
         for config in configs {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_are_looked_for_where_the_package_has_them() {
+    fn plugins_have_the_paths_of_the_package() {
         let config = r#"{"path": "./config/plugin/a.sh"}, {"path": "/home/kubernetes/bin/health-checker"}"#;
         let packed = r#"{"path": "/usr/lib/npd/plugin/a.sh"}, {"path": "/usr/lib/npd/health-checker"}"#;
         assert_eq!(for_package(config), packed);

@@ -66,12 +66,7 @@ pub(crate) fn check(mut count: impl FnMut(&str)) -> Result<()> {
             let inputs = Inputs { config: read_config()?, metadata: metadata()?, forged_databases };
             run(&cargo_deny, &inputs, &mut report)?;
         }
-        Err(error) => {
-            let reason = format!("there is no cargo-deny {VERSION}: {error:#}");
-            for name in CHECKS.into_iter().chain([ADVISORIES]).chain(FORGERIES.iter().map(|forgery| forgery.name)) {
-                report.add(name, Outcome::Skipped(reason.clone()));
-            }
-        }
+        Err(error) => skip_all(&format!("cargo-deny {VERSION} is not available: {error:#}"), &mut report),
     }
     let line = report.closing_line();
     println!("\n{line}");
@@ -100,6 +95,13 @@ fn run(cargo_deny: &CargoDeny, inputs: &Inputs, report: &mut Report) -> Result<(
         report.add(forgery.name, forged(forgery, &cargo_deny.check(forgery.check)?));
     }
     Ok(())
+}
+
+/// Counts every check as skipped.
+fn skip_all(reason: &str, report: &mut Report) {
+    for name in CHECKS.into_iter().chain([ADVISORIES]).chain(FORGERIES.iter().map(|forgery| forgery.name)) {
+        report.add(name, Outcome::Skipped(reason.to_owned()));
+    }
 }
 
 /// The outcome of a check of the workspace itself.
@@ -248,6 +250,14 @@ mod tests {
     fn a_failed_check_shows_what_cargo_deny_found() {
         let Outcome::Failed(why) = real(&output(1, "error[duplicate]: found 2")) else { panic!("it did not fail") };
         assert_eq!(why, "error[duplicate]: found 2");
+    }
+
+    #[test]
+    fn without_cargo_deny_every_check_is_counted_as_skipped() {
+        let mut report = Report { begun: Instant::now(), passed: 0, failed: 0, skipped: 0 };
+        skip_all("it cannot be compiled", &mut report);
+        let all = CHECKS.len() + 1 + FORGERIES.len();
+        assert!(report.closing_line().starts_with(&format!("test result: ok. 0 passed; 0 failed; {all} ignored; ")));
     }
 
     #[test]

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_dashes_is_the_agents() {
+    fn flags_after_the_dashes_are_passed_to_the_agent() {
         let cli = Cli::parse_from(["xtask", "run", "--release", "--", "--prometheus-port=0", "--release"]);
         assert!(matches!(cli.verb, Verb::Run(_)));
     }

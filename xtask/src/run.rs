@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_trial_is_its_own() {
+    fn a_trial_has_its_own_state_folder() {
         assert!(flags_for(&[]).contains("target/state"), "{}", flags_for(&[]));
     }
 

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_reads_like_a_person_would_say_it() {
+    fn a_duration_is_shown_in_readable_units() {
         assert_eq!(seconds(Duration::from_millis(1_240)), "1.2 s");
         assert_eq!(seconds(Duration::from_secs(187)), "3 min 07 s");
     }

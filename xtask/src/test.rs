@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shipped_is_only_tested_when_that_is_asked_for() {
+    fn what_is_shipped_is_tested_only_on_request() {
         let wanted = |stages: &[Stage], deploy| {
             let args = Args { stages: stages.to_vec(), deploy };
             Stage::value_variants().iter().filter(|stage| args.wants(**stage)).count()

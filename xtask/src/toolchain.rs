@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_nightly_without_sources_is_no_compiler() {
+    fn a_nightly_without_sources_is_not_used() {
         let machine = Machine::new("no-sources");
         machine.nightly("nightly-x86_64-unknown-linux-gnu", false).program("a/bpf-linker", "exit 0");
         assert_eq!(machine.find(), None);
     }
 
     #[test]
-    fn a_rolling_nightly_comes_before_a_dated_one_and_stable_is_not_asked() {
+    fn a_rolling_nightly_comes_before_a_dated_one_and_stable_is_not_used() {
         let machine = Machine::new("dated");
         machine
             .nightly("nightly-2026-01-01-x86_64", true)
@@ -273,21 +273,21 @@ mod tests {
     }
 
     #[test]
-    fn a_distributions_compiler_without_core_for_bpf_is_no_compiler() {
+    fn a_distributions_compiler_without_core_for_bpf_is_not_used() {
         let machine = Machine::new("no-core");
         machine.program("usr/bin/rustc", "exit 0").program("a/bpf-linker", "exit 0");
         assert_eq!(machine.find(), None);
     }
 
     #[test]
-    fn a_linker_that_does_not_fit_is_passed_over() {
+    fn a_linker_that_does_not_fit_is_skipped() {
         let machine = Machine::new("misfit");
         machine.precompiled().program("a/bpf-linker", "exit 1").program("b/bpf-linker", "exit 0");
         assert_eq!(machine.find().unwrap().linker, machine.0.join("b/bpf-linker"));
     }
 
     #[test]
-    fn a_compiler_for_which_no_linker_fits_is_passed_over() {
+    fn a_compiler_without_a_fitting_linker_is_skipped() {
         let machine = Machine::new("too-new");
         // The nightly's bitcode is what this linker cannot read.
         let writes = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && echo nightly > \"$2\"; shift; done";

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_linked_goes_with_all_that_leads_to_it() {
+    fn what_is_not_linked_is_removed_with_all_references_to_it() {
         let mut bill = json!({
             "components": [
                 { "name": "aya", "version": "0.14.0", "bom-ref": "a" },

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn licences_and_the_list_of_packages_stay() {
+    fn licences_and_the_list_of_packages_are_kept() {
         for path in
             ["usr/share/doc/bash/copyright", "usr/share/doc/libc-bin", "var/lib/dpkg/status", "usr/bin/dash", "var/log"]
         {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_that_made_it_and_reading_matter_go() {
+    fn documentation_and_files_of_the_building_machine_are_removed() {
         for path in
             ["etc/resolv.conf", "dev/null", "usr/share/man/man1/bash.1.gz", "usr/share/doc/bash/README", "var/log/apt"]
         {

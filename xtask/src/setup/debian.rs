@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_llvm_of_a_rustc_is_read_from_its_own_words() {
+    fn the_llvm_of_a_rustc_is_read_from_its_version() {
         assert_eq!(parse_llvm_major("rustc 1.96.0 (x)\nrelease: 1.96.0\nLLVM version: 22.1.8\n"), Some(22));
         assert_eq!(parse_llvm_major("rustc 1.96.0\n"), None);
     }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_advice_ends_with_the_way_without_probes() {
+    fn every_advice_ends_with_the_build_without_probes() {
         for os_release in ["ID=debian", "ID=fedora", "ID=arch", "ID=nixos", ""] {
             for has_rustup in [true, false] {
                 let advice = Distribution::parse(os_release).advice(has_rustup);
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn advice_speaks_of_rustup_only_where_it_is_missing() {
+    fn advice_mentions_rustup_only_where_it_is_missing() {
         let fedora = Distribution::parse("ID=fedora");
         assert!(fedora.advice(false).contains("dnf install rustup"));
         assert!(!fedora.advice(true).contains("dnf install"));
     }
 
     #[test]
-    fn advice_names_apt_only_on_debian() {
+    fn advice_mentions_apt_only_on_debian() {
         assert!(Distribution::parse("ID=debian").advice(true).contains("rustc-web"));
         assert!(!Distribution::parse("ID=fedora").advice(true).contains("apt-get"));
     }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_called_as_npm_calls_that_of_the_package() {
+    fn the_file_has_the_name_that_npm_gives_it() {
         let name = PACKAGE.trim_start_matches('@').replace(['/', '@'], "-");
         assert_eq!(FILE, format!("{name}.tgz"));
     }
