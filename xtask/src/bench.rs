@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: measures what is shipped, on this machine. A missed goal is shown as missed and
-//! is no failure: the machine may have been busy.
+//! `cargo xtask bench`: measures the shipped build on this machine. A missed goal is shown, but is not a failure: the machine may have
+//! been busy.
 
 use std::ffi::OsString;
 
@@ -24,7 +24,7 @@ pub(crate) fn bench(sections: &[OsString]) -> Result<()> {
     assignment.push("=");
     assignment.push(agent);
     let bench = target_dir().join("release/npd-bench");
-    step.run(as_root("env", "measuring the kernel's log")?.arg(assignment).arg(bench).args(sections))?;
+    step.run(as_root("env", "measuring the kernel log")?.arg(assignment).arg(bench).args(sections))?;
     step.done();
     Ok(())
 }

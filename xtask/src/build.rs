@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the agent with its probes, as a developer's, a release or a static build.
+//! `cargo xtask build`: the agent with its probes, as a development, release or static build.
 
 use std::{
     ffi::OsString,
@@ -14,17 +14,17 @@ use crate::{
     workspace::{cargo, cargo_home, host_triple, root, target_dir},
 };
 
-/// The programs that are built, in the order of their weight.
+/// The programs that are built, the most important first.
 pub(crate) const PROGRAMS: [&str; 3] = ["npd-agent", "health-checker", "log-counter"];
 
-/// Which build.
+/// Which build to make.
 #[derive(Clone, Copy, Default, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Optimised and stripped, as shipped; takes minutes
+    /// Build with optimisation and without symbols, as shipped; takes minutes
     #[arg(long)]
     release: bool,
-    /// Without shared libraries: runs in an empty container and on any distribution
+    /// Build without shared libraries, for any distribution or an empty container
     #[arg(long = "static")]
     is_static: bool,
 }
@@ -42,10 +42,10 @@ pub(crate) fn build(args: Args) -> Result<()> {
 // === impl Args ===
 
 impl Args {
-    /// What is shipped.
+    /// The build that is shipped.
     pub(crate) const SHIPPED: Self = Self { release: true, is_static: true };
 
-    /// Builds the agent's programs and gives the directory they are in.
+    /// Builds the agent's programs and returns their directory.
     pub(crate) fn build(self) -> Result<PathBuf> {
         let step = Step::loud(match self {
             Self { release: false, is_static: false } => "build the agent",
@@ -59,7 +59,7 @@ impl Args {
         if self.is_static {
             // With an explicit target the flag does not reach build scripts and procedural macros, which must stay dynamic.
             let triple = host_triple();
-            // Of all places that flags can come from, this one counts alone.
+            // Where this variable is set, cargo ignores all other places that flags can come from.
             command.args(["--target", &triple]).env("CARGO_ENCODED_RUSTFLAGS", static_flags()?);
             dir.push(triple);
         }
@@ -72,16 +72,16 @@ impl Args {
         Ok(dir)
     }
 
-    /// Builds, and gives the variable by which the tests find the agent.
+    /// Builds, and returns the variable by which the tests find the agent.
     pub(crate) fn build_for_tests(self) -> Result<(&'static str, OsString)> {
         Ok(("NPD_AGENT_BIN", self.build()?.join("npd-agent").into_os_string()))
     }
 }
 
-/// The compiler's flags for a static program, whose panics say in which file they are.
+/// The compiler's flags for a static program, with paths in its panics that do not depend on this machine.
 fn static_flags() -> Result<OsString> {
     let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-    // The target directory is mostly in the root.
+    // The last one that fits counts, and the target directory is usually inside the root.
     let folders = [(&*cargo_home()?, "/cargo"), (root(), "/npd"), (&target_dir(), "/npd/target")];
     remap::add_flags(&mut flags, &folders);
     Ok(flags)
@@ -89,6 +89,6 @@ fn static_flags() -> Result<OsString> {
 
 /// A program's path and size.
 pub(crate) fn described(path: &Path) -> Result<String> {
-    let bytes = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.len();
+    let bytes = fs::metadata(path).with_context(|| format!("cannot read the size of {}", path.display()))?.len();
     Ok(format!("{}  {:.1} MiB", path.display(), bytes as f64 / f64::from(1 << 20)))
 }

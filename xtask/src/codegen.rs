@@ -1,4 +1,4 @@
-//! `cargo xtask codegen`: writes what is generated from the code. The tests say when it has to be run.
+//! `cargo xtask codegen`: writes the files that are generated from the code. A test fails when they are out of date.
 
 use anyhow::Result;
 

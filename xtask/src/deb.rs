@@ -1,4 +1,4 @@
-//! `cargo xtask deb`: the Debian package, made by cargo-deb from what `npd-agent/Cargo.toml` says, in `target/deb`.
+//! `cargo xtask deb`: the Debian package in `target/deb`, made by cargo-deb as described in `npd-agent/Cargo.toml`.
 
 use std::{
     fs,
@@ -15,11 +15,11 @@ use crate::{
     workspace::{remove_folder, root, source_date, target_dir},
 };
 
-/// The cargo-deb that is compiled.
+/// The version of cargo-deb that is compiled.
 const CARGO_DEB: &str = "3.8.0";
-/// Where cargo-deb finds what is not packed as it is in the repository; `npd-agent/Cargo.toml` names it, so it cannot move.
+/// The folder with files that differ from those in the repository. `npd-agent/Cargo.toml` names it, so it cannot move.
 const FILES: &str = "target/deb/files";
-/// Where configs say that plugins are, and where the package has them.
+/// Paths of plugins in the configs, and in the package.
 const PLUGINS: [(&str, &str); 2] =
     [("./config/plugin/", "/usr/lib/npd/plugin/"), ("/home/kubernetes/bin/", "/usr/lib/npd/")];
 
@@ -31,7 +31,7 @@ pub(crate) fn deb() -> Result<()> {
     Ok(())
 }
 
-/// Makes the package of what is in `dist`, and gives its path.
+/// Packs the contents of `dist` and returns the path of the package.
 pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
     let cargo_deb = tool::folder_of("cargo-deb", CARGO_DEB)?.join("cargo-deb");
     stage(dist)?;
@@ -43,23 +43,23 @@ pub(crate) fn make(dist: &Path) -> Result<PathBuf> {
     let mut command = Command::new(cargo_deb);
     command.env("SOURCE_DATE_EPOCH", source_date()?.to_string());
     command.current_dir(root()).args(["--package", "npd-agent", "--no-build", "--no-strip"]);
-    // It would warn of each path that is below target/ and is none of cargo's.
+    // It would warn about each path below target/ that cargo has not made.
     command.args(["--quiet", "--output"]);
     step.run(command.arg(&packages))?;
     step.done();
     match &packages_in(&packages)?[..] {
         [package] => Ok(package.clone()),
-        other => bail!("cargo-deb has made {} packages, not one", other.len()),
+        other => bail!("cargo-deb made {} packages instead of one", other.len()),
     }
 }
 
-/// Lays out what is not packed as it is in the repository.
+/// Copies the files that differ from those in the repository.
 fn stage(dist: &Path) -> Result<()> {
     let files = root().join(FILES);
     remove_folder(&files)?;
     let place = |file: &Path, folder: &str| {
         let folder = files.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         anyhow::Ok(folder.join(file.file_name().context("a file without a name")?))
     };
     let copy = |file: &Path, folder: &str| {
@@ -84,12 +84,12 @@ fn stage(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The plugins are none of the commands that people call.
+/// People do not call the plugins, so these need no manual page.
 fn is_page_of_the_agent(page: &Path) -> bool {
     page.file_name().is_some_and(|name| name.to_string_lossy().starts_with("npd-agent"))
 }
 
-/// A shipped config with the plugins where the package has them.
+/// A shipped config with the paths that plugins have in the package.
 fn for_package(config: &str) -> String {
     let replaced = |text: String, (from, to): (&str, &str)| text.replace(&format!("\"{from}"), &format!("\"{to}"));
     PLUGINS.into_iter().fold(config.to_owned(), replaced)
@@ -99,7 +99,7 @@ fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
     files_with(folder, "deb")
 }
 
-/// The files of a folder that have this extension; none when there is no such folder.
+/// The files of a folder with this extension; none if there is no such folder.
 fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_config_of_the_package_names_a_place_that_only_an_image_has() {
+    fn no_config_of_the_package_names_a_path_that_only_an_image_has() {
         let configs = files_with(&root().join("config"), "json").unwrap();
         assert!(configs.len() > 15, "{configs:?}");
         for config in configs {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_are_looked_for_where_the_package_has_them() {
+    fn plugins_have_the_paths_of_the_package() {
         let config = r#"{"path": "./config/plugin/a.sh"}, {"path": "/home/kubernetes/bin/health-checker"}"#;
         let packed = r#"{"path": "/usr/lib/npd/plugin/a.sh"}, {"path": "/usr/lib/npd/health-checker"}"#;
         assert_eq!(for_package(config), packed);

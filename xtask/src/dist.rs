@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what a release consists of, in `target/dist`: the static programs, their manual pages and completions, a bill of
-//! materials for each and the checksums of all.
+//! `cargo xtask dist`: a release in `target/dist`: the static programs, their manual pages and completions, a bill of materials for each
+//! program, and checksums of all files.
 //!
 //! The same source gives the same bytes with the same tool chain, wherever it is built; `--check` builds a second time and compares.
 
@@ -23,11 +23,11 @@ use crate::{
 };
 pub(crate) use rebuild::check;
 
-/// What to do.
+/// What to do besides.
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Build a second time from a copy of the source in another place, and fail unless the programs are the same
+    /// Build a second time from a copy of the source in another folder, and fail if the programs differ
     #[arg(long)]
     check: bool,
 }
@@ -42,12 +42,12 @@ pub(crate) fn dist(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Makes `target/dist` anew and gives its path.
+/// Creates `target/dist` from scratch and returns its path.
 pub(crate) fn make() -> Result<PathBuf> {
     let built = build::Args::SHIPPED.build()?;
     let dist = target_dir().join("dist");
     remove_folder(&dist)?;
-    fs::create_dir_all(&dist).with_context(|| format!("cannot make {}", dist.display()))?;
+    fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
     for name in PROGRAMS {
         let to = dist.join(name);
         fs::copy(built.join(name), &to).with_context(|| format!("cannot write {}", to.display()))?;
@@ -75,7 +75,7 @@ fn manual(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All files below a folder, as sorted paths relative to it.
+/// The sorted paths of all files below a folder, relative to it.
 fn files(root: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -100,7 +100,7 @@ fn sha256(path: &Path) -> Result<String> {
     Ok(hexadecimal(&Sha256::digest(bytes)))
 }
 
-/// Bytes as digits.
+/// Bytes as hexadecimal digits.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

@@ -1,7 +1,7 @@
 //! `cargo xtask image`: container images as OCI layouts in `target/image`, without a container engine.
 //!
-//! Each is two layers, what it stands on and npd itself, and the upper one is the same in both flavours. The same source gives the same
-//! bytes, as long as Debian's packages stay the same.
+//! Each has two layers, the base and npd itself, and the upper one is the same in both flavours. The same source gives the same bytes, as
+//! long as Debian's packages stay the same.
 
 mod base;
 mod layer;
@@ -23,31 +23,31 @@ use crate::{
 };
 use layout::Layout;
 
-/// Which images.
+/// Which images to make.
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Only this flavour; both when none is named
+    /// Build only this flavour [default: both]
     #[arg(long, value_enum)]
     flavour: Option<Flavour>,
-    /// The processor it is for; this machine's when none is named
+    /// Build for this processor [default: this machine's]
     #[arg(long, value_enum)]
     arch: Option<Arch>,
-    /// The folder of the static programs for that processor; for this machine's a release is made as by `dist`
+    /// Take the static programs from this folder [default: build them as `dist` does]
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 }
 
-/// What an image stands on.
+/// The base of an image.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Flavour {
-    /// Nothing: no shell, so no plugins that are scripts
+    /// Nothing; without a shell, plugins cannot be scripts
     Static,
     /// A small Debian with a shell
     Slim,
 }
 
-/// A processor, in the words of OCI and of Debian.
+/// A processor, with the names that OCI and Debian use.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Arch {
     /// x86-64
@@ -62,7 +62,7 @@ pub(crate) fn image(args: &Args) -> Result<()> {
     make(args)
 }
 
-/// Makes them.
+/// Makes the images.
 fn make(args: &Args) -> Result<()> {
     let wanted = |flavour| args.flavour.is_none_or(|only| only == flavour);
     if wanted(Flavour::Slim) {
@@ -81,7 +81,7 @@ fn make(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes both images for this machine's processor, with what `dist` has, and gives their folder.
+/// Writes both images for this machine's processor with the programs in `dist`, and returns their folder.
 pub(crate) fn make_all(dist: &Path) -> Result<PathBuf> {
     make(&Args { flavour: None, arch: None, programs: Some(dist.to_owned()) })?;
     Ok(target_dir().join("image"))
@@ -90,7 +90,7 @@ pub(crate) fn make_all(dist: &Path) -> Result<PathBuf> {
 /// Writes one image.
 fn write(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
     let name = flavour.name();
-    let title = format!("the image `{name}` for {}", arch.name());
+    let title = format!("build the image `{name}` for {}", arch.name());
     let step = Step::loud(&title);
     let date = source_date()?;
     let below = match flavour {
@@ -102,25 +102,29 @@ fn write(flavour: Flavour, arch: Arch, programs: &Path) -> Result<()> {
     let mut sizes = [0, 0];
     for (title, layer) in layers {
         let packed = layer.pack(date)?;
-        println!("layer {title}: {} packed, {} unpacked", megabytes(packed.compressed.len()), megabytes(packed.size));
+        println!(
+            "layer {title}: {} compressed, {} unpacked",
+            megabytes(packed.compressed.len()),
+            megabytes(packed.size)
+        );
         sizes[0] += packed.compressed.len();
         sizes[1] += packed.size;
         layout.add_layer(&packed)?;
     }
     let path = layout.finish(flavour, arch)?;
-    println!("{}: {} packed, {} unpacked", path.display(), megabytes(sizes[0]), megabytes(sizes[1]));
+    println!("{}: {} compressed, {} unpacked", path.display(), megabytes(sizes[0]), megabytes(sizes[1]));
     step.done();
     Ok(())
 }
 
-/// Where the programs for that processor are.
+/// The folder with the programs for that processor.
 fn programs(given: Option<&Path>, arch: Arch) -> Result<PathBuf> {
     let folder = match given {
         Some(folder) => folder.to_owned(),
         None if Arch::of_host().is_ok_and(|host| host == arch) => dist::make()?,
         None => bail!(
-            "this machine builds no programs for {}: build them on one that does (`cargo xtask dist`), and say with --programs where \
-             they are",
+            "this machine cannot build programs for {}: run `cargo xtask dist` on one that can, and pass the folder of the programs with \
+             --programs",
             arch.name()
         ),
     };
@@ -137,7 +141,7 @@ fn megabytes(bytes: usize) -> String {
 // === impl Flavour ===
 
 impl Flavour {
-    /// Its name, which is also its folder's.
+    /// Its name, which is also the name of its folder.
     fn name(self) -> &'static str {
         match self {
             Self::Static => "static",
@@ -154,7 +158,7 @@ impl Arch {
         match env::consts::ARCH {
             "x86_64" => Ok(Self::Amd64),
             "aarch64" => Ok(Self::Arm64),
-            other => bail!("there are images for amd64 and arm64, and this machine is {other}: say which with --arch"),
+            other => bail!("images are for amd64 or arm64 and this machine is {other}: choose one with --arch"),
         }
     }
 
@@ -173,7 +177,7 @@ impl Arch {
         }
     }
 
-    /// Whether a program is an ELF file for it.
+    /// Fails if a program is not an ELF file for this processor.
     fn check(self, program: &Path) -> Result<()> {
         let machine: u16 = match self {
             Self::Amd64 => 62,

@@ -1,12 +1,13 @@
 //! `cargo xtask`: how npd is set up, built, run, tested and measured. People and CI use the same verbs.
 //!
-//! Each verb is one module. None of them is needed by the shipped programs, and plain cargo works as well once `setup` has run.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through the terminal")]
+//! Each verb is one module. The shipped programs need none of them, and plain cargo works as well once `setup` has run.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool writes to the terminal")]
 
 mod bench;
 mod build;
 mod codegen;
 mod deb;
+mod deny;
 mod dist;
 mod image;
 mod remap;
@@ -22,7 +23,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Sets up, builds, runs, tests and measures npd.
+/// Set up, build, run, test and measure npd.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
 struct Cli {
@@ -32,32 +33,32 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  cargo xtask run       see the agent find a problem on this machine
-  cargo xtask test      what must pass before a change is proposed; CI runs nothing else
+  cargo xtask run       run the agent on this machine and see it find a problem
+  cargo xtask test      run everything that must pass before a change is proposed, as CI does
 
-run, build, test and bench do what setup does first, so setup alone is only needed before plain cargo commands.";
+All verbs begin with what setup does, so setup alone is only needed before plain cargo commands.";
 
 #[derive(Subcommand)]
 enum Verb {
-    /// For a fresh machine: finds or installs the BPF tool chain and what the tests need
+    /// Find or install the BPF tool chain and the programs that the tests need
     Setup,
-    /// For packagers: builds the agent with its probes, and says where it is and how large
+    /// Build the agent with its probes, and print its path and size
     Build(build::Args),
-    /// For packagers: the static release programs with manual pages, completions, checksums and a bill of materials
+    /// Build the static release programs, with manual pages, completions, checksums and bills of materials
     Dist(dist::Args),
-    /// For packagers: container images as OCI layouts, without a container engine
+    /// Build container images as OCI layouts, without a container engine
     Image(image::Args),
-    /// For the curious: runs the agent as root on this machine, without a cluster
+    /// Run the agent as root on this machine, without a cluster
     Run(run::Args),
-    /// For contributors and CI: formatting, lints, unit and property tests, then the real kernel
+    /// Check formatting, dependencies and lints, and run all tests, cheapest first
     Test(test::Args),
-    /// For packagers: makes the Debian package with the systemd unit
+    /// Build the Debian package, which includes the systemd unit
     Deb,
-    /// For contributors: writes what is generated from the code, such as the schema of the config files
+    /// Write the files that are generated from the code, such as the schemas of the config files
     Codegen,
-    /// For the doubtful: measures latency, cost and losses of the release build on this machine
+    /// Measure latency, cost and losses of the static release build on this machine
     Bench {
-        /// Only these sections, of rules, flood, latency, idle and replay
+        /// Measure only these: rules, flood, latency, idle, replay
         sections: Vec<OsString>,
     },
 }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_dashes_is_the_agents() {
+    fn flags_after_the_dashes_are_passed_to_the_agent() {
         let cli = Cli::parse_from(["xtask", "run", "--release", "--", "--prometheus-port=0", "--release"]);
         assert!(matches!(cli.verb, Verb::Run(_)));
     }

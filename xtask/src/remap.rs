@@ -1,7 +1,7 @@
-//! Paths of this machine that what is built must not know: the same source has to give the same bytes elsewhere, and where a file was is
-//! nobody's business.
+//! Keeps paths of this machine out of the programs: the same source has to give the same bytes elsewhere, and the paths of a build are
+//! private.
 //!
-//! npd-agent's build script includes this same file. Therefore: std only.
+//! npd-agent's build script includes this file, so it uses std only.
 
 use std::{
     env,
@@ -9,13 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Cargo's home, where its programs and the sources of the libraries are.
+/// Cargo's home, with its programs and the sources of the libraries.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
     env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
 }
 
-/// Has the compiler write `name` for each of these folders, in the form of CARGO_ENCODED_RUSTFLAGS. Of several that fit the last counts.
+/// Adds flags, as in CARGO_ENCODED_RUSTFLAGS, that make the compiler write `name` in place of each folder. If several match a path, the
+/// last one counts.
 pub(crate) fn add_flags(flags: &mut OsString, folders: &[(&Path, &str)]) {
     for (folder, name) in folders {
         flags.push("\x1f--remap-path-prefix=");

@@ -1,6 +1,6 @@
 //! `cargo xtask run`: the agent on this machine, without a cluster.
 //!
-//! xtask becomes the agent (execve): Ctrl-C and signals reach it as they would in production.
+//! xtask is replaced by the agent (execve), so Ctrl-C and signals reach it as in production.
 
 use std::{ffi::OsString, os::unix::process::CommandExt as _};
 
@@ -11,7 +11,7 @@ use crate::{
     workspace::{as_root, is_root, root, target_dir},
 };
 
-/// The monitors that are run unless the user names others.
+/// The monitors that run unless the user names others.
 const MONITORS: [&str; 2] = ["kernel-monitor.json", "readonly-monitor.json"];
 const EXPORTER: &str = "--enable-k8s-exporter";
 const PROBLEM: &str = "<3>task docker:7 blocked for more than 300 seconds.";
@@ -22,7 +22,7 @@ const PROBLEM: &str = "<3>task docker:7 blocked for more than 300 seconds.";
 pub(crate) struct Args {
     #[command(flatten)]
     build: build::Args,
-    /// Flags for the agent, after `--`
+    /// Flags of the agent, after `--`
     #[arg(last = true)]
     flags: Vec<OsString>,
 }
@@ -31,17 +31,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::setup()?;
     let agent = args.build.build()?.join("npd-agent");
-    let mut command = as_root(&agent, "the agent loads eBPF programs and reads the kernel log: it")?;
+    let mut command = as_root(&agent, "loading eBPF programs and reading the kernel log")?;
     command.args(flags(&args.flags));
 
     let (prompt, write) = if is_root() { ("# ", "> ") } else { ("$ ", "| sudo tee ") };
-    println!("\nmetrics:   curl http://127.0.0.1:20257/metrics");
-    println!("a problem: {prompt}echo '{PROBLEM}' {write}/dev/kmsg");
-    println!("the end:   Ctrl-C\n");
+    println!("\nsee the metrics: curl http://127.0.0.1:20257/metrics");
+    println!("cause a problem: {prompt}echo '{PROBLEM}' {write}/dev/kmsg");
+    println!("stop:            Ctrl-C\n");
     Err(command.exec()).with_context(|| format!("cannot start {}", agent.display()))
 }
 
-/// The agent's flags: what the user gave, and the defaults for what was not given.
+/// The flags of the agent: those of the user, and defaults for the others.
 fn flags(given: &[OsString]) -> Vec<OsString> {
     let names = |prefix: &str| given.iter().any(|flag| flag.to_string_lossy().starts_with(prefix));
     let mut flags = Vec::new();
@@ -50,7 +50,7 @@ fn flags(given: &[OsString]) -> Vec<OsString> {
         flags.push(format!("--config.system-log-monitor={}", monitors.join(",")).into());
     }
     if !names("--state-dir") {
-        // Not where an installed agent keeps its own.
+        // Not the folder of an installed agent.
         flags.push(format!("--state-dir={}", target_dir().join("state").display()).into());
     }
     if !names(EXPORTER) {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_trial_is_its_own() {
+    fn a_trial_has_its_own_state_folder() {
         assert!(flags_for(&[]).contains("target/state"), "{}", flags_for(&[]));
     }
 

@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: finds or installs what a build with probes and the tests need.
+//! `cargo xtask setup`: finds or installs what the tests and a build with probes need.
 //!
-//! In this order: a BPF tool chain that is there already (a rustup nightly with `rust-src`, then a distribution's), Debian's packages
-//! and a bpf-linker compiled for them, and where neither is possible, the exact words of what to install. A tool chain is *there* when
-//! it links; nothing is remembered between runs, so nothing can be remembered wrongly.
+//! It tries, in this order: a BPF tool chain that exists already (a rustup nightly with `rust-src`, then a distribution's); Debian's
+//! packages and a bpf-linker compiled for them; and if neither is possible, it prints the exact commands that install one. A tool chain
+//! *exists* if it links. Nothing is remembered between runs, so nothing can be out of date.
 
 mod debian;
 mod distribution;
@@ -22,7 +22,7 @@ use crate::{
 };
 use distribution::Distribution;
 
-/// Programs that tests call, by name or path, and the Debian package of each. A test whose program is missing says so and is skipped.
+/// Programs that tests call, by name or path, with the Debian package of each. A test without its program is skipped with that reason.
 const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("/lib/systemd/systemd-journal-remote", "systemd-journal-remote"),
     ("/lib/systemd/systemd-journald", "systemd"),
@@ -43,7 +43,7 @@ const TEST_PROGRAMS: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
 ];
 
-/// The same for whoever makes an image.
+/// The same for making images.
 const IMAGE_PROGRAMS: &[(&str, &str)] = &[("fakeroot", "fakeroot"), ("mmdebstrap", "mmdebstrap")];
 
 /// The same for the tests of what is shipped.
@@ -60,7 +60,7 @@ const DEPLOY_PROGRAMS: &[(&str, &str)] = &[
     ("zsh", "zsh"),
 ];
 
-/// Of these packages only the program is wanted: installed, they would start a server. So they are unpacked beside the build.
+/// Packages that would start a server if they were installed. Only the program is needed, so they are unpacked next to the build.
 const UNPACKED_PROGRAMS: &[(&str, &str)] = &[("promtool", "prometheus")];
 
 /// The verb.
@@ -76,7 +76,7 @@ pub(crate) fn setup() -> Result<()> {
     install_programs(on_debian, TEST_PROGRAMS);
     unpack_test_programs(on_debian);
     if on_debian && toolchain.is_precompiled() && !toolchain.clippy_driver().exists() {
-        // Without it the probes are linted for the host only.
+        // Without clippy, the probes are linted for the host only.
         if let Err(error) = debian::install_clippy() {
             note(&format!("no clippy for the probes: {error:#}"));
         }
@@ -85,17 +85,17 @@ pub(crate) fn setup() -> Result<()> {
     Ok(())
 }
 
-/// helm, kubectl and a validator, which only the tests of the manifests need.
+/// Fetches helm, kubectl and a validator, which only the tests of the manifests need.
 pub(crate) fn for_manifests() {
     kubernetes::unpack_programs();
 }
 
-/// What makes the small Debian of an image.
+/// Installs what makes the small Debian of an image.
 pub(crate) fn for_images() {
     install_programs(debian::may_install(&Distribution::read()), IMAGE_PROGRAMS);
 }
 
-/// What only the tests of what is shipped need.
+/// Installs what only the tests of what is shipped need.
 pub(crate) fn for_deploy() {
     for_manifests();
     install_programs(debian::may_install(&Distribution::read()), DEPLOY_PROGRAMS);
@@ -120,35 +120,39 @@ fn install_debian_toolchain() -> Result<Toolchain> {
     }
     let compilers = Places::from_env().compilers();
     let precompiled = compilers.iter().find(|compiler| matches!(compiler, Compiler::Precompiled { .. }));
-    let llvm = debian::llvm_major(precompiled.context("Debian's compiler for BPF is not where it belongs")?)?;
+    let llvm = debian::llvm_major(precompiled.context("Debian's compiler for BPF is installed but was not found")?)?;
     debian::install_llvm(llvm)?;
     let mut install = cargo();
     install
-        // Not in the workspace, whose settings are for npd.
+        // Outside of the workspace, whose cargo settings are for npd.
         .current_dir("/")
         .args(["install", "bpf-linker", "--version", debian::BPF_LINKER, "--locked", "--no-default-features"])
         .args(["--features", &format!("llvm-{llvm}"), "--root"])
         .arg(linker_root(&cargo_home()?))
         .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"))
-        // LLVM does the linker's work; optimising the rest would only make a fresh machine wait.
+        // LLVM does the linker's work: optimising the rest would take longer than it saves.
         .envs([("CARGO_PROFILE_RELEASE_DEBUG", "false"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")]);
     step::quiet(&format!("compiling bpf-linker for LLVM {llvm}, about a minute"), &mut install)?;
-    find().context("the compiler and the linker were installed, but do not link")
+    find().context("the compiler and the linker were installed, but do not work together")
 }
 
-/// Where bpf-linker goes: beside cargo's other programs, unless one is there already that does not fit. Somebody needs that one.
+/// Where to install bpf-linker: with cargo's other programs, unless there is one already. That one does not fit, but something else may
+/// need it.
 fn linker_root(cargo_home: &Path) -> PathBuf {
     if cargo_home.join("bin/bpf-linker").exists() { cargo_home.join("npd") } else { cargo_home.to_owned() }
 }
 
-/// Missing test programs are no reason to fail: the build does not need them.
+/// Installs missing programs. It is not an error if that fails, because the build does not need them.
 fn install_programs(on_debian: bool, programs: &[(&str, &'static str)]) {
     let missing = missing_packages(programs, |name| program(name).is_some());
     if missing.is_empty() {
         return;
     }
-    let installed =
-        if on_debian { debian::install("what the tests call", &missing) } else { Err(anyhow!("this is not Debian")) };
+    let installed = if on_debian {
+        debian::install("programs for the tests", &missing)
+    } else {
+        Err(anyhow!("this is not Debian"))
+    };
     if let Err(error) = installed {
         note(&format!("not installed: {} ({error:#}); the tests that need them will be skipped", missing.join(", ")));
     }
@@ -167,7 +171,7 @@ fn unpack_test_programs(on_debian: bool) {
     }
 }
 
-/// The packages of the test programs that are not there, each once.
+/// The packages of the programs that are missing, without repetition.
 fn missing_packages(programs: &[(&str, &'static str)], there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> =
         programs.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();

@@ -1,7 +1,7 @@
 //! A step of a verb: a command with a name, and what the terminal shows of it.
 //!
-//! A *loud* step lets the command speak and says how long it took. A *quiet* one shows one line that ticks, keeps the output in a log
-//! file and prints the end of it only when the command fails.
+//! A *loud* step shows the output of the command and how long it took. A *quiet* step shows one line that is updated, writes the output
+//! to a log file and prints the end of it only if the command fails.
 
 use std::{
     fmt::Write as _,
@@ -20,10 +20,10 @@ use crate::workspace;
 
 /// How many lines of a failed command's log are shown.
 const LOG_TAIL: usize = 40;
-/// How often a quiet step says that it is alive when nobody can see the line tick.
+/// How often a quiet step prints a line where there is no terminal whose line could be updated.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
-/// A named step that has begun.
+/// A named step in progress.
 pub(crate) struct Step<'a> {
     name: &'a str,
     begun: Instant,
@@ -44,13 +44,13 @@ impl<'a> Step<'a> {
         self.check(status)
     }
 
-    /// Runs a command of a loud step and shows each line of its standard output to `see` as well.
+    /// Runs a command of a loud step and also passes each line of its standard output to `see`.
     pub(crate) fn watch(&self, command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
         if let Some(out) = child.stdout.take() {
             let mut out = BufReader::new(out);
             let mut line = Vec::new();
-            // Bytes: a test may print what is not UTF-8.
+            // As bytes, because a test may print text that is not UTF-8.
             while out.read_until(b'\n', &mut line).context("cannot read the command's output")? > 0 {
                 let mut terminal = io::stdout().lock();
                 terminal.write_all(&line).and_then(|()| terminal.flush()).context("cannot write to the terminal")?;
@@ -82,7 +82,7 @@ pub(crate) fn quiet(name: &str, command: &mut Command) -> Result<()> {
     let (output, input) = io::pipe().context("cannot make a pipe")?;
     let sink = input.try_clone().context("cannot make a pipe")?;
     let child = command.stdin(Stdio::null()).stdout(input).stderr(sink).spawn();
-    // The command keeps the writing ends open, and the pipe would never end.
+    // `command` holds the writing ends: while they are open the reader never sees the end of the pipe.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = child.with_context(|| cannot_start(command))?;
 
@@ -119,10 +119,10 @@ pub(crate) fn quiet(name: &str, command: &mut Command) -> Result<()> {
     for line in &lines[lines.len().saturating_sub(LOG_TAIL)..] {
         eprintln!("    {line}");
     }
-    bail!("step `{name}` failed ({status}); all it said is in {}", log_path.display())
+    bail!("step `{name}` failed ({status}); its output is in {}", log_path.display())
 }
 
-/// One line that says something is there already.
+/// Prints one line of information.
 pub(crate) fn note(text: &str) {
     println!("· {text}");
 }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_reads_like_a_person_would_say_it() {
+    fn a_duration_is_shown_in_readable_units() {
         assert_eq!(seconds(Duration::from_millis(1_240)), "1.2 s");
         assert_eq!(seconds(Duration::from_secs(187)), "3 min 07 s");
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is proposed.
 //!
-//! The steps go from the cheapest to the dearest; the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
+//! The stages run in order, cheapest first, and the first that fails ends the run. The last line, `N passed, N failed, N skipped`, is
 //! the sum of all test programs' own closing lines and is what CI reads.
 
 use std::{
@@ -13,39 +13,41 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::{
-    build, deb, dist, image, setup,
+    build, deb, deny, dist, image, setup,
     step::{self, Step},
     toolchain::{Compiler, Places, TARGET, Toolchain},
     workspace::{cargo, cargo_home, host_triple, is_root, program, scratch_dir, search_path, target_dir},
 };
 
-/// Which steps.
+/// Which stages to run.
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Only these steps; when none is named, all but the last
+    /// Run only these stages [default: all but `deploy`]
     #[arg(value_enum)]
-    steps: Vec<Stage>,
-    /// The last step too: what is shipped is built, compared and run
+    stages: Vec<Stage>,
+    /// Run the stage `deploy` too
     #[arg(long)]
     deploy: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Stage {
-    /// rustfmt has nothing to say
+    /// Check the formatting with rustfmt
     Format,
-    /// clippy has nothing to say, also of builds that lack parts
+    /// Check licences, versions and sources of the dependencies against deny.toml
+    Deny,
+    /// Run clippy, also on builds without some of the parts
     Lint,
-    /// Unit and property tests, which need no root
+    /// Run unit and property tests, which do not need root
     Unit,
-    /// The built agent against this machine's kernel, as root
+    /// Run the built agent against this machine's kernel, as root
     Kernel,
-    /// What is shipped: built twice, in images and a package, and run in containers and under systemd, as root
+    /// Build the release twice, compare it, pack images and a package, and run them in containers and under systemd, as root
     Deploy,
 }
 
-/// The features of npd-agent that its default has, each with the one that implies it.
+/// The default features of npd-agent, each with the feature that implies it.
 const FEATURES: [(&str, Option<&str>); 6] = [
     ("custom-plugin", None),
     ("ebpf", None),
@@ -55,7 +57,7 @@ const FEATURES: [(&str, Option<&str>); 6] = [
     ("system-stats", None),
 ];
 
-/// The sum of test programs' closing lines.
+/// The sum of the test programs' closing lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     passed: u64,
@@ -63,14 +65,14 @@ struct Tally {
     skipped: u64,
 }
 
-/// The verb. It prints its own error, so that the tally stays the last line.
+/// The verb. It prints its own error, so that the tally remains the last line.
 pub(crate) fn test(args: &Args) -> ExitCode {
     let begun = Instant::now();
     let mut tally = Tally::default();
     let outcome = run(args, &mut tally);
-    println!("\nall in {}", step::seconds(begun.elapsed()));
+    println!("\ntotal: {}", step::seconds(begun.elapsed()));
     if outcome.is_err() && tally.failed == 0 {
-        // A step without tests failed, or a test program did not reach its closing line.
+        // A step without tests failed, or a test program ended before its closing line.
         tally.failed = 1;
     }
     let code = match outcome {
@@ -98,7 +100,7 @@ fn run(args: &Args, tally: &mut Tally) -> Result<()> {
 
 impl Args {
     fn wants(&self, stage: Stage) -> bool {
-        self.steps.contains(&stage) || if stage == Stage::Deploy { self.deploy } else { self.steps.is_empty() }
+        self.stages.contains(&stage) || if stage == Stage::Deploy { self.deploy } else { self.stages.is_empty() }
     }
 }
 
@@ -112,9 +114,14 @@ impl Stage {
                 step.run(cargo().args(["fmt", "--all", "--check"]))?;
                 step.done();
             }
+            Self::Deny => {
+                let step = Step::loud("licences, versions and sources of the dependencies");
+                deny::check(|line| tally.count(line))?;
+                step.done();
+            }
             Self::Lint => {
                 let step = Step::loud("lint");
-                // The probes too: for the host they compile, and this is the clippy that everybody has.
+                // The probes too: they compile for the host, and everybody has this clippy.
                 step.run(cargo().args([
                     "clippy",
                     "--workspace",
@@ -133,7 +140,7 @@ impl Stage {
                 let unit = ["test", "--workspace", "--exclude", "npd-tests", "--no-fail-fast"];
                 step.watch(cargo().args(unit), |line| tally.count(line))?;
                 step.done();
-                let step = Step::loud("what a build without parts says");
+                let step = Step::loud("tests of a build without parts");
                 let none = ["test", "--package", "npd-agent", "--no-default-features", "--test", "features"];
                 step.watch(cargo().args(none), |line| tally.count(line))?;
                 step.done();
@@ -141,7 +148,7 @@ impl Stage {
             Self::Kernel => {
                 setup::for_manifests();
                 let (name, agent) = build::Args::default().build_for_tests()?;
-                let step = Step::loud("the agent against the real kernel");
+                let step = Step::loud("tests against the real kernel");
                 let mut command = cargo();
                 command.args(["test", "--package", "npd-tests", "--no-fail-fast"]);
                 as_root(&mut command, &[(name, agent)]);
@@ -153,7 +160,7 @@ impl Stage {
                 let dist = dist::make()?;
                 dist::check(&dist)?;
                 let (images, package) = (image::make_all(&dist)?, deb::make(&dist)?);
-                let step = Step::loud("what is shipped, as it is run");
+                let step = Step::loud("tests of the images and the package");
                 let mut command = cargo();
                 command.args(["test", "--package", "npd-tests", "--no-fail-fast", "--features", "deploy"]);
                 command.args(["--test", "image", "--test", "package"]);
@@ -174,7 +181,7 @@ impl Stage {
     }
 }
 
-/// Has a test program that is compiled as the user run as root, with these variables.
+/// Makes cargo run the test programs as root, with these variables, although it compiles them as the user.
 fn as_root(command: &mut Command, variables: &[(&str, OsString)]) {
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     if !is_root() && program("sudo").is_some() {
@@ -185,7 +192,7 @@ fn as_root(command: &mut Command, variables: &[(&str, OsString)]) {
     }
 }
 
-/// The probes once more, for the target that they run on.
+/// Lints the probes again, for the target that they run on.
 fn lint_for_bpf() -> Result<()> {
     let toolchain = Toolchain::find(&Places::from_env(), &scratch_dir());
     let Some(toolchain) = toolchain.filter(|toolchain| toolchain.clippy_driver().exists()) else {
@@ -206,7 +213,7 @@ fn lint_for_bpf() -> Result<()> {
         }
     };
     command
-        // Where the build script of the agent has built them, with the same profile: what they depend on is there.
+        // With the target directory and the profile of the agent's build script, which has built their dependencies there.
         .args(["--package", "npd-ebpf", "--target", TARGET, "--profile", "bpf", "--target-dir"])
         .arg(target_dir().join("bpf"))
         .env("RUSTC", toolchain.compiler.rustc())
@@ -217,7 +224,7 @@ fn lint_for_bpf() -> Result<()> {
     Ok(())
 }
 
-/// Builds without anything, with one part alone, and with all parts but one.
+/// Lints builds with no part, with one part, and with all parts but one.
 fn lint_without_parts() -> Result<()> {
     let step = Step::loud("lint without parts");
     let lint = |features: &str, targets: &[&str]| {
@@ -245,7 +252,7 @@ fn all_but(without: &str, implied_by: Option<&str>) -> String {
 // === impl Tally ===
 
 impl Tally {
-    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`; other lines are none of its business.
+    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`; other lines are ignored.
     fn count(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else { return };
         for part in result.split(['.', ';']) {
@@ -266,13 +273,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shipped_is_only_tested_when_that_is_asked_for() {
-        let wanted = |steps: &[Stage], deploy| {
-            let args = Args { steps: steps.to_vec(), deploy };
+    fn what_is_shipped_is_tested_only_on_request() {
+        let wanted = |stages: &[Stage], deploy| {
+            let args = Args { stages: stages.to_vec(), deploy };
             Stage::value_variants().iter().filter(|stage| args.wants(**stage)).count()
         };
-        assert_eq!(wanted(&[], false), 4);
-        assert_eq!(wanted(&[], true), 5);
+        assert_eq!(wanted(&[], false), 5);
+        assert_eq!(wanted(&[], true), 6);
         assert_eq!(wanted(&[Stage::Deploy], false), 1);
         assert_eq!(wanted(&[Stage::Lint], true), 2);
     }

@@ -1,10 +1,10 @@
 //! The BPF tool chain: a rustc that knows the BPF targets, and the bpf-linker that reads its bitcode.
 //!
-//! `cargo xtask setup` uses this to tell whether anything is missing, and npd-agent's build script includes this same file, so that
-//! what setup accepts is what the build uses. Therefore: std only, and nothing is installed from here.
+//! `cargo xtask setup` uses this to find out whether anything is missing, and npd-agent's build script includes this file, so that the
+//! build uses what setup accepts. Therefore it uses std only and installs nothing.
 //!
-//! A linker *fits* a compiler when it links a small program of that compiler. Version numbers do not decide: what matters is the LLVM
-//! inside both, which bpf-linker does not tell.
+//! A linker *fits* a compiler if it links a small program of that compiler. Version numbers do not decide this: what matters is the LLVM
+//! in both, which bpf-linker does not show.
 
 use std::{
     env, fmt, fs,
@@ -15,11 +15,11 @@ use std::{
 /// The target the probes are built for. Node agents run on little-endian machines only.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
-/// What builds an agent without probes: everything else is in it.
+/// The command that builds an agent with everything but the probes.
 pub(crate) const WITHOUT_PROBES: &str =
     "cargo build -p npd-agent --no-default-features --features custom-plugin,health-checks,kubernetes,system-stats";
 
-/// A rustc that can make BPF code.
+/// A rustc that can generate BPF code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Compiler {
     /// A rustup nightly with `rust-src`: `core` is built from source.
@@ -37,13 +37,13 @@ pub(crate) enum Compiler {
 /// A compiler and a linker that fit each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Toolchain {
-    /// Makes the bitcode.
+    /// Generates the bitcode.
     pub(crate) compiler: Compiler,
-    /// Makes the object of it.
+    /// Links it into an object.
     pub(crate) linker: PathBuf,
 }
 
-/// Where to look. Read from the environment once, so that the search itself can be tested in a made-up tree.
+/// Where to look. This is read from the environment once, so that the search can be tested in a made-up tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// `$RUSTUP_HOME`, or `~/.rustup`.
@@ -78,7 +78,7 @@ impl fmt::Display for Compiler {
 // === impl Toolchain ===
 
 impl Toolchain {
-    /// The first compiler and linker that fit each other, trying them in the scratch directory `scratch`.
+    /// Returns the first compiler and linker that fit each other. They are tried in the scratch directory `scratch`.
     pub(crate) fn find(places: &Places, scratch: &Path) -> Option<Self> {
         let linkers = places.linkers();
         for compiler in places.compilers() {
@@ -93,7 +93,7 @@ impl Toolchain {
 
 #[allow(dead_code, reason = "the build script includes this file and lints nothing")]
 impl Toolchain {
-    /// Whether it is a distribution's.
+    /// Whether a distribution provides it.
     pub(crate) fn is_precompiled(&self) -> bool {
         matches!(self.compiler, Compiler::Precompiled { .. })
     }
@@ -113,7 +113,7 @@ impl fmt::Display for Toolchain {
 // === impl Places ===
 
 impl Places {
-    /// The places this process's environment names.
+    /// The places in the environment of this process.
     pub(crate) fn from_env() -> Self {
         let home = env::var_os("HOME").map(PathBuf::from);
         let under_home = |name| home.as_ref().map(|home| home.join(name));
@@ -123,7 +123,7 @@ impl Places {
             bins.extend([home.join("bin"), home.join("npd/bin")]);
         }
         bins.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-        // Not every shell has these on PATH, but this is where cargo, `cargo xtask setup` and the release archives put it.
+        // Not every shell has these on PATH, but cargo, `cargo xtask setup` and the release archives install bpf-linker there.
         bins.extend([".cargo/bin", ".cargo/npd/bin", ".local/bin"].into_iter().filter_map(under_home));
         Self {
             rustup_home: env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| under_home(".rustup")),
@@ -132,7 +132,7 @@ impl Places {
         }
     }
 
-    /// Every compiler that can make BPF code, the best first.
+    /// Every compiler that can generate BPF code, the best first.
     pub(crate) fn compilers(&self) -> Vec<Compiler> {
         let mut nightlies: Vec<PathBuf> = self
             .rustup_home
@@ -154,7 +154,7 @@ impl Places {
         nightlies.chain(precompiled).filter(|compiler| compiler.rustc().is_file()).collect()
     }
 
-    /// Every bpf-linker, in the order of the directories, each once.
+    /// Every bpf-linker in the order of the directories, without repetition.
     pub(crate) fn linkers(&self) -> Vec<PathBuf> {
         let mut linkers: Vec<PathBuf> = Vec::new();
         for linker in self.bins.iter().map(|bin| bin.join("bpf-linker")) {
@@ -166,7 +166,7 @@ impl Places {
     }
 }
 
-/// A tiny program of `compiler` as bitcode. It is the host's `core` that is used, since a nightly has no other: the format is the same.
+/// Compiles a tiny program into bitcode with `compiler`. It uses the host's `core`, the only one a nightly has; the format is the same.
 fn probe_bitcode(compiler: &Compiler, scratch: &Path) -> Option<PathBuf> {
     let source = scratch.join("fit.rs");
     let bitcode = scratch.join("fit.bc");
@@ -180,7 +180,7 @@ fn probe_bitcode(compiler: &Compiler, scratch: &Path) -> Option<PathBuf> {
     succeeds(&mut rustc).then_some(bitcode)
 }
 
-/// Whether `linker` makes an object of that bitcode; also false when it cannot start, for want of its shared libLLVM.
+/// Whether `linker` links that bitcode into an object. It is also false if the linker cannot start, as without its shared libLLVM.
 fn links(linker: &Path, bitcode: &Path) -> bool {
     let mut command = Command::new(linker);
     command.args(["--target", "bpfel", "--export", "fit", "-o"]).arg(bitcode.with_extension("o")).arg(bitcode);
@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_nightly_without_sources_is_no_compiler() {
+    fn a_nightly_without_sources_is_not_used() {
         let machine = Machine::new("no-sources");
         machine.nightly("nightly-x86_64-unknown-linux-gnu", false).program("a/bpf-linker", "exit 0");
         assert_eq!(machine.find(), None);
     }
 
     #[test]
-    fn a_rolling_nightly_comes_before_a_dated_one_and_stable_is_not_asked() {
+    fn a_rolling_nightly_comes_before_a_dated_one_and_stable_is_not_used() {
         let machine = Machine::new("dated");
         machine
             .nightly("nightly-2026-01-01-x86_64", true)
@@ -273,21 +273,21 @@ mod tests {
     }
 
     #[test]
-    fn a_distributions_compiler_without_core_for_bpf_is_no_compiler() {
+    fn a_distributions_compiler_without_core_for_bpf_is_not_used() {
         let machine = Machine::new("no-core");
         machine.program("usr/bin/rustc", "exit 0").program("a/bpf-linker", "exit 0");
         assert_eq!(machine.find(), None);
     }
 
     #[test]
-    fn a_linker_that_does_not_fit_is_passed_over() {
+    fn a_linker_that_does_not_fit_is_skipped() {
         let machine = Machine::new("misfit");
         machine.precompiled().program("a/bpf-linker", "exit 1").program("b/bpf-linker", "exit 0");
         assert_eq!(machine.find().unwrap().linker, machine.0.join("b/bpf-linker"));
     }
 
     #[test]
-    fn a_compiler_for_which_no_linker_fits_is_passed_over() {
+    fn a_compiler_without_a_fitting_linker_is_skipped() {
         let machine = Machine::new("too-new");
         // The nightly's bitcode is what this linker cannot read.
         let writes = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && echo nightly > \"$2\"; shift; done";

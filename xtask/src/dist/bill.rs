@@ -1,7 +1,8 @@
 //! The bill of materials of each program, as CycloneDX: the libraries that are linked into it, with versions, licences and checksums.
 //!
-//! cargo-cyclonedx makes it. It also lists procedural macros and what these are made of, which run in the compiler and are in no program:
-//! `cargo tree` knows what is. cargo-auditable would put the list into the programs themselves; as files they are read by more scanners.
+//! cargo-cyclonedx writes it. It also lists procedural macros and their libraries, which run in the compiler and are not part of any
+//! program, so its list is reduced to what `cargo tree` shows as linked. cargo-auditable would put the list into the programs themselves;
+//! more scanners can read separate files.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -17,13 +18,13 @@ use crate::{
 };
 
 const VERSION: &str = "0.5.9";
-/// Where the source is said to be.
+/// The path of the source in the bills, in place of the real one.
 const ROOT: &str = "/npd";
 
 /// Writes `NAME.cdx.json` for each program.
 pub(super) fn write(dist: &Path) -> Result<()> {
     let tool = tool::folder_of("cargo-cyclonedx", VERSION)?;
-    // It writes its files beside the manifests.
+    // cargo-cyclonedx writes its files next to the manifests.
     let copy = scratch_dir().join("bill");
     remove_folder(&copy)?;
     source::copy(&copy)?;
@@ -41,7 +42,7 @@ pub(super) fn write(dist: &Path) -> Result<()> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let here = copy.to_str().context("the path of the build is not UTF-8")?;
         let mut bill: Value =
-            serde_json::from_str(&text.replace(here, ROOT)).context("a bill of materials is no JSON")?;
+            serde_json::from_str(&text.replace(here, ROOT)).context("a bill of materials is not JSON")?;
         keep(&mut bill, &linked);
         let to = dist.join(format!("{name}.cdx.json"));
         let text = serde_json::to_string_pretty(&bill).context("cannot write JSON")? + "\n";
@@ -50,7 +51,7 @@ pub(super) fn write(dist: &Path) -> Result<()> {
     remove_folder(&copy)
 }
 
-/// Name and version of all that is linked.
+/// Name and version of each linked library.
 fn linked() -> Result<BTreeSet<(String, String)>> {
     let mut tree = cargo();
     tree.args(["tree", "--locked", "--package", "npd-agent", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
@@ -69,7 +70,7 @@ fn package(line: &str) -> Option<(String, String)> {
     Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
 }
 
-/// Leaves only what is linked among the components and their dependencies.
+/// Removes from the components and their dependencies what is not linked.
 fn keep(bill: &mut Value, linked: &BTreeSet<(String, String)>) {
     let mut gone = BTreeSet::new();
     if let Some(components) = bill["components"].as_array_mut() {
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_linked_goes_with_all_that_leads_to_it() {
+    fn what_is_not_linked_is_removed_with_all_references_to_it() {
         let mut bill = json!({
             "components": [
                 { "name": "aya", "version": "0.14.0", "bom-ref": "a" },

@@ -1,5 +1,5 @@
 //! The second build of `cargo xtask dist --check`: from a copy of the source at another path, with another target directory and another
-//! home of cargo. What differs then has taken something of the machine into the program.
+//! cargo home. A program that differs then contains something of the machine that built it.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     workspace::{cargo, cargo_home, host_triple, remove_folder, target_dir},
 };
 
-/// Builds again and fails when a program is not the same.
+/// Builds again and fails if a program differs.
 pub(crate) fn check(dist: &Path) -> Result<()> {
     let step = Step::loud("build again elsewhere and compare");
     let elsewhere = target_dir().join("again/elsewhere");
@@ -34,28 +34,28 @@ pub(crate) fn check(dist: &Path) -> Result<()> {
         if first != second {
             let at = first.iter().zip(&second).position(|(one, other)| one != other);
             bail!(
-                "{name} is not reproducible: {} and {} bytes, different from byte {} on; the second build is in {}",
+                "{name} is not reproducible: {} and {} bytes, first difference at byte {}; the second build is in {}",
                 first.len(),
                 second.len(),
                 at.unwrap_or(first.len().min(second.len())),
                 built.display()
             );
         }
-        println!("{name}: the same {} bytes", first.len());
+        println!("{name}: identical, {} bytes", first.len());
     }
     remove_folder(&elsewhere)?;
     step.done();
     Ok(())
 }
 
-/// Another home of cargo with the same contents: nothing is fetched twice.
+/// Creates another cargo home with the same contents, so that nothing is fetched twice.
 fn link_home(to: &Path) -> Result<()> {
     let home = cargo_home()?;
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(&home).with_context(|| format!("cannot read {}", home.display()))? {
         let entry = entry.with_context(|| format!("cannot read {}", home.display()))?;
         let link = to.join(entry.file_name());
-        symlink(entry.path(), &link).with_context(|| format!("cannot make {}", link.display()))?;
+        symlink(entry.path(), &link).with_context(|| format!("cannot create {}", link.display()))?;
     }
     Ok(())
 }

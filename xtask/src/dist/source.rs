@@ -1,4 +1,4 @@
-//! Copies of the source, for what must not see or touch the workspace itself.
+//! Copies of the source, for builds that must not see or change the workspace itself.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::root;
 
-/// What git knows of the source, and what is not ignored.
+/// Copies the files that git tracks, and new ones that it does not ignore.
 pub(super) fn copy(to: &Path) -> Result<()> {
     let mut git = Command::new("git");
     git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -17,7 +17,7 @@ pub(super) fn copy(to: &Path) -> Result<()> {
     for name in String::from_utf8(listed.stdout).context("a file name is not UTF-8")?.split_terminator('\0') {
         let (from, to) = (root().join(name), to.join(name));
         if !from.is_file() {
-            // Deleted, and git has not been told yet.
+            // Deleted in the working tree, but not in the index.
             continue;
         }
         let copied = fs::create_dir_all(to.parent().unwrap_or(&to)).and_then(|()| fs::copy(&from, &to));

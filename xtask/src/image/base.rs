@@ -1,8 +1,8 @@
-//! The small Debian below the flavour `slim`: a shell and what scripts call, made by mmdebstrap from Debian's packages.
+//! The small Debian in the flavour `slim`: a shell and the programs that scripts call, made by mmdebstrap from Debian's packages.
 //!
-//! Nothing of it is run as root: the packages are unpacked and configured by an unprivileged user under fakeroot, from the outside, so
-//! that not even dpkg has to be in it. systemctl and iptables are not in it either, as in node-problem-detector's image: the plugins
-//! that want them say that they are missing.
+//! None of it runs as root: an unprivileged user under fakeroot unpacks and configures the packages from outside, so that not even dpkg
+//! has to be in the image. As in node-problem-detector's image, systemctl and iptables are missing too, and the plugins that need them
+//! report that.
 
 use std::{
     env,
@@ -22,8 +22,8 @@ use crate::{
 
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "base-files,base-passwd,bash,coreutils,dash,debconf,findutils,grep,libc-bin,mawk,procps,sed";
-/// Folders and files of no use in a container, or taken from the machine that made it. /etc/localtime would be a link, which the
-/// node's file that is mounted there would follow.
+/// Folders and files that have no use in a container, or are copied from the machine that builds it. /etc/localtime would be a link, and
+/// mounting the node's file there would follow it.
 const UNWANTED: &[&str] = &[
     "boot",
     "dev",
@@ -42,21 +42,21 @@ const UNWANTED: &[&str] = &[
     "var/lib/apt",
     "var/lib/systemd",
 ];
-/// `nobody`, in whose name Debian is made when this is run by root.
+/// `nobody`, the user that makes Debian if root runs this.
 const NOBODY: u32 = 65534;
 
-/// Debian as a layer.
+/// Makes a layer with Debian.
 pub(super) fn debian(arch: Arch, date: u64) -> Result<Layer> {
     for name in ["mmdebstrap", "fakeroot"] {
         if program(name).is_none() {
             bail!(
-                "the flavour slim is made with {name}, which is not installed: `apt-get install {name}`, or take --flavour static"
+                "the flavour slim needs {name}, which is not installed: run `apt-get install {name}`, or choose --flavour static"
             );
         }
     }
-    // Not in the build's folder, which may be closed to anyone but root.
+    // Not in the build's folder, which may be accessible to root only.
     let folder = env::temp_dir().join(format!("npd-base-{}", std::process::id()));
-    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let made = make(&folder, arch, date);
     let removed = fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()));
     let layer = made?;
@@ -66,7 +66,7 @@ pub(super) fn debian(arch: Arch, date: u64) -> Result<Layer> {
 
 fn make(folder: &Path, arch: Arch, date: u64) -> Result<Layer> {
     if is_root() {
-        chown(folder, Some(NOBODY), Some(NOBODY)).context("cannot give a folder away")?;
+        chown(folder, Some(NOBODY), Some(NOBODY)).context("cannot change the owner of a folder")?;
     }
     let tar = folder.join("base.tar");
     let mut command = if is_root() {
@@ -84,11 +84,12 @@ fn make(folder: &Path, arch: Arch, date: u64) -> Result<Layer> {
         .envs([("HOME", folder), ("TMPDIR", folder)])
         .env("SOURCE_DATE_EPOCH", date.to_string())
         .current_dir(folder);
-    quiet("making a small Debian", &mut command)?;
-    Layer::read(File::open(&tar).context("mmdebstrap has written no tar file")?, wanted)
+    quiet("building a small Debian", &mut command)?;
+    Layer::read(File::open(&tar).context("cannot open the tar file of mmdebstrap")?, wanted)
 }
 
-/// What is kept: no device, nothing of the machine that made it, nothing to read but licences, and of dpkg what scanners look for.
+/// Whether a file is kept: no devices, nothing from the machine that builds it, of the documentation only the licences, and of dpkg only
+/// the file that scanners read.
 fn wanted(path: &str) -> bool {
     let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     if below("usr/share/doc") {
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn licences_and_the_list_of_packages_stay() {
+    fn licences_and_the_list_of_packages_are_kept() {
         for path in
             ["usr/share/doc/bash/copyright", "usr/share/doc/libc-bin", "var/lib/dpkg/status", "usr/bin/dash", "var/log"]
         {
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_that_made_it_and_reading_matter_go() {
+    fn documentation_and_files_of_the_building_machine_are_removed() {
         for path in
             ["etc/resolv.conf", "dev/null", "usr/share/man/man1/bash.1.gz", "usr/share/doc/bash/README", "var/log/apt"]
         {

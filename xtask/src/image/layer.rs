@@ -1,4 +1,4 @@
-//! A layer of an image: files with their modes and capabilities, packed the same way whenever and wherever that is done.
+//! A layer of an image: files with their modes and capabilities. It is packed into the same bytes at any time and on any machine.
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +12,13 @@ use tar::{EntryType, Header};
 
 use crate::dist::hexadecimal;
 
-/// What stands in a layer, by its path without a leading slash.
+/// The contents of a layer, by path without a leading slash.
 #[derive(Default)]
 pub(super) struct Layer {
     entries: BTreeMap<String, Entry>,
 }
 
-/// A file, folder or link; root's.
+/// A file, folder or link. It belongs to root unless it was read from a tar file.
 pub(super) struct Entry {
     mode: u32,
     owner: (u64, u64),
@@ -38,9 +38,9 @@ enum Kind {
 pub(super) struct Packed {
     /// The tar, compressed.
     pub(super) compressed: Vec<u8>,
-    /// The digest of the tar before that, by which an image's config knows it.
+    /// The digest of the uncompressed tar, which an image's config refers to.
     pub(super) diff_id: String,
-    /// What its files weigh.
+    /// The size of its files.
     pub(super) size: usize,
 }
 
@@ -62,18 +62,18 @@ impl Layer {
         self.add(path, 0o777, Kind::Symlink(target.to_owned()));
     }
 
-    /// Gives a file capabilities, as the extended attribute says them.
+    /// Sets the capabilities of a file, in the format of the extended attribute.
     pub(super) fn capabilities(&mut self, path: &str, value: Vec<u8>) {
         if let Some(entry) = self.entries.get_mut(path) {
             entry.capabilities = Some(value);
         }
     }
 
-    /// Takes over what `wanted` is true for of a tar file. Devices are left out: a container's are its runtime's.
+    /// Reads the entries of a tar file for which `wanted` is true. Devices are left out: the runtime creates those of a container.
     pub(super) fn read(tar: impl Read, wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let mut layer = Self::default();
         let mut archive = tar::Archive::new(tar);
-        for entry in archive.entries().context("the base is no tar file")? {
+        for entry in archive.entries().context("the base is not a tar file")? {
             let mut entry = entry.context("the base's tar file is damaged")?;
             let path = entry.path_bytes();
             let path = std::str::from_utf8(&path).context("a path in the base is not UTF-8")?;
@@ -82,7 +82,7 @@ impl Layer {
                 continue;
             }
             let target = || -> Result<String> {
-                let target = entry.link_name_bytes().context("a link in the base leads nowhere")?;
+                let target = entry.link_name_bytes().context("a link in the base has no target")?;
                 let target = String::from_utf8(target.into_owned()).context("a link in the base is not UTF-8")?;
                 Ok(target)
             };
@@ -105,18 +105,18 @@ impl Layer {
         Ok(layer)
     }
 
-    /// The layer as a compressed tar. All times in it are `date`.
+    /// Packs the layer into a compressed tar. All times in it are `date`.
     pub(super) fn pack(&self, date: u64) -> Result<Packed> {
         let mut tar = tar::Builder::new(Vec::new());
         let mut size = 0;
-        // A hard link's target has to be there before it.
+        // The target of a hard link has to come before the link.
         let (links, rest): (Vec<_>, Vec<_>) =
             self.entries.iter().partition(|(_, entry)| matches!(entry.kind, Kind::Hardlink(_)));
         for (path, entry) in rest.into_iter().chain(links) {
             size += entry.append(&mut tar, path, date).with_context(|| format!("cannot pack {path}"))?;
         }
-        let tar = tar.into_inner().context("cannot end the layer")?;
-        // Without the time of packing; 255 is "unknown" for the system that packed.
+        let tar = tar.into_inner().context("cannot finish the layer")?;
+        // No time, and 255 for an unknown operating system.
         let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
         gzip.write_all(&tar).context("cannot compress the layer")?;
         let compressed = gzip.finish().context("cannot compress the layer")?;
@@ -131,7 +131,7 @@ impl Layer {
 // === impl Entry ===
 
 impl Entry {
-    /// Appends it and says how many bytes its content has.
+    /// Appends the entry and returns the size of its content.
     fn append(&self, tar: &mut tar::Builder<Vec<u8>>, path: &str, date: u64) -> Result<usize> {
         if let Some(value) = &self.capabilities {
             tar.append_pax_extensions([("SCHILY.xattr.security.capability", value.as_slice())])?;
@@ -166,7 +166,7 @@ impl Entry {
     }
 }
 
-/// `sha256:…` of bytes.
+/// The digest of bytes as `sha256:…`.
 pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hexadecimal(&Sha256::digest(bytes)))
 }

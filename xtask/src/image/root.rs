@@ -1,4 +1,4 @@
-//! What stands in the images beside Debian: npd at node-problem-detector's places, and what a root file system has to have.
+//! The contents of the images besides Debian: npd at node-problem-detector's paths, and what a root file system needs.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -27,22 +27,22 @@ pub(super) fn npd(programs: &Path) -> Result<Layer> {
     }
     layer.folder("config", 0o755);
     copy(&root().join("config"), "config", &mut layer)?;
-    // Mount points: a container whose root file system is read-only can have none made.
+    // Mount points: they cannot be created in a container whose root file system is read-only.
     for folder in ["var", "var/lib", "var/lib/npd", "custom-config"] {
         layer.folder(folder, 0o755);
     }
     Ok(layer)
 }
 
-/// A root file system of nothing: what programs and container runtimes take for granted. The time zone is UTC until the node's
-/// /etc/localtime is mounted.
+/// An empty root file system, with what programs and container runtimes rely on. The time zone is UTC until the node's /etc/localtime is
+/// mounted.
 pub(super) fn empty() -> Layer {
     let mut layer = Layer::default();
     for folder in ["dev", "etc", "proc", "run", "sys", "var", "var/lib", "var/log"] {
         layer.folder(folder, 0o755);
     }
     layer.folder("tmp", 0o1777);
-    // What is mounted to the one has to be found by the other name too, such as D-Bus' socket and the service account's token.
+    // Mounts below one of them, such as D-Bus' socket and the service account's token, have to be found below the other as well.
     layer.symlink("var/run", "/run");
     layer.file("etc/passwd", 0o644, "root:x:0:0:root:/:/sbin/nologin\nnpd:x:65532:65532:npd:/:/sbin/nologin\n");
     layer.file("etc/group", 0o644, "root:x:0:\nnpd:x:65532:\n");
@@ -50,7 +50,7 @@ pub(super) fn empty() -> Layer {
     layer
 }
 
-/// The monitors without their schema, which is for editors.
+/// Copies the monitors without their schemas, which are for editors.
 fn copy(folder: &Path, to: &str, layer: &mut Layer) -> Result<()> {
     let cannot_read = || format!("cannot read {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot_read)? {
@@ -73,8 +73,8 @@ fn copy(folder: &Path, to: &str, layer: &mut Layer) -> Result<()> {
     Ok(())
 }
 
-/// `struct vfs_cap_data` of revision 2 with these capabilities permitted. They are not made effective: with that, the program could
-/// not be started where one of them is not to be had, whereas so it raises those that it has got.
+/// `struct vfs_cap_data` of revision 2 with these capabilities permitted. They are not effective: if they were, the program could not
+/// start where one of them is not available. As it is, it raises those that it has.
 fn permitted(capabilities: &[u32]) -> Vec<u8> {
     const REVISION_2: u32 = 0x0200_0000;
     let mask = capabilities.iter().fold(0_u64, |mask, number| mask | 1 << number);

@@ -1,8 +1,8 @@
 //! Debian's part of the BPF tool chain.
 //!
-//! Debian compiles browsers with `rustc-web`, a recent rustc that it keeps current in its stable releases, and ships `core` compiled for
-//! BPF with it: neither a nightly nor build-std is needed. bpf-linker is not packaged; it must be compiled against the LLVM that this
-//! rustc has, which Debian packages too.
+//! Debian compiles browsers with `rustc-web`, a recent rustc that it updates in its stable releases, and packages `core` compiled for BPF
+//! with it, so neither a nightly nor build-std is needed. bpf-linker is not packaged. It must be compiled against the LLVM of this rustc,
+//! which Debian also packages.
 
 use std::{
     fs,
@@ -21,15 +21,15 @@ use crate::{
 
 /// The compiler, and `core` for BPF.
 pub(super) const COMPILER_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
-/// The bpf-linker that is compiled: it knows LLVM 21 to 23.
+/// The version of bpf-linker that is compiled. It supports LLVM 21 to 23.
 pub(super) const BPF_LINKER: &str = "0.13.0";
 
-/// Whether this is Debian or a derivative, and one is or can become root.
+/// Whether this is Debian or a derivative, and xtask is or can become root.
 pub(super) fn may_install(distribution: &Distribution) -> bool {
     distribution.is_like("debian") && program("apt-get").is_some() && (is_root() || program("sudo").is_some())
 }
 
-/// Whether the package lists, updated if need be, have the compiler for BPF: Ubuntu's have not.
+/// Whether the package lists, after an update if necessary, have the compiler for BPF. Ubuntu's do not.
 pub(super) fn offers_compiler() -> Result<bool> {
     if !offers(COMPILER_PACKAGES) {
         update()?;
@@ -47,12 +47,12 @@ pub(super) fn install_clippy() -> Result<()> {
     install("clippy for the probes", &["rust-web-clippy"])
 }
 
-/// Installs what compiling bpf-linker for that LLVM needs.
+/// Installs what is needed to compile bpf-linker for that LLVM.
 pub(super) fn install_llvm(major: u32) -> Result<()> {
     install("LLVM", &[&format!("llvm-{major}-dev"), "g++", "libzstd-dev", "zlib1g-dev"])
 }
 
-/// Installs packages; once more with fresh package lists when the first try fails.
+/// Installs packages. If that fails, updates the package lists and tries again.
 pub(super) fn install(what: &str, packages: &[&str]) -> Result<()> {
     let name = format!("installing {what}: {}", packages.join(" "));
     let install = || {
@@ -67,10 +67,10 @@ pub(super) fn install(what: &str, packages: &[&str]) -> Result<()> {
     install()
 }
 
-/// Unpacks a package into a folder, without installing it; once more with fresh package lists when the first try fails.
+/// Unpacks a package into a folder without installing it. If it cannot be fetched, updates the package lists and tries again.
 pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
     let packages = folder.join("packages");
-    fs::create_dir_all(&packages).with_context(|| format!("cannot make {}", packages.display()))?;
+    fs::create_dir_all(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
     let download = || {
         let mut apt = Command::new("apt-get");
         apt.current_dir(&packages).args(["download", package]);
@@ -83,7 +83,7 @@ pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
     let listed = fs::read_dir(&packages).with_context(|| format!("cannot read {}", packages.display()))?;
     let is_it = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
     let file = listed.filter_map(|entry| Some(entry.ok()?.path())).find(is_it);
-    let file = file.with_context(|| format!("apt-get has put no {package} into {}", packages.display()))?;
+    let file = file.with_context(|| format!("apt-get did not save {package} in {}", packages.display()))?;
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.arg("--extract").arg(file).arg(folder);
     step::quiet(&format!("unpacking {package}"), &mut dpkg)?;
@@ -97,12 +97,12 @@ fn update() -> Result<()> {
 fn apt(verb: &str) -> Result<Command> {
     let mut apt = as_root("env", "installing packages")?;
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", verb]);
-    // Another apt may be at work on a machine that has just booted.
+    // Another apt may be running on a machine that has just booted.
     apt.args(["--option", "DPkg::Lock::Timeout=120"]);
     Ok(apt)
 }
 
-/// Whether the package lists on this machine have all of `packages`.
+/// Whether the package lists of this machine have all of `packages`.
 fn offers(packages: &[&str]) -> bool {
     let show = |package: &&str| {
         let mut apt_cache = Command::new("apt-cache");
@@ -118,7 +118,7 @@ pub(super) fn llvm_major(compiler: &Compiler) -> Result<u32> {
     let output =
         Command::new(&rustc).arg("-vV").output().with_context(|| format!("cannot start {}", rustc.display()))?;
     let version = String::from_utf8_lossy(&output.stdout);
-    parse_llvm_major(&version).with_context(|| format!("{} does not say which LLVM it has", rustc.display()))
+    parse_llvm_major(&version).with_context(|| format!("{} does not show its LLVM version", rustc.display()))
 }
 
 fn parse_llvm_major(version: &str) -> Option<u32> {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_llvm_of_a_rustc_is_read_from_its_own_words() {
+    fn the_llvm_of_a_rustc_is_read_from_its_version() {
         assert_eq!(parse_llvm_major("rustc 1.96.0 (x)\nrelease: 1.96.0\nLLVM version: 22.1.8\n"), Some(22));
         assert_eq!(parse_llvm_major("rustc 1.96.0\n"), None);
     }

@@ -1,4 +1,4 @@
-//! What `/etc/os-release` says about this machine, and what to do by hand where nothing can be installed for the user.
+//! This machine's distribution, from `/etc/os-release`, and what to do by hand where xtask cannot install anything.
 
 use std::fs;
 
@@ -10,14 +10,14 @@ use crate::toolchain::WITHOUT_PROBES;
 pub(super) struct Distribution {
     /// `debian`, `ubuntu`, `fedora`, …
     id: String,
-    /// The distributions it is derived from, the nearest first.
+    /// The distributions it is derived from, closest first.
     like: Vec<String>,
 }
 
 // === impl Distribution ===
 
 impl Distribution {
-    /// This machine's. A machine that does not say is like no distribution.
+    /// This machine's distribution. Without the file, it is like no other.
     pub(super) fn read() -> Self {
         Self::parse(&fs::read_to_string("/etc/os-release").unwrap_or_default())
     }
@@ -30,21 +30,21 @@ impl Distribution {
         Self { id: field("ID"), like: field("ID_LIKE").split_whitespace().map(str::to_owned).collect() }
     }
 
-    /// Whether it is `id` or made from it.
+    /// Whether it is `id` or derived from it.
     pub(super) fn is_like(&self, id: &str) -> bool {
         self.id == id || self.like.iter().any(|like| like == id)
     }
 
-    /// What to type to have the BPF tool chain, and how to do without.
+    /// How to install the BPF tool chain by hand, and how to build without it.
     pub(super) fn advice(&self, has_rustup: bool) -> String {
-        let mut advice = String::from("to build the eBPF probes, do one of these and run `cargo xtask setup` again:\n");
+        let mut advice =
+            String::from("to build the eBPF probes, install one of these and run `cargo xtask setup` again:\n");
         if self.id == "debian" {
-            advice +=
-                "\n  Debian's compiler: run `cargo xtask setup` as root, or with sudo installed; it installs\n    ";
+            advice += "\n  Debian's compiler: run `cargo xtask setup` as root, or install sudo; it installs\n    ";
             advice += &debian::COMPILER_PACKAGES.join(" ");
-            advice += " and LLVM's, and compiles bpf-linker for them\n";
+            advice += " and LLVM, and compiles bpf-linker for them\n";
         }
-        advice += "\n  a nightly compiler with the sources of core, and bpf-linker:\n";
+        advice += "\n  a nightly compiler with the source of core, and bpf-linker:\n";
         if !has_rustup {
             advice += match self {
                 _ if self.is_like("fedora") => "    dnf install rustup && rustup-init -y\n",
@@ -56,7 +56,7 @@ impl Distribution {
         }
         advice += "    rustup toolchain install nightly --component rust-src\n";
         advice += "    cargo install cargo-binstall && cargo binstall bpf-linker\n";
-        advice += "\n  no probes; the agent then reads /dev/kmsg only:\n    ";
+        advice += "\n  or build without probes; the agent then reads /dev/kmsg only:\n    ";
         advice += WITHOUT_PROBES;
         advice.push('\n');
         advice
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_advice_ends_with_the_way_without_probes() {
+    fn every_advice_ends_with_the_build_without_probes() {
         for os_release in ["ID=debian", "ID=fedora", "ID=arch", "ID=nixos", ""] {
             for has_rustup in [true, false] {
                 let advice = Distribution::parse(os_release).advice(has_rustup);
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn advice_speaks_of_rustup_only_where_it_is_missing() {
+    fn advice_mentions_rustup_only_where_it_is_missing() {
         let fedora = Distribution::parse("ID=fedora");
         assert!(fedora.advice(false).contains("dnf install rustup"));
         assert!(!fedora.advice(true).contains("dnf install"));
     }
 
     #[test]
-    fn advice_names_apt_only_on_debian() {
+    fn advice_mentions_apt_only_on_debian() {
         assert!(Distribution::parse("ID=debian").advice(true).contains("rustc-web"));
         assert!(!Distribution::parse("ID=fedora").advice(true).contains("apt-get"));
     }

