@@ -115,27 +115,27 @@ metrics! {
     SystemCpuStat: Cpu Counter "system/cpu_stat", "s", ["cpu", "stage"],
         "CPU time of each CPU by state since boot, in seconds";
     DiskIoTime: Disk Counter "disk/io_time", "ms", ["device_name"],
-        "Milliseconds in which the device had I/O under way";
+        "Milliseconds during which the device had I/O in flight";
     DiskWeightedIo: Disk Counter "disk/weighted_io", "ms", ["device_name"],
-        "Milliseconds of I/O, each request under way counted by itself";
+        "Milliseconds of I/O, weighted by the number of requests in flight";
     DiskAvgQueueLen: Disk Gauge "disk/avg_queue_len", "requests", ["device_name"],
-        "The average number of requests under way since the collection before";
+        "The average number of requests in flight since the previous collection";
     DiskOperationCount: Disk Counter "disk/operation_count", "requests", ["device_name", "direction"],
-        "Requests that have ended";
+        "Completed requests";
     DiskMergedOperationCount: Disk Counter "disk/merged_operation_count", "requests", ["device_name", "direction"],
         "Requests that were merged into another";
     DiskOperationBytes: Disk Counter "disk/operation_bytes_count", "B", ["device_name", "direction"],
         "Bytes read and written";
     DiskOperationTime: Disk Counter "disk/operation_time", "ms", ["device_name", "direction"],
-        "Milliseconds that the requests took, added up";
+        "Total milliseconds spent on requests";
     DiskBytesUsed: Disk Gauge "disk/bytes_used", "B", ["device_name", "fs_type", "mount_option", "state"],
-        "Bytes of the file system on the device; free are those that a user without privileges gets";
+        "Bytes of the file system on the device; free counts what an unprivileged user can use";
     DiskPercentUsed: Disk Gauge "disk/percent_used", "%", ["device_name"],
         "The used share of the file system on the device, in percent";
     HostUptime: Host Gauge "host/uptime", "s", ["kernel_version", "os_version"],
         "Seconds since boot";
     MemoryBytesUsed: Memory Gauge "memory/bytes_used", "B", ["state"],
-        "Memory by use; used is what is neither free nor buffered nor cached nor slab";
+        "Memory by use; used is everything that is not free, buffered, cached or slab";
     MemoryPercentUsed: Memory Gauge "memory/percent_used", "%", ["state"],
         "The used share of the memory, in percent";
     MemoryAnonymousUsed: Memory Gauge "memory/anonymous_used", "B", ["state"],
@@ -145,7 +145,7 @@ metrics! {
     MemoryUnevictableUsed: Memory Gauge "memory/unevictable_used", "B", [],
         "Memory that cannot be reclaimed, such as locked pages";
     MemoryDirtyUsed: Memory Gauge "memory/dirty_used", "B", ["state"],
-        "Memory that waits for being written, or is";
+        "Memory waiting to be written back, or being written back";
     SystemOsFeature: OsFeature Gauge "system/os_feature", "", ["os_feature", "value"],
         "1 where the node has the feature; value names the unknown modules";
     NetRxBytes: Net Counter "net/rx_bytes", "B", ["interface_name"],
@@ -183,41 +183,41 @@ metrics! {
 
     // npd's own.
     DiskInodesUsed: Disk Gauge "disk/inodes", "inodes", ["device_name", "state"],
-        "Inodes of the file system on the device; there are none of those that make them as they need them";
+        "Inodes of the file system on the device; absent for file systems that create inodes as needed";
     DiskInodesRatio: Disk Gauge "disk/inodes_used_ratio", "0–1", ["device_name"],
         "The used share of the inodes of the file system on the device";
     DiskExt4Errors: Disk Counter "disk/ext4_errors_total", "errors", ["device_name"],
-        "Errors that ext4 has found, as its superblock counts them";
+        "Errors that ext4 has recorded in its superblock";
     MemoryAvailable: Memory Gauge "memory/available_bytes", "B", [],
-        "What the kernel thinks can be had without swapping";
+        "Memory that the kernel estimates can be allocated without swapping";
     NetCarrierChanges: Net Counter "net/carrier_changes_total", "changes", ["interface_name"],
         "How often the link went up or down";
     PressureRatio: Pressure Gauge "pressure/stalled_ratio", "0–1", ["kind", "resource", "window"],
-        "The share of time in which some or all tasks waited for the resource, over 10, 60 and 300 seconds";
+        "The share of time during which some or all tasks waited for the resource, over 10, 60 and 300 seconds";
     PressureSeconds: Pressure Counter "pressure/stalled_seconds_total", "s", ["kind", "resource"],
-        "Time in which some or all tasks waited for the resource";
+        "Time during which some or all tasks waited for the resource";
     LimitsUsed: Limits Gauge "limits/used", "", ["limit"],
-        "How many there are of what the kernel bounds";
+        "Entries in use of a resource that the kernel limits";
     LimitsMaximum: Limits Gauge "limits/maximum", "", ["limit"],
-        "How many there can be";
+        "Maximum number of entries of a resource that the kernel limits";
     LimitsRatio: Limits Gauge "limits/used_ratio", "0–1", ["limit"],
         "How much of the limit is used";
     TasksByState: Tasks Gauge "tasks/processes", "processes", ["state"],
         "Processes by the state of their first thread";
     TasksHung: Tasks Counter "tasks/hung_total", "reports", [],
-        "Hung tasks that the kernel has found, since Linux 6.13";
+        "Hung tasks that the kernel has detected; needs Linux 6.13";
     VmOomKills: Vm Counter "vm/oom_kills_total", "kills", [],
-        "Processes that the kernel has killed for want of memory";
+        "Processes that the OOM killer has killed";
     VmScannedPages: Vm Counter "vm/scanned_pages_total", "pages", ["scanner"],
-        "Pages looked at for reclaim; those of direct scans made a task wait";
+        "Pages scanned for reclaim; direct scans made a task wait";
     HardwareMemoryErrors: Hardware Counter "hardware/memory_errors_total", "errors", ["controller", "kind"],
-        "Memory errors that EDAC counted, since its driver was loaded";
+        "Memory errors counted by EDAC since its driver was loaded";
     ClockOffset: Clock Gauge "clock/offset_seconds", "s", [],
-        "What the kernel has still to correct of its clock";
+        "Clock offset that the kernel has yet to correct";
     ClockMaximumError: Clock Gauge "clock/maximum_error_seconds", "s", [],
-        "How wrong the clock can be; it grows while nobody synchronises it";
+        "Upper bound on the error of the clock; it grows while the clock is not synchronised";
     ClockSynchronized: Clock Gauge "clock/synchronized", "", [],
-        "1 while somebody synchronises the clock";
+        "1 while the clock is synchronised";
 }
 
 // === impl MetricId ===

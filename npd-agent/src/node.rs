@@ -5,8 +5,10 @@
 
 pub mod cgroup;
 pub mod clock;
+#[cfg(feature = "system-stats")]
 pub(crate) mod files;
 pub mod limits;
+#[cfg(any(feature = "system-stats", test))]
 pub(crate) mod mounts;
 pub mod pod;
 pub mod space;
@@ -93,7 +95,8 @@ impl Node {
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// A mount point as a path that can be asked.
+    /// The path of a mount point as seen from here.
+    #[cfg(any(feature = "system-stats", test))]
     pub(crate) fn below_root(&self, mount_point: &str) -> PathBuf {
         self.root.join(mount_point.trim_start_matches('/'))
     }

@@ -31,17 +31,6 @@ pub struct Cursor {
 #[error("not a journal cursor (s=…;i=…;b=…;m=…;t=…;x=…)")]
 pub struct CursorError;
 
-/// Where reading a file begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// With the first entry of this wall time, microseconds.
-    Since(u64),
-    /// Behind this entry, or where it would stand.
-    After(Cursor),
-    /// Behind this sequence number.
-    Above(u64),
-}
-
 impl Serialize for Cursor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -63,10 +52,18 @@ impl Cursor {
         Timestamp::from_unix_nanos(i64::try_from(self.realtime.saturating_mul(1000)).unwrap_or(i64::MAX))
     }
 
-    /// Whether this entry comes behind the other one.
+    /// Whether this entry comes after the other one.
     #[must_use]
     pub fn is_behind(&self, other: &Self) -> bool {
-        Origin::After(*other).admits(self)
+        if self.seqnum_id == other.seqnum_id {
+            // What was copied from /run to /var may have new numbers of the same sequence (systemd 254 and later); its
+            // times show that it is old.
+            self.seqnum > other.seqnum && (self.boot_id != other.boot_id || self.monotonic >= other.monotonic)
+        } else if self.boot_id == other.boot_id {
+            self.monotonic > other.monotonic
+        } else {
+            self.realtime > other.realtime
+        }
     }
 
     /// Whether the other one is this entry or a copy of it.
@@ -133,26 +130,6 @@ impl FromStr for Cursor {
     }
 }
 
-// === impl Origin ===
-
-impl Origin {
-    /// Whether the entry lies behind the origin.
-    #[must_use]
-    pub(crate) fn admits(&self, entry: &Cursor) -> bool {
-        match self {
-            Self::Since(realtime) => entry.realtime >= *realtime,
-            Self::Above(seqnum) => entry.seqnum > *seqnum,
-            // The numbers of what was copied from /run to /var may be new ones of the same sequence (systemd 254
-            // and later); its times tell that it is old.
-            Self::After(cursor) if entry.seqnum_id == cursor.seqnum_id => {
-                entry.seqnum > cursor.seqnum && (entry.boot_id != cursor.boot_id || entry.monotonic >= cursor.monotonic)
-            }
-            Self::After(cursor) if entry.boot_id == cursor.boot_id => entry.monotonic > cursor.monotonic,
-            Self::After(cursor) => entry.realtime > cursor.realtime,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -178,24 +155,6 @@ mod tests {
         for text in ["", "s=1", "x", &TEXT[..TEXT.len() - 20], &TEXT.replace("i=4f", "i=+4f"), &format!("{TEXT};y=1")] {
             assert_eq!(text.parse::<Cursor>(), Err(CursorError), "{text}");
         }
-    }
-
-    #[test]
-    fn behind_a_cursor_is_what_has_a_higher_number_of_its_sequence() {
-        let (origin, here) = (Origin::After(cursor()), cursor());
-        assert!(!origin.admits(&here));
-        assert!(origin.admits(&Cursor { seqnum: here.seqnum + 1, ..here }), "the same line twice in one write");
-        assert!(!origin.admits(&Cursor { seqnum: here.seqnum - 1, realtime: u64::MAX, ..here }));
-        assert!(!origin.admits(&Cursor { seqnum: here.seqnum + 9, monotonic: 1, ..here }), "copied from /run");
-    }
-
-    #[test]
-    fn in_another_sequence_the_clock_of_the_boot_tells_and_in_another_boot_the_wall_clock() {
-        let (origin, here) = (Origin::After(cursor()), Cursor { seqnum_id: 1, ..cursor() });
-        assert!(!origin.admits(&here));
-        assert!(origin.admits(&Cursor { monotonic: here.monotonic + 1, realtime: 0, ..here }));
-        assert!(!origin.admits(&Cursor { boot_id: 2, monotonic: u64::MAX, ..here }));
-        assert!(origin.admits(&Cursor { boot_id: 2, monotonic: 0, realtime: here.realtime + 1, ..here }));
     }
 
     proptest! {

@@ -35,7 +35,11 @@ impl Collector for Pressure {
     }
 }
 
-/// `some avg10=0.02 avg60=0.98 avg300=1.40 total=93912589`: per cent, and microseconds.
+/// `some avg10=0.02 avg60=0.98 avg300=1.40 total=93912589`: percent, and microseconds.
+//
+// Not by `procfs::parse_pressure_record`: its averages are `f32`, so that 0.64 percent becomes 0.006399999856948852
+// instead of 0.0064, and it panics on a line that is only `some`. Its `CpuPressure` needs a line `full`, which kernels
+// before 5.13 do not have, and it has no type for `irq`.
 fn read_line(line: &str, resource: &'static str, out: &mut Samples) {
     let mut words = line.split_ascii_whitespace();
     let kind: Text = match words.next() {

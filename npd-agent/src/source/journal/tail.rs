@@ -12,21 +12,23 @@ use std::{
 use self::{
     folders::{Folders, Root},
     follow::Follow,
+    origin::Origin,
 };
 use super::{
     Entry, JournalFilter, JournalState, ReadOutcome, Start,
     filter::{self, Filter},
 };
 use crate::{
-    record::cursor::{self, Cursor, CursorError, Origin},
+    record::cursor::{Cursor, CursorError},
     time::Now,
 };
 
+mod entry_fields;
 mod file;
 mod files;
 mod folders;
 mod follow;
-mod values;
+mod origin;
 
 /// A journal that is being followed.
 #[derive(Debug)]

@@ -12,14 +12,15 @@ use self::{
     unwanted::Unwanted,
 };
 use super::{
-    cursor::{Cursor, Origin},
+    Cursor,
+    entry_fields::EntryFields,
     files::{FileKey, JournalFile, Tail},
     filter::Filter,
-    values::Fields,
+    origin::Origin,
 };
 
 mod compression;
-mod fields;
+mod field_reader;
 mod hash;
 mod list;
 mod objects;
@@ -251,8 +252,8 @@ impl JournalFile for FileReader {
         None
     }
 
-    fn read(&mut self, fields: &mut Fields) -> bool {
-        let read = fields::read(&self.objects, &self.items, &mut self.unwanted, fields);
+    fn read(&mut self, fields: &mut EntryFields) -> bool {
+        let read = field_reader::read(&self.objects, &self.items, &mut self.unwanted, fields);
         if let Some(fault) = read.fault {
             self.fault.get_or_insert(fault);
         }

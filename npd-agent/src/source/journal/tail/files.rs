@@ -4,11 +4,7 @@
 
 use std::{fs::Metadata, os::unix::fs::MetadataExt, path::PathBuf};
 
-use super::{
-    cursor::{Cursor, Origin},
-    file::FileError,
-    values::Fields,
-};
+use super::{Cursor, entry_fields::EntryFields, file::FileError, origin::Origin};
 
 /// A journal file that is open.
 pub(super) trait JournalFile {
@@ -23,7 +19,7 @@ pub(super) trait JournalFile {
     /// The next entry that passes the filter, unless its number is beyond `bound`.
     fn peek(&mut self, bound: u64) -> Option<Cursor>;
     /// Reads the entry that [`Self::peek`] gave. `false` when it cannot be read.
-    fn read(&mut self, fields: &mut Fields) -> bool;
+    fn read(&mut self, fields: &mut EntryFields) -> bool;
     /// Goes behind the entry that [`Self::peek`] gave.
     fn advance(&mut self);
     /// The number of the entry, or of its copy, in this file.

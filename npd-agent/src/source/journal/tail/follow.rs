@@ -15,11 +15,11 @@
 use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, time::Duration};
 
 use super::{
-    Entry, ReadOutcome,
-    cursor::{Cursor, Origin},
+    Cursor, Entry, ReadOutcome,
+    entry_fields::EntryFields,
     file::FileError,
     files::{Changes, FileKey, Found, JournalFile, JournalFolders, Tail},
-    values::Fields,
+    origin::Origin,
 };
 use crate::time::Monotonic;
 
@@ -37,7 +37,7 @@ pub(super) struct Follow<F: JournalFolders> {
     position: Option<Cursor>,
     /// An entry that was given, but given up by journald, of a file that is closed.
     given_up: Option<Cursor>,
-    fields: Fields,
+    fields: EntryFields,
 }
 
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl<F: JournalFolders> Follow<F> {
             refused: Vec::new(),
             position,
             given_up: None,
-            fields: Fields::default(),
+            fields: EntryFields::default(),
         }
     }
 

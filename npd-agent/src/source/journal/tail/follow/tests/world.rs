@@ -342,7 +342,7 @@ impl JournalFile for Handle {
         None
     }
 
-    fn read(&mut self, fields: &mut Fields) -> bool {
+    fn read(&mut self, fields: &mut EntryFields) -> bool {
         fields.clear();
         fields.message.extend_from_slice(self.with(|file| file.entries[self.place].number).to_string().as_bytes());
         true

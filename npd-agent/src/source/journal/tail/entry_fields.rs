@@ -1,17 +1,17 @@
-//! The fields of an entry that are told.
+//! The fields of an entry that the source passes on.
 
 use crate::source::journal::{Cursor, Entry};
 
-/// A longer message is cut.
+/// Longer messages are cut.
 pub(super) const MAX_MESSAGE: usize = 2 << 20;
-/// A longer value of another field is cut; systemd allows 255 bytes for the name of a unit.
+/// Longer values of other fields are cut; systemd allows 255 bytes for the name of a unit.
 const MAX_VALUE: usize = 256;
-/// A message that was very long once does not hold its memory for ever.
+/// Message buffers above this size are freed, so that one very long message does not hold its memory forever.
 const KEPT_BYTES: usize = 16 << 10;
 
-/// The fields of one entry after the other, in memory that is used again.
+/// The fields of the current entry; the memory is reused for the next one.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct EntryFields {
     pub(super) message: Vec<u8>,
     values: [Option<String>; FIELDS.len()],
 }
@@ -47,10 +47,10 @@ impl Field {
     }
 }
 
-// === impl Fields ===
+// === impl EntryFields ===
 
-impl Fields {
-    /// Forgets the entry before.
+impl EntryFields {
+    /// Clears the previous entry.
     pub(super) fn clear(&mut self) {
         if self.message.capacity() > KEPT_BYTES {
             self.message = Vec::new();
@@ -59,7 +59,7 @@ impl Fields {
         self.values = Default::default();
     }
 
-    /// The first value of a field counts.
+    /// Sets a field. Only its first value counts.
     pub(super) fn set(&mut self, field: Field, value: &[u8]) {
         let value = &value[..value.len().min(MAX_VALUE)];
         self.values[field as usize].get_or_insert_with(|| String::from_utf8_lossy(value).into_owned());
@@ -91,8 +91,8 @@ mod tests {
     const CURSOR: Cursor = Cursor { seqnum_id: 0, seqnum: 0, boot_id: 0, monotonic: 0, realtime: 5, xor_hash: 0 };
 
     #[test]
-    fn what_systemd_says_about_a_unit_is_told_as_of_that_unit() {
-        let mut fields = Fields::default();
+    fn a_message_of_systemd_about_a_unit_is_attributed_to_that_unit() {
+        let mut fields = EntryFields::default();
         fields.set(Field::Unit, b"init.scope");
         fields.set(Field::AboutUnit, b"kubelet.service");
         assert_eq!(fields.entry(CURSOR).unit, Some("init.scope"));
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_are_left_out() {
-        let mut fields = Fields::default();
+    fn invalid_numbers_are_left_out() {
+        let mut fields = EntryFields::default();
         fields.set(Field::Priority, b"8");
         fields.set(Field::Facility, b"kern");
         fields.set(Field::Pid, b"-1");
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_first_value_of_a_field_counts_and_a_long_one_is_cut() {
-        let mut fields = Fields::default();
+        let mut fields = EntryFields::default();
         fields.set(Field::Identifier, &[b'a'; 1000]);
         fields.set(Field::Identifier, b"b");
         assert_eq!(fields.entry(CURSOR).identifier.unwrap(), "a".repeat(MAX_VALUE));

@@ -1,4 +1,4 @@
-//! The fields of an entry that are told to others.
+//! Reads the fields of an entry that the source passes on.
 
 use std::io::Read;
 
@@ -8,21 +8,21 @@ use super::{
     objects::{Objects, Payload},
     unwanted::Unwanted,
 };
-use crate::source::journal::tail::values::{Field, Fields, MAX_MESSAGE};
+use crate::source::journal::tail::entry_fields::{EntryFields, Field, MAX_MESSAGE};
 
 const MESSAGE: &[u8] = b"MESSAGE=";
 
-/// How reading went.
+/// The result of reading.
 #[derive(Debug)]
 pub(super) struct FieldsRead {
-    /// Whether the entry is worth giving.
+    /// Whether the entry can be delivered.
     pub(super) usable: bool,
-    /// What could not be read.
+    /// The first field that could not be read.
     pub(super) fault: Option<FileError>,
 }
 
 /// Reads the fields at `items` that are of interest.
-pub(super) fn read(objects: &Objects, items: &[u64], unwanted: &mut Unwanted, fields: &mut Fields) -> FieldsRead {
+pub(super) fn read(objects: &Objects, items: &[u64], unwanted: &mut Unwanted, fields: &mut EntryFields) -> FieldsRead {
     fields.clear();
     let (mut fault, mut has_message) = (None, false);
     let mut buffer = [0; 512];
@@ -43,12 +43,12 @@ pub(super) fn read(objects: &Objects, items: &[u64], unwanted: &mut Unwanted, fi
             }
         }
     }
-    // An entry may well have no message; but one whose message cannot be read is not given without it.
+    // An entry may well have no message; but if its message cannot be read, it is not delivered without it.
     FieldsRead { usable: has_message || fault.is_none(), fault }
 }
 
-/// Reads the message, if the field is it.
-fn read_message(objects: &Objects, payload: &Payload<'_>, fields: &mut Fields) -> Result<bool, FileError> {
+/// Reads the message, if this field is the message.
+fn read_message(objects: &Objects, payload: &Payload<'_>, fields: &mut EntryFields) -> Result<bool, FileError> {
     let message = &mut fields.message;
     if let Some(compression) = payload.compression {
         let limit = MESSAGE.len() + MAX_MESSAGE;
@@ -75,8 +75,8 @@ fn read_message(objects: &Objects, payload: &Payload<'_>, fields: &mut Fields) -
     Ok(true)
 }
 
-/// Takes the value of a short field, if it is one of interest.
-fn read_short(payload: &Payload<'_>, fields: &mut Fields) -> bool {
+/// Stores the value of a short field, if it is of interest.
+fn read_short(payload: &Payload<'_>, fields: &mut EntryFields) -> bool {
     if payload.compression.is_some() {
         return false;
     }
