@@ -11,13 +11,13 @@ use std::fmt;
 /// A metric.
 #[derive(Debug)]
 pub struct Metric {
-    /// How a config file names it; also the usual `displayName`.
+    /// Its name in a config file; also the usual `displayName`.
     pub id: &'static str,
-    /// Who measures it.
+    /// The collector that measures it.
     pub section: Section,
     /// Whether it only grows.
     pub kind: Kind,
-    /// What its number counts, as `docs/metrics.md` says it.
+    /// The unit of its value, as in `docs/metrics.md`.
     pub unit: &'static str,
     /// The names of its labels, in their alphabetical order.
     pub labels: &'static [&'static str],
@@ -30,11 +30,11 @@ pub struct Metric {
 pub enum Kind {
     /// It goes up and down.
     Gauge,
-    /// It grows from the boot of the node on.
+    /// It grows from the node's boot on.
     Counter,
 }
 
-/// A part of a config file, and the collector that reads what it asks for.
+/// A part of a config file, and the collector that measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// Load, time by state, interrupts.
@@ -67,7 +67,7 @@ macro_rules! metrics {
     ($($name:ident: $section:ident $kind:ident $id:literal, $unit:literal, [$($label:literal),*], $help:literal;)*) => {
         /// The name of a metric in the code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[expect(missing_docs, reason = "each is told of by its row of the table")]
+        #[expect(missing_docs, reason = "each is described by its row of the table")]
         pub enum MetricId { $($name),* }
 
         impl MetricId {
@@ -95,7 +95,7 @@ macro_rules! metrics {
 // Collector, type, id, unit, labels; and what it is.
 metrics! {
     CpuRunnableTasks: Cpu Gauge "cpu/runnable_task_count", "tasks", [],
-        "The average number of runnable tasks in the last minute, which is what the load counts";
+        "The average number of runnable tasks in the last minute, as the load average counts them";
     CpuUsageTime: Cpu Counter "cpu/usage_time", "s", ["state"],
         "CPU time of all CPUs by state since boot, in seconds";
     CpuLoad1: Cpu Gauge "cpu/load_1m", "tasks", [],
@@ -115,21 +115,21 @@ metrics! {
     SystemCpuStat: Cpu Counter "system/cpu_stat", "s", ["cpu", "stage"],
         "CPU time of each CPU by state since boot, in seconds";
     DiskIoTime: Disk Counter "disk/io_time", "ms", ["device_name"],
-        "Milliseconds in which the device had I/O under way";
+        "Milliseconds during which the device had I/O in flight";
     DiskWeightedIo: Disk Counter "disk/weighted_io", "ms", ["device_name"],
-        "Milliseconds of I/O, each request under way counted by itself";
+        "Milliseconds of I/O, each request in flight counted separately";
     DiskAvgQueueLen: Disk Gauge "disk/avg_queue_len", "requests", ["device_name"],
-        "The average number of requests under way since the collection before";
+        "The average number of requests in flight since the previous collection";
     DiskOperationCount: Disk Counter "disk/operation_count", "requests", ["device_name", "direction"],
-        "Requests that have ended";
+        "Completed requests";
     DiskMergedOperationCount: Disk Counter "disk/merged_operation_count", "requests", ["device_name", "direction"],
         "Requests that were merged into another";
     DiskOperationBytes: Disk Counter "disk/operation_bytes_count", "B", ["device_name", "direction"],
         "Bytes read and written";
     DiskOperationTime: Disk Counter "disk/operation_time", "ms", ["device_name", "direction"],
-        "Milliseconds that the requests took, added up";
+        "Total milliseconds that the requests took";
     DiskBytesUsed: Disk Gauge "disk/bytes_used", "B", ["device_name", "fs_type", "mount_option", "state"],
-        "Bytes of the file system on the device; free are those that a user without privileges gets";
+        "Bytes of the file system on the device; free is what unprivileged users can use";
     DiskPercentUsed: Disk Gauge "disk/percent_used", "%", ["device_name"],
         "The used share of the file system on the device, in percent";
     HostUptime: Host Gauge "host/uptime", "s", ["kernel_version", "os_version"],
@@ -145,7 +145,7 @@ metrics! {
     MemoryUnevictableUsed: Memory Gauge "memory/unevictable_used", "B", [],
         "Memory that cannot be reclaimed, such as locked pages";
     MemoryDirtyUsed: Memory Gauge "memory/dirty_used", "B", ["state"],
-        "Memory that waits for being written, or is";
+        "Memory that waits to be written back, or is being written back";
     SystemOsFeature: OsFeature Gauge "system/os_feature", "", ["os_feature", "value"],
         "1 where the node has the feature; value names the unknown modules";
     NetRxBytes: Net Counter "net/rx_bytes", "B", ["interface_name"],
@@ -183,13 +183,13 @@ metrics! {
 
     // npd's own.
     DiskInodesUsed: Disk Gauge "disk/inodes", "inodes", ["device_name", "state"],
-        "Inodes of the file system on the device; there are none of those that make them as they need them";
+        "Inodes of the file system on the device; there is no series for file systems that create inodes on demand";
     DiskInodesRatio: Disk Gauge "disk/inodes_used_ratio", "0–1", ["device_name"],
         "The used share of the inodes of the file system on the device";
     DiskExt4Errors: Disk Counter "disk/ext4_errors_total", "errors", ["device_name"],
         "Errors that ext4 has found, as its superblock counts them";
     MemoryAvailable: Memory Gauge "memory/available_bytes", "B", [],
-        "What the kernel thinks can be had without swapping";
+        "Memory that the kernel estimates to be available without swapping";
     NetCarrierChanges: Net Counter "net/carrier_changes_total", "changes", ["interface_name"],
         "How often the link went up or down";
     PressureRatio: Pressure Gauge "pressure/stalled_ratio", "0–1", ["kind", "resource", "window"],
@@ -197,27 +197,27 @@ metrics! {
     PressureSeconds: Pressure Counter "pressure/stalled_seconds_total", "s", ["kind", "resource"],
         "Time in which some or all tasks waited for the resource";
     LimitsUsed: Limits Gauge "limits/used", "", ["limit"],
-        "How many there are of what the kernel bounds";
+        "How many of what the kernel limits are in use";
     LimitsMaximum: Limits Gauge "limits/maximum", "", ["limit"],
-        "How many there can be";
+        "How many there can be at most";
     LimitsRatio: Limits Gauge "limits/used_ratio", "0–1", ["limit"],
-        "How much of the limit is used";
+        "The used share of the limit";
     TasksByState: Tasks Gauge "tasks/processes", "processes", ["state"],
         "Processes by the state of their first thread";
     TasksHung: Tasks Counter "tasks/hung_total", "reports", [],
         "Hung tasks that the kernel has found, since Linux 6.13";
     VmOomKills: Vm Counter "vm/oom_kills_total", "kills", [],
-        "Processes that the kernel has killed for want of memory";
+        "Processes that the kernel killed because memory ran out";
     VmScannedPages: Vm Counter "vm/scanned_pages_total", "pages", ["scanner"],
-        "Pages looked at for reclaim; those of direct scans made a task wait";
+        "Pages scanned for reclaim; direct scans made a task wait";
     HardwareMemoryErrors: Hardware Counter "hardware/memory_errors_total", "errors", ["controller", "kind"],
-        "Memory errors that EDAC counted, since its driver was loaded";
+        "Memory errors that EDAC has counted since its driver was loaded";
     ClockOffset: Clock Gauge "clock/offset_seconds", "s", [],
-        "What the kernel has still to correct of its clock";
+        "The clock's offset that the kernel has yet to correct";
     ClockMaximumError: Clock Gauge "clock/maximum_error_seconds", "s", [],
-        "How wrong the clock can be; it grows while nobody synchronises it";
+        "Upper bound of the clock's error; it grows while the clock is not being synchronised";
     ClockSynchronized: Clock Gauge "clock/synchronized", "", [],
-        "1 while somebody synchronises the clock";
+        "1 while the clock is being synchronised";
 }
 
 // === impl MetricId ===
@@ -228,7 +228,7 @@ impl MetricId {
         Self::ALL.iter().copied().filter(move |id| id.metric().section == section)
     }
 
-    /// The one that a config file names so.
+    /// The metric with this name in a config file.
     #[must_use]
     pub fn named(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.metric().id == id)
