@@ -11,13 +11,13 @@ use std::fmt;
 /// A metric.
 #[derive(Debug)]
 pub struct Metric {
-    /// How a config file names it; also the usual `displayName`.
+    /// Its name in a config file; also the usual `displayName`.
     pub id: &'static str,
-    /// Who measures it.
+    /// The collector that measures it.
     pub section: Section,
     /// Whether it only grows.
     pub kind: Kind,
-    /// What its number counts, as `docs/metrics.md` says it.
+    /// The unit of its value, as in `docs/metrics.md`.
     pub unit: &'static str,
     /// The names of its labels, in their alphabetical order.
     pub labels: &'static [&'static str],
@@ -30,11 +30,11 @@ pub struct Metric {
 pub enum Kind {
     /// It goes up and down.
     Gauge,
-    /// It grows from the boot of the node on.
+    /// It grows from the node's boot on.
     Counter,
 }
 
-/// A part of a config file, and the collector that reads what it asks for.
+/// A part of a config file, and the collector that measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// Load, time by state, interrupts.
@@ -67,7 +67,7 @@ macro_rules! metrics {
     ($($name:ident: $section:ident $kind:ident $id:literal, $unit:literal, [$($label:literal),*], $help:literal;)*) => {
         /// The name of a metric in the code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[expect(missing_docs, reason = "each is told of by its row of the table")]
+        #[expect(missing_docs, reason = "each is described by its row of the table")]
         pub enum MetricId { $($name),* }
 
         impl MetricId {
@@ -95,7 +95,7 @@ macro_rules! metrics {
 // Collector, type, id, unit, labels; and what it is.
 metrics! {
     CpuRunnableTasks: Cpu Gauge "cpu/runnable_task_count", "tasks", [],
-        "The average number of runnable tasks in the last minute, which is what the load counts";
+        "The average number of runnable tasks in the last minute, as the load average counts them";
     CpuUsageTime: Cpu Counter "cpu/usage_time", "s", ["state"],
         "CPU time of all CPUs by state since boot, in seconds";
     CpuLoad1: Cpu Gauge "cpu/load_1m", "tasks", [],
@@ -201,7 +201,7 @@ metrics! {
     LimitsMaximum: Limits Gauge "limits/maximum", "", ["limit"],
         "Maximum number of entries of a resource that the kernel limits";
     LimitsRatio: Limits Gauge "limits/used_ratio", "0–1", ["limit"],
-        "How much of the limit is used";
+        "The used share of the limit";
     TasksByState: Tasks Gauge "tasks/processes", "processes", ["state"],
         "Processes by the state of their first thread";
     TasksHung: Tasks Counter "tasks/hung_total", "reports", [],
@@ -228,7 +228,7 @@ impl MetricId {
         Self::ALL.iter().copied().filter(move |id| id.metric().section == section)
     }
 
-    /// The one that a config file names so.
+    /// The metric with this name in a config file.
     #[must_use]
     pub fn named(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.metric().id == id)

@@ -221,17 +221,17 @@ impl StateFile {
     /// disk is not worth a line for each record.
     pub fn save_or_warn<T: Serialize>(&mut self, keep: &Keep<'_, T>, confirmed: bool) -> bool {
         let saved = self.save(keep, confirmed);
-        self.warn_once(saved)
+        self.warn_once(&saved)
     }
 
     /// As [`Self::confirm`], but logs an error, as [`Self::save_or_warn`] does.
     pub fn confirm_or_warn(&mut self) {
         let confirmed = self.confirm();
-        self.warn_once(confirmed);
+        self.warn_once(&confirmed);
     }
 
-    fn warn_once(&mut self, outcome: Result<(), StateError>) -> bool {
-        match &outcome {
+    fn warn_once(&mut self, outcome: &Result<(), StateError>) -> bool {
+        match outcome {
             Ok(()) => {
                 self.failure.clear();
             }

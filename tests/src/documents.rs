@@ -1,6 +1,6 @@
 //! Documents that are written from the table of metrics, the shipped configs and the catalogue of reasons: the list of
 //! metrics, what to do about each reason, a dashboard and alert rules, and the copies of these for kustomize and Helm, which
-//! read nothing outside their own folder. `cargo xtask codegen` writes them, the tests say when that has to be done.
+//! read nothing outside their own folder. `cargo xtask codegen` writes them; a test fails when one is out of date.
 
 mod dashboard;
 mod metrics_page;
@@ -20,11 +20,11 @@ use npd_agent::config::{self, ConfigFile, SystemStatsConfig};
 use self::reasons::Catalogue;
 use crate::{driver::binary, host::node, schema};
 
-/// A file and what it has to say.
+/// A file and the text that it should have.
 pub struct Document {
     /// Where it is.
     pub path: PathBuf,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -37,7 +37,7 @@ pub fn all() -> Result<Vec<Document>> {
         at("config/schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
         at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
         at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
-        at("docs/metrics.md", metrics_page::write()),
+        at("docs/metrics.md", metrics_page::write()?),
         at("docs/reasons.md", reasons_page::write(&Catalogue::read()?)),
         at("deploy/kustomize/components/prometheus-operator/prometheus-rule.yaml", prometheus_rule::write(&rules)?),
         at("deploy/kustomize/components/dashboards/grafana-dashboard.json", dashboard.clone()),

@@ -415,7 +415,9 @@ fn metrics_page() -> Result<()> {
         lines.filter_map(|rest| rest.split(' ').next()).map(ToOwned::to_owned).collect()
     };
     let (types, helps) = (names_after("# TYPE "), names_after("# HELP "));
+    let page = include_str!("../../docs/metrics.md");
     for name in &types {
+        ensure!(page.contains(&format!("| `{name}` |")), "docs/metrics.md does not have {name}");
         ensure!(helps.contains(name), "{name} has no help text");
         ensure!(name.starts_with("problem_") || name.starts_with("npd_"), "a family of another name: {name}");
     }

@@ -18,6 +18,15 @@ use prometheus::{
 /// Bounds in seconds: from a script that looks at one file to a check that waits for a server.
 const BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0];
 
+/// A part of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// Its heading in `docs/metrics.md`.
+    pub title: &'static str,
+    /// Its rows.
+    pub rows: &'static [OwnMetric],
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnMetric {
@@ -27,6 +36,8 @@ pub struct OwnMetric {
     pub kind: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
+    /// The type of each label's values in the code: `&str` where there can be any value, else a closed set.
+    pub label_types: &'static [&'static str],
     /// What it is, in one sentence without its full stop.
     pub help: &'static str,
 }
@@ -91,12 +102,12 @@ const fn label_name(name: &'static str) -> &'static str {
 macro_rules! metrics {
     ($(
         $(#[doc = $doc:literal])*
-        $group:ident {
+        $group:ident $title:literal {
             $($row:ident: $one:ident $name:literal [$($label:ident: $value:ty),*], $help:literal;)*
         }
     )*) => {
-        /// All rows of the table, by group.
-        pub const GROUPS: &[&[OwnMetric]] = &[$(&$group::ROWS),*];
+        /// The whole table.
+        pub const GROUPS: &[Group] = &[$(Group { title: $title, rows: &$group::ROWS }),*];
 
         $(
             $(#[doc = $doc])*
@@ -113,6 +124,7 @@ macro_rules! metrics {
                     name: $name,
                     kind: <$one as Measure>::KIND,
                     labels: &[$(label_name(stringify!($label))),*],
+                    label_types: &[$(stringify!($value)),*],
                     help: $help,
                 }),*];
 
@@ -163,7 +175,7 @@ macro_rules! metrics {
 // Method, type, name, labels with the type of their values; and what it is.
 metrics! {
     /// node-problem-detector's metrics of problems, in its words.
-    ProblemMetrics {
+    ProblemMetrics "Problems" {
         problems: IntCounter "problem_counter" [reason: &str],
             "Number of times a specific type of problem have occurred.";
         affected: IntGauge "problem_gauge" [r#type: &str, reason: &str],
@@ -171,57 +183,57 @@ metrics! {
     }
 
     /// The program.
-    BuildMetrics {
+    BuildMetrics "The program" {
         build_info: IntGauge "npd_build_info" [version: &str],
             "Always 1; the label is npd's version";
     }
 
     /// Sources and config files.
-    AgentMetrics {
+    AgentMetrics "Sources and config files" {
         source_up: IntGauge "npd_source_up" [source: &str],
-            "1 while the source is being read, 0 while it cannot be";
+            "1 while the source is being read; 0 while its file or journal is missing, or it has failed and is retried";
         source_restarts: IntCounter "npd_source_restarts_total" [source: &str],
             "How often the source failed and was restarted";
         last_record: Gauge "npd_source_last_record_timestamp_seconds" [source: &str],
-            "The time of the source's newest record";
+            "The time of the source's newest record, in seconds since the epoch";
         unreadable: IntCounter "npd_source_unreadable_records_total" [source: &str],
-            "Lines and entries that could not be read as records";
+            "Lines and entries that a rule might match, but whose time or message was not found";
         lost: IntCounter "npd_source_lost_total" [source: &str],
-            "How often records of the source are known to have been lost";
+            "How often the position to continue from was gone, so that records may be lost";
         suppressed: IntCounter "npd_problems_suppressed_total" [source: &str, reason: &str],
             "Problems that were counted in a later report instead of being reported one by one";
         config_valid: IntGauge "npd_config_valid" [file: &str],
-            "1 while the config file is in use as it is now, 0 while an older version of it is";
+            "1 while the config file is in use as it is now; 0 while it has errors and its previous version is in use";
         config_reloads: IntCounter "npd_config_reloads_total" [file: &str, outcome: ReloadOutcome],
-            "Changes of the config file, by what came of them";
+            "Changes of the config file, by outcome";
     }
 
     /// The kernel log.
-    KernelLogMetrics {
+    KernelLogMetrics "Kernel log" {
         mode: IntGauge "npd_kernel_log_mode" [mode: impl LabelValue],
-            "1 for the mode in which the kernel log is read";
+            "1 for the mode in which the kernel log is being read";
         probe: IntGauge "npd_kernel_probe" [probe: &str, state: impl LabelValue],
             "1 for the state that the probe is in";
         records: IntCounter "npd_kernel_records_total" [origin: Origin],
-            "Records of the kernel log, by the stream that had them first";
+            "Records of the kernel log, by the stream that delivered them first";
         records_lost: IntCounter "npd_kernel_records_lost_total" [],
-            "Records of the kernel log that were no longer in any stream";
+            "Records of the kernel log that no stream could deliver";
         duplicates_suppressed: IntCounter "npd_kernel_duplicates_suppressed_total" [],
-            "Kernel events and log lines that were not reported because the other of the two was";
+            "Kernel events and log lines that were not reported because their counterpart was";
         hung_tasks: IntGauge "npd_hung_tasks" [],
             "Tasks that are hung now, as far as the hung-task probe knows";
     }
 
     /// The probes' own counters.
-    ProbeMetrics {
+    ProbeMetrics "Probes" {
         seen: IntCounter "npd_kernel_probe_seen_total" [probe: &str],
             "How often the probe fired";
         dropped: IntCounter "npd_kernel_probe_dropped_total" [probe: &str],
-            "Records of the probe that were dropped because the ring buffer was full";
+            "Records of the probe that were dropped because the ring buffer was full; /dev/kmsg usually still has them";
     }
 
     /// Runs of custom plugin monitors' checks.
-    PluginMetrics {
+    PluginMetrics "Custom plugin monitors" {
         duration: Histogram "npd_plugin_duration_seconds" [rule: &str],
             "How long runs of the rule's check took";
         runs: IntCounter "npd_plugin_runs_total" [rule: &str, outcome: impl LabelValue],
@@ -229,7 +241,7 @@ metrics! {
     }
 
     /// The collectors of system stats monitors.
-    CollectorMetrics {
+    CollectorMetrics "Collectors of system stats monitors" {
         success: IntGauge "npd_collector_success" [collector: &str, file: &str],
             "1 if the collector could read everything the last time; 0 also while it, or another one of its file, hangs";
         collection: Gauge "npd_collector_duration_seconds" [collector: &str, file: &str],
@@ -237,15 +249,15 @@ metrics! {
     }
 
     /// The Kubernetes exporter.
-    KubernetesMetrics {
+    KubernetesMetrics "Kubernetes exporter" {
         events: IntCounter "npd_k8s_events_total" [outcome: EventOutcome],
-            "Problems, by what became of their Kubernetes Event";
+            "Problems, by outcome of their Kubernetes Event";
         events_waiting: IntGauge "npd_k8s_events_waiting" [],
-            "Kubernetes Events that are not sent yet";
+            "Kubernetes Events waiting to be sent";
         requests: IntCounter "npd_k8s_requests_total" [request: ApiRequest, code: &str],
             "Requests to the API server, by the status code of the response; none if there was no response";
         conditions_written: Gauge "npd_k8s_conditions_written_timestamp_seconds" [],
-            "When the node's conditions were last written to the API server";
+            "When the node's conditions were last written to the API server, in seconds since the epoch";
     }
 }
 
@@ -286,10 +298,10 @@ macro_rules! label_values {
 }
 
 label_values! {
-    /// What came of a changed config file.
+    /// Whether a changed config file is used.
     ReloadOutcome {
         Used "used", "it is in use";
-        Refused "refused", "it has errors, and the version before it stays in use";
+        Refused "refused", "it has errors, and the previous version stays in use";
     }
 
     /// The stream that had a record of the kernel log first.
@@ -298,15 +310,15 @@ label_values! {
         Kmsg "kmsg", "/dev/kmsg";
     }
 
-    /// What became of a problem's Event.
+    /// What became of a problem.
     EventOutcome {
-        Created "created", "an Event of its own";
-        Counted "counted", "counted in an Event";
-        Known "known", "already there: this agent, or one before it, had sent it";
-        Refused "refused", "refused by the API server";
-        NoPod "no_pod", "its pod is not known";
-        Dropped "dropped", "dropped because too many were waiting";
-        Unsent "unsent", "not sent before the agent stopped";
+        Created "created", "became an Event";
+        Counted "counted", "was added to the count of an Event";
+        Known "known", "already was an Event, which this agent or the one before it had sent";
+        Refused "refused", "was rejected by the API server, for example because of missing permissions; the log says why";
+        NoPod "no_pod", "comes from a Pod that is no longer on this node, so it got no Event there";
+        Dropped "dropped", "did not fit in the queue while the API server was unreachable";
+        Unsent "unsent", "was not sent before the agent stopped; with a state folder, the next agent sends it";
     }
 
     /// A request to the API server.
@@ -315,7 +327,7 @@ label_values! {
         PatchNodeStatus "patch_node_status", "writes conditions";
         CreateEvent "create_event", "creates an Event";
         PatchEvent "patch_event", "counts problems in an Event";
-        ListPods "list_pods", "lists the node's pods";
+        ListPods "list_pods", "lists the node's Pods";
     }
 }
 
@@ -348,7 +360,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_npds_own_begin_with_npd() {
-        let names: Vec<_> = GROUPS.iter().copied().flatten().map(|row| row.name).collect();
+        let names: Vec<_> = GROUPS.iter().flat_map(|group| group.rows).map(|row| row.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         let other: Vec<_> = names.iter().filter(|name| !name.starts_with("npd_")).collect();
         assert_eq!(other, [&"problem_counter", &"problem_gauge"]);
@@ -381,5 +393,6 @@ mod tests {
     #[test]
     fn a_label_that_is_a_word_of_rust_keeps_its_name() {
         assert_eq!(ProblemMetrics::ROWS[1].labels, ["type", "reason"]);
+        assert_eq!(ProblemMetrics::ROWS[1].label_types, ["&str", "&str"]);
     }
 }

@@ -83,7 +83,9 @@ fn checksum(kind: u8, generation: &[u8], length: &[u8], bytes: &[u8]) -> Option<
         FNV => Some(parts.into_iter().fold(fingerprint::EMPTY, fingerprint::extend)),
         CRC32 => {
             let mut hasher = crc32fast::Hasher::new();
-            parts.into_iter().for_each(|part| hasher.update(part));
+            for part in parts {
+                hasher.update(part);
+            }
             Some(hasher.finalize().into())
         }
         _ => None,

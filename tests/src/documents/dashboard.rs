@@ -1,4 +1,4 @@
-//! `deploy/grafana-dashboard.json`: a row a section, a panel a metric.
+//! `deploy/grafana-dashboard.json`: one row per section, one panel per metric.
 
 use anyhow::Result;
 use npd_agent::metric::{Kind, Metric, MetricId, Section, exposition_name};
@@ -13,31 +13,31 @@ const HEIGHT: u64 = 7;
 const PROBLEMS: [(&str, &str, &str); 3] = [
     ("Conditions", "problem_gauge{instance=~\"$instance\"} > 0", "{{instance}} {{type}}: {{reason}}"),
     (
-        "Problems a minute",
+        "Problems per minute",
         "60 * rate(problem_counter{instance=~\"$instance\"}[$__rate_interval]) > 0",
         "{{instance}} {{reason}}",
     ),
-    ("Tasks that hang", "npd_hung_tasks{instance=~\"$instance\"} > 0", "{{instance}}"),
+    ("Hung tasks", "npd_hung_tasks{instance=~\"$instance\"} > 0", "{{instance}}"),
 ];
 const OWN: [(&str, &str, &str); 6] = [
     ("Sources that cannot be read", "npd_source_up{instance=~\"$instance\"} == 0", "{{instance}} {{source}}"),
     (
-        "Records lost a minute",
+        "Lost kernel log records per minute",
         "60 * rate(npd_kernel_records_lost_total{instance=~\"$instance\"}[$__rate_interval])",
         "{{instance}}",
     ),
-    ("Nodes by mode of the kernel log", "sum by (mode) (npd_kernel_log_mode{instance=~\"$instance\"})", "{{mode}}"),
+    ("Nodes by kernel log mode", "sum by (mode) (npd_kernel_log_mode{instance=~\"$instance\"})", "{{mode}}"),
     (
-        "Events by outcome a minute",
+        "Events per minute by outcome",
         "60 * sum by (outcome) (rate(npd_k8s_events_total{instance=~\"$instance\"}[$__rate_interval]))",
         "{{outcome}}",
     ),
     (
-        "Checks that do not work, a minute",
+        "Failed check runs per minute",
         "60 * rate(npd_plugin_runs_total{instance=~\"$instance\", outcome=~\"error|refused|stuck|timeout\"}[$__rate_interval]) > 0",
         "{{instance}} {{rule}}: {{outcome}}",
     ),
-    ("Collectors that fail", "npd_collector_success{instance=~\"$instance\"} == 0", "{{instance}} {{collector}}"),
+    ("Failing collectors", "npd_collector_success{instance=~\"$instance\"} == 0", "{{instance}} {{collector}}"),
 ];
 
 pub(super) fn write() -> Result<String> {
@@ -63,7 +63,7 @@ pub(super) fn write() -> Result<String> {
         },
     ]);
     let dashboard = json!({
-        "title": "Nodes as npd sees them",
+        "title": "Node problems and metrics (npd)",
         "uid": "npd-nodes",
         "tags": ["npd"],
         "schemaVersion": 39,
@@ -94,7 +94,7 @@ impl Panel {
     }
 }
 
-/// A gauge as it is; of a counter how fast it grows.
+/// A gauge is shown as it is, a counter by how fast it grows.
 fn panel(metric: &Metric) -> Panel {
     let series = format!("{}{{instance=~\"$instance\"}}", exposition_name(metric.id));
     let (expression, unit) = match (metric.kind, metric.unit) {
@@ -108,7 +108,7 @@ fn panel(metric: &Metric) -> Panel {
                 _ => "short",
             },
         ),
-        // Milliseconds a second are a share of the time.
+        // Milliseconds per second are a share of the time.
         (Kind::Counter, "ms") => (format!("rate({series}[$__rate_interval]) / 1000"), "percentunit"),
         (Kind::Counter, "s") => (format!("rate({series}[$__rate_interval])"), "percentunit"),
         (Kind::Counter, "B") => (format!("rate({series}[$__rate_interval])"), "Bps"),

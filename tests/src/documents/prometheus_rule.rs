@@ -1,4 +1,4 @@
-//! The alert rules as the Prometheus operator wants them.
+//! The alert rules as a resource of the Prometheus operator.
 
 use anyhow::{Context, Result};
 

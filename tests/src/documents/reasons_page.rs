@@ -11,23 +11,23 @@ const INTRODUCTION: &str = "# What npd reports, and what to do
 
 <!-- Written by `cargo xtask codegen` from docs/reasons.yaml, config/ and tests/corpus/. -->
 
-A reason stands in an Event (`kubectl get events --field-selector reason=OOMKilling`), in a condition of the Node (`kubectl describe node`), in npd's
-log, and in `problem_counter{reason}` and `problem_gauge{type,reason}`. Below is each that the files in `config/` or npd itself can report. Your own rules
-bring their own.
+A reason is part of an Event (`kubectl get events --field-selector reason=OOMKilling`), of a condition of the Node (`kubectl describe node`), in npd's
+log, and in `problem_counter{reason}` and `problem_gauge{type,reason}`. This page lists those that the files in `config/` or npd itself can report. Your own
+rules have their own.
 
 Commands are for a root shell on the node: `kubectl debug node/NAME -it --image=debian --profile=sysadmin -- chroot /host`, or ssh. *Drain* means
-`kubectl drain NODE --ignore-daemonsets --delete-emptydir-data`, after a look at who else is in trouble: draining a second node does not help the first.
-Before a reboot save what it will erase: `dmesg -T > /var/tmp/dmesg`.
+`kubectl drain NODE --ignore-daemonsets --delete-emptydir-data`, after checking whether other nodes have problems too: draining a second node does not
+help the first. Before a reboot, save what it erases: `dmesg -T > /var/tmp/dmesg`.
 
-**Alerts** are in [deploy/prometheus-rules.yaml](../deploy/prometheus-rules.yaml), each called `Node` and the reason: *critical* is to be looked at now,
-*warning* today, *info* is to know. The alert of an event lasts a quarter of an hour after the last one; an event from before Prometheus first saw the
-agent has none.
+**Alerts** are in [deploy/prometheus-rules.yaml](../deploy/prometheus-rules.yaml), each named `Node` followed by the reason: look at *critical* now,
+at *warning* today; *info* needs no action. The alert of an event lasts for a quarter of an hour after the last one; an event from before Prometheus first
+scraped the agent has none.
 ";
 
 const HEALTHY: &str = "
-## When all is well
+## Reasons of healthy conditions
 
-A condition that is False has one of these reasons. An event with one of them, of type Normal, tells that a problem is over.
+A condition that is False has one of these reasons. An Event of type Normal with one of these reasons reports that a problem is over.
 
 | reason | condition | means |
 |---|---|---|
@@ -40,7 +40,7 @@ const OWN_HEAD: &str = "
 |---|---|---|---|
 ";
 
-/// Longer lines are cut, in bytes.
+/// Maximum length of an example line in bytes; longer lines are cut.
 const EXAMPLE_MAX: usize = 240;
 
 pub(super) fn write(catalogue: &Catalogue) -> String {
@@ -134,11 +134,11 @@ fn alert(problem: &Problem) -> String {
     match (problem.alert, problem.above) {
         (Level::None, _) => "none".to_owned(),
         (level, 0) => level.to_string(),
-        (level, above) => format!("{level}, from more than {above} events in 15 minutes on"),
+        (level, above) => format!("{level}, if there are more than {above} events in 15 minutes"),
     }
 }
 
-/// Makes links of the names of other reasons, but for those in code.
+/// Turns the names of other reasons into links, except within code.
 fn link_reasons(catalogue: &Catalogue, from: &str, text: &str) -> String {
     let parts = text.split('`').enumerate().map(|(index, part)| {
         // Between two backticks is code.

@@ -1,5 +1,5 @@
-//! `deploy/prometheus-rules.yaml`: an alert for each reason that wants one, and what npd tells of itself. A reason that a
-//! shipped threshold has is looked for in the metric itself, which Prometheus sees also while npd's events are switched off.
+//! `deploy/prometheus-rules.yaml`: an alert for each reason that should have one, and alerts about npd itself. The alert of a
+//! shipped threshold's reason queries the metric itself, which Prometheus also has while npd's events are switched off.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,14 +15,14 @@ use npd_agent::{
 
 use super::reasons::{Catalogue, Level, Place, Problem};
 
-const HEAD: &str = "# Written by `cargo xtask codegen` from docs/reasons.yaml, the thresholds of config/*-stats-monitor.json, and what npd tells of itself.
+const HEAD: &str = "# Written by `cargo xtask codegen` from docs/reasons.yaml, the thresholds of config/*-stats-monitor.json, and npd's own metrics.
 # For the Prometheus operator, put `groups` under the `spec` of a PrometheusRule.
 groups:
 ";
 
-/// A growth is looked at over so long: several scrapes.
+/// The range over which the growth of a counter is measured: several scrapes.
 const WINDOW: &str = "5m";
-/// Events are looked for over so long, and their alerts last so long.
+/// The range in which events are looked for, and so how long their alerts last.
 const EVENTS: &str = "15m";
 
 /// An alert about npd itself.
@@ -36,16 +36,16 @@ pub(super) struct Own {
     pub(super) step: &'static str,
 }
 
-/// What npd tells of itself.
+/// The alerts about npd itself.
 pub(super) const OWN: [Own; 11] = [
     Own {
         name: "NodeProblemAgentsGone",
         expression: "absent(npd_build_info)",
         hold: "15m",
         level: Level::Warning,
-        summary: "No npd is seen at all",
-        meaning: "Prometheus has no metrics of any npd",
-        step: "`kubectl -n npd get pods`; the ServiceMonitor or scrape config, and the NetworkPolicy",
+        summary: "No npd is running, or none is scraped",
+        meaning: "Prometheus has no metrics from any npd",
+        step: "`kubectl -n npd get pods`; check the ServiceMonitor or scrape config, and the NetworkPolicy",
     },
     Own {
         name: "NodeProblemCollectorFails",
@@ -54,34 +54,34 @@ pub(super) const OWN: [Own; 11] = [
         level: Level::Warning,
         summary: "The collector {{ $labels.collector }} of {{ $labels.file }} cannot read everything, or hangs",
         meaning: "A collector of metrics cannot read something, or a read hangs",
-        step: "npd's log names the file; one that hangs points to a disk or mount that does not answer",
+        step: "npd's log names the file; a read that hangs points to a disk or mount that does not respond",
     },
     Own {
         name: "NodeProblemConditionsStale",
         expression: "time() - npd_k8s_conditions_written_timestamp_seconds > 1800 and npd_k8s_conditions_written_timestamp_seconds > 0",
         hold: "5m",
         level: Level::Warning,
-        summary: "npd could not write the node's conditions for half an hour",
-        meaning: "The Node was not written for half an hour; with a longer `--k8s-exporter-heartbeat-period` raise the number",
-        step: "npd's log says why; `npd_k8s_requests_total` by `code`: 403 is a missing right, 401 a token",
+        summary: "npd has not written the node's conditions for half an hour",
+        meaning: "The Node was not written for half an hour. With a longer `--k8s-exporter-heartbeat-period`, raise the number in the alert",
+        step: "npd's log says why; `npd_k8s_requests_total` by `code`: 403 is a missing permission, 401 an invalid token",
     },
     Own {
         name: "NodeProblemRequestsRefused",
         expression: "increase(npd_k8s_requests_total{code=~\"400|403|422\"}[15m]) > 0",
         hold: "5m",
         level: Level::Warning,
-        summary: "The API server refuses what npd tells it, with {{ $labels.code }}",
-        meaning: "npd lacks a right, an admission policy forbids what it does, or the API server does not take an object. An agent that was never allowed to write is ready all the same",
-        step: "npd's log has the API server's words; compare the roles and policies with those in `deploy/`",
+        summary: "The API server rejects npd's requests with {{ $labels.code }}",
+        meaning: "npd lacks a permission, an admission policy denies its requests, or the API server considers an object invalid. An agent that was never allowed to write is ready nevertheless",
+        step: "npd's log has the API server's message; compare the roles and policies with those in `deploy/`",
     },
     Own {
         name: "NodeProblemConfigInvalid",
         expression: "npd_config_valid == 0",
         hold: "10m",
         level: Level::Warning,
-        summary: "The config file {{ $labels.file }} has errors; the one before is in use",
-        meaning: "A changed config file has errors, and is not used",
-        step: "npd's log has all errors; `npd-agent check-config FILE`",
+        summary: "The config file {{ $labels.file }} has errors; its previous version is in use",
+        meaning: "A changed config file has errors and is not used",
+        step: "npd's log lists all errors, and so does `npd-agent check-config FILE`",
     },
     Own {
         name: "NodeProblemEventsDropped",
@@ -89,26 +89,26 @@ pub(super) const OWN: [Own; 11] = [
         hold: "",
         level: Level::Warning,
         summary: "Problems did not become Events: {{ $labels.outcome }}",
-        meaning: "There was no room for more Events while the API server was away (`dropped`), or it refused them (`refused`)",
-        step: "npd's log says why. Nothing is lost from `problem_counter` and the log",
+        meaning: "The queue of Events was full while the API server was unreachable (`dropped`), or the API server rejected them (`refused`)",
+        step: "npd's log says why. `problem_counter` and the log are complete",
     },
     Own {
         name: "NodeProblemKernelLogDegraded",
         expression: "npd_kernel_log_mode{mode=\"probe+kmsg\"} == 0 and max_over_time(npd_kernel_log_mode{mode=\"probe+kmsg\"}[1d]) == 1",
         hold: "15m",
         level: Level::Info,
-        summary: "The kernel log is not read through the probes any more",
-        meaning: "The kernel log was read through the probes and /dev/kmsg within the last day and is not now; problems that the kernel does not print may go unseen",
-        step: "`/readyz` shows the mode, npd's log why it changed, docs/kernel-log.md what the modes mean",
+        summary: "The kernel log is no longer read through the probes",
+        meaning: "The kernel log was read through the probes and /dev/kmsg within the last day and no longer is; problems that the kernel does not print may be missed",
+        step: "`/readyz` shows the mode, npd's log says why it changed, docs/kernel-log.md describes the modes",
     },
     Own {
         name: "NodeProblemPluginFails",
         expression: "increase(npd_plugin_runs_total{outcome=~\"error|refused|stuck|timeout\"}[15m]) > 0",
         hold: "15m",
         level: Level::Warning,
-        summary: "The check {{ $labels.rule }} does not work: {{ $labels.outcome }}",
-        meaning: "A plugin or check cannot be run, so its problem would not be seen",
-        step: "See CheckError, CheckRefused, CheckStuck and CheckTimeout by the alert's `outcome`",
+        summary: "The check {{ $labels.rule }} fails to run: {{ $labels.outcome }}",
+        meaning: "A plugin or check cannot be run, so its problem would be missed",
+        step: "Depending on the alert's `outcome`, see CheckError, CheckRefused, CheckStuck or CheckTimeout",
     },
     Own {
         name: "NodeProblemRecordsLost",
@@ -116,8 +116,8 @@ pub(super) const OWN: [Own; 11] = [
         hold: "",
         level: Level::Info,
         summary: "Lines of the kernel log were overwritten before npd had read them",
-        meaning: "The kernel printed faster than npd was scheduled; a problem among these lines was not seen",
-        step: "Read `dmesg` for what floods; a larger `--kernel-ring-size` or `log_buf_len=`, more CPU for npd",
+        meaning: "The kernel printed faster than npd was scheduled; a problem in these lines was missed",
+        step: "Look in `dmesg` for what floods the log; use a larger `--kernel-ring-size` or `log_buf_len=`, or give npd more CPU",
     },
     Own {
         name: "NodeProblemSourceDown",
@@ -126,20 +126,20 @@ pub(super) const OWN: [Own; 11] = [
         level: Level::Warning,
         summary: "npd cannot read {{ $labels.source }}",
         meaning: "A log file or journal is missing, or cannot be read",
-        step: "`/readyz` and npd's log say why: a path, a mount, a right",
+        step: "`/readyz` and npd's log say why: the path, a mount, or a permission",
     },
     Own {
         name: "NodeProblemSourceLost",
         expression: "increase(npd_source_lost_total[1h]) > 0",
         hold: "",
         level: Level::Info,
-        summary: "Lines of {{ $labels.source }} may be lost",
-        meaning: "The place where npd wanted to go on was gone: rotated or vacuumed away faster than it was read",
-        step: "Keep more of the log (rotation, `SystemMaxUse=`)",
+        summary: "Lines of {{ $labels.source }} may have been lost",
+        meaning: "The position to continue from was gone: the log was rotated or vacuumed faster than it was read",
+        step: "Retain more of the log (rotation, `SystemMaxUse=`)",
     },
 ];
 
-/// The rules as a file of Prometheus.
+/// The rules as a file for Prometheus.
 pub(super) fn write(shipped: &[SystemStatsConfig]) -> Result<String> {
     let catalogue = Catalogue::read()?;
     let mut text = HEAD.to_owned() + "  - name: npd\n    rules:\n";
@@ -160,7 +160,7 @@ pub(super) fn write(shipped: &[SystemStatsConfig]) -> Result<String> {
         let found = thresholds.get(problem.reason.as_str()).map_or(&[][..], Vec::as_slice);
         if problem.alert == Level::None {
             if !found.is_empty() {
-                bail!("{} is a threshold, and wants an alert", problem.reason);
+                bail!("{} is the reason of a shipped threshold and needs an alert", problem.reason);
             }
             continue;
         }
@@ -169,7 +169,7 @@ pub(super) fn write(shipped: &[SystemStatsConfig]) -> Result<String> {
     Ok(text)
 }
 
-/// The conditions of rules that are not shipped: their reasons are nobody's here.
+/// The conditions of rules that are not shipped: the catalogue does not have their reasons.
 fn other_conditions(catalogue: &Catalogue) -> Result<String> {
     let lasting = catalogue.problems.iter().filter(|problem| !problem.conditions().is_empty());
     let known = lasting.map(|problem| problem.reason.as_str()).collect::<Vec<_>>().join("|");
@@ -193,14 +193,14 @@ fn of_problem(problem: &Problem, thresholds: &[(&MetricConfig, &Alert)]) -> Resu
     if problem.places.iter().any(|place| matches!(place, Place::Event { .. })) {
         ways.push(format!("increase(problem_counter{{reason=\"{reason}\"}}[{EVENTS}]) > {}", problem.above));
     }
-    // One way is enough, and a node has one alert for a reason.
+    // Any of them is enough, and a node has one alert per reason.
     let expression = ways.join(" or on (instance) ");
     let hold = match (&problem.hold, thresholds) {
         (Some(hold), _) => hold.clone(),
         (None, [(_, alert), ..]) => spell(alert.hold),
         (None, []) => String::new(),
     };
-    // Of a condition the value is 1.
+    // The value of a condition is always 1.
     let has_value = !thresholds.is_empty() && ways.len() == thresholds.len();
     let value = if has_value { " The value is {{ printf \"%.3g\" $value }}." } else { "" };
     let description = problem.meaning.clone() + value;
@@ -224,7 +224,7 @@ fn expression(metric: &MetricConfig, alert: &Alert) -> String {
     }
 }
 
-/// Prometheus writes no zero units: `5m`, not `5m0s`.
+/// As Prometheus writes a duration, without zero units: `5m`, not `5m0s`.
 fn spell(hold: Duration) -> String {
     if hold.is_zero() {
         return String::new();

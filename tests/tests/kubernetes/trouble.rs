@@ -207,7 +207,7 @@ fn forbidden() -> Result<()> {
     world.condition("True")?;
     expect_count(&agent, "refused", 3)?;
     let mut lines = agent.log_lines();
-    lines.retain(|line| line.message() == "the API server refuses events");
+    lines.retain(|line| line.message() == "the API server rejects events");
     ensure!(lines.len() == 1 && lines[0].raw.contains("403"), "it is told once: {lines:?}");
     world.server.clear_faults();
     world.app.say(&["worse thing", "lives"])?;

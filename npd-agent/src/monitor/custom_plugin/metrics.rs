@@ -62,7 +62,7 @@ impl RuleMetrics {
 
     pub(super) fn count(&self, kind: RunKind, took: Duration) {
         self.duration.observe(took.as_secs_f64());
-        self.table.runs(&*self.name, kind).inc();
+        self.table.runs(&self.name, kind).inc();
     }
 }
 

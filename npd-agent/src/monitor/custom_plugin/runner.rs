@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-
 use prometheus::Registry;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -75,6 +74,12 @@ struct Known {
     failures: BTreeMap<usize, String>,
 }
 
+/// The span of a monitor's log lines. Its checks are started while it is entered, so it has no parent: their lines would
+/// carry it twice.
+fn span(path: &Path) -> Span {
+    tracing::info_span!(parent: None, "monitor", monitor = %path.display())
+}
+
 // === impl CustomPlugins ===
 
 impl CustomPlugins {
@@ -98,7 +103,7 @@ impl CustomPlugins {
         if !std::mem::replace(&mut self.reaps, true) {
             tokio::spawn(self.children.clone().reap_orphans());
         }
-        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let span = span(&config.path);
         let _span = span.enter();
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         let name = format!("{} custom", config.path.display());
@@ -138,7 +143,7 @@ impl CustomPlugins {
             let results = Arc::clone(&results);
             Arc::new(move |rule, run, took| results.handle(rule, run, took))
         };
-        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let span = span(&config.path);
         let (concurrency, stopped, tracker) = (config.concurrency, stop.clone(), tasks.clone());
         let start = async move {
             if let Some(after) = after {
@@ -208,6 +213,7 @@ impl RunningMonitor for RunningPlugins {
     }
 
     fn report(&self, event: Event) {
+        let _span = self.span.enter();
         let status = self.results.known.lock().monitor.status();
         self.results.detector.report(&Status { events: vec![event], metrics: false, ..status });
     }

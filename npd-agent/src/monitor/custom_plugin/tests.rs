@@ -279,6 +279,22 @@ fn a_restart_is_no_news() {
     assert_eq!(shown(&after), "True/IsAwful/again@11");
 }
 
+/// What npd wrote before a finding had a type of its own in the file.
+#[test]
+fn a_state_of_an_earlier_version_is_restored() {
+    let saved = concat!(
+        r#"{"conditions":[{"type":"Bad","status":"True","transition":"1970-01-01T00:16:42Z","#,
+        r#""reason":"IsBad","message":"it is bad"}],"rules":[{"rule":"IsBad /bin/sh [\"0\"]","#,
+        r#""status":"problem","reason":"IsBad","message":"it is bad","since":1}]}"#
+    );
+    let mut before = permanent();
+    handle(&mut before, 0, Problem, "it is bad", 2);
+    let mut after = permanent();
+    after.restore(serde_json::from_str(saved).unwrap());
+    assert_eq!(after.state(), before.state());
+    assert_eq!(serde_json::to_string(&after.state()).unwrap(), saved, "an earlier version can read it too");
+}
+
 #[test]
 fn the_problem_of_a_removed_rule_ends_once_the_others_have_run() {
     let mut before = monitor_with("", &[("permanent", "IsBad"), ("permanent", "IsAwful")]);

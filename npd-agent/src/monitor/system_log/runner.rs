@@ -149,11 +149,12 @@ impl SystemLogs {
 
     /// Reports an event about the config file of a monitor, with its conditions as they are.
     pub fn report(&self, path: &Path, event: Event) {
-        let status = {
+        let (status, span) = {
             let monitors = self.shared.monitors.lock();
             let Some(stateful) = monitors.iter().find(|stateful| stateful.path == path) else { return };
-            stateful.monitor.initial_status()
+            (stateful.monitor.initial_status(), stateful.span.clone())
         };
+        let _span = span.enter();
         self.shared.detector.report(&Status { events: vec![event], metrics: false, ..status });
     }
 

@@ -12,9 +12,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-
 use prometheus::Registry;
 use tokio::{sync::oneshot, time::timeout};
+use tracing::Span;
 
 use super::{Alerts, Collectors, Node, StatsPage};
 use crate::{
@@ -49,6 +49,7 @@ pub(crate) struct RunningStats {
     changes: Sender<SystemStatsConfig>,
     /// Completes when the thread ends.
     ended: oneshot::Receiver<()>,
+    span: Span,
 }
 
 /// What the thread owns.
@@ -78,6 +79,8 @@ impl SystemStats {
 
     /// Starts the monitor of a config file. It measures at once, and then at its interval.
     pub(crate) fn start(&self, config: SystemStatsConfig) -> Result<RunningStats, StartError> {
+        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let _span = span.enter();
         let alerts = Alerts::new(&config, Now::read().wall);
         self.detector.declare(&alerts.declared());
         self.detector.report(&alerts.status());
@@ -94,14 +97,15 @@ impl SystemStats {
             detector: Arc::clone(&self.detector),
         };
         let ((changes, configs), (alive, ended)) = (mpsc::channel(), oneshot::channel());
-        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let thread_span = span.clone();
         let run = move || {
-            let _span = span.entered();
+            let _span = thread_span.entered();
             measuring.run(&configs);
             drop(alive);
         };
         thread::Builder::new().name("stats".into()).spawn(run).map_err(StartError::SystemStats)?;
-        Ok(RunningStats { config, alerts, detector: Arc::clone(&self.detector), changes, ended })
+        let (detector, span) = (Arc::clone(&self.detector), span.clone());
+        Ok(RunningStats { config, alerts, detector, changes, ended, span })
     }
 }
 
@@ -125,6 +129,7 @@ impl RunningMonitor for RunningStats {
     /// The state of unchanged alerts is kept.
     fn replace(&mut self, config: MonitorConfig, _: &mut Launcher) -> Result<(), StartError> {
         let MonitorConfig::SystemStats(config) = config else { return Ok(()) };
+        let _span = self.span.enter();
         {
             let mut alerts = self.alerts.lock();
             let before = alerts.status();
@@ -144,6 +149,7 @@ impl RunningMonitor for RunningStats {
     }
 
     fn report(&self, event: Event) {
+        let _span = self.span.enter();
         let alerts = self.alerts.lock();
         self.detector.report(&Status { events: vec![event], metrics: false, ..alerts.status() });
     }

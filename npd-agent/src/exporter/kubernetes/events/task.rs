@@ -170,7 +170,7 @@ impl Task {
             }
             Retryability::Missing | Retryability::Never => {
                 self.failure.error(error, |error| {
-                    tracing::warn!(error, reason = &*request.reason, "the API server refuses events");
+                    tracing::warn!(error, reason = &*request.reason, "the API server rejects events");
                 });
                 self.give_up(request, EventOutcome::Refused);
                 return Ok(());
