@@ -21,6 +21,7 @@ pub fn start(filter: &str, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        // The list of spans would repeat the innermost one, which is enough to know whose line it is.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
 }

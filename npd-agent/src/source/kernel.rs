@@ -9,6 +9,7 @@ pub(crate) mod losses;
 pub mod metrics;
 pub mod mode;
 pub mod probes;
+pub(crate) mod retest;
 pub mod stream;
 
 use std::sync::Arc;

@@ -79,7 +79,7 @@ impl Supervisor {
         let end = End { ended: Arc::clone(&ended), notify: Arc::clone(&self.ended) };
         let run = move || {
             let _end = end;
-            let _span = tracing::info_span!("source", source = source_name).entered();
+            // No span: where the source matters a line names it in its field `source`, which a span would double.
             let mut source = build();
             let mut first = Some(first_outcome);
             let mut back_off = BackOff::new(PAUSE_FIRST, PAUSE_LONGEST);

@@ -11,7 +11,6 @@ use npd_common::Kind;
 use rustix::{event::epoll, io::Errno};
 
 use crate::{
-    back_off::BackOff,
     source::{
         Health, Stop,
         kernel::{
@@ -21,6 +20,7 @@ use crate::{
             metrics::KernelMetrics,
             mode::{KernelSource, Mode},
             probes::{PROBES, ProbeReport, ProbeState, Probes, ProbesRing},
+            retest::Retest,
             stream::{
                 calibration::Calibration,
                 fragment::Sequencer,
@@ -34,9 +34,6 @@ use crate::{
 
 /// How often tracepoints are looked for that came with a module.
 const NEW_TRACEPOINTS: Duration = Duration::from_mins(1);
-/// How soon a probe that failed is tried again; doubled after each failure.
-const RETEST_FIRST: Duration = Duration::from_secs(10);
-const RETEST_MAX: Duration = Duration::from_mins(10);
 /// Two batches closer than this, of at least [`BUSY_FRAGMENTS`] lines each, make the thread pause before it looks
 /// again: waking up for each line of a flood would cost more than all the rest.
 const BUSY: Duration = Duration::from_millis(1);
@@ -55,8 +52,7 @@ pub(crate) struct Driver {
     pub(crate) mode: Mode,
     epoll: OwnedFd,
     /// When the printk probe is tested again.
-    retest: Option<Monotonic>,
-    back_off: BackOff,
+    retest: Retest,
     next_look: Monotonic,
     dropped: u64,
 }
@@ -87,8 +83,7 @@ impl Driver {
             pump,
             mode: Mode::Kmsg,
             epoll,
-            retest: None,
-            back_off: BackOff::new(RETEST_FIRST, RETEST_MAX),
+            retest: Retest::new(),
             next_look: Now::read().mono.after(NEW_TRACEPOINTS),
             dropped: 0,
             options,
@@ -156,7 +151,7 @@ impl Driver {
     /// Sleeps until something comes or is due; `true` when it was the stop.
     fn wait(&mut self) -> Result<bool, Errno> {
         let now = Now::read().mono;
-        let due = [self.tail.deadline(now), self.pump.deadline(), self.retest, Some(self.next_look)];
+        let due = [self.tail.deadline(now), self.pump.deadline(), self.retest.deadline(), Some(self.next_look)];
         let due = due.into_iter().flatten().min().unwrap_or(self.next_look);
         let timeout = timespec(due.since(now));
         let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 3];
@@ -188,28 +183,32 @@ impl Driver {
         if let Some(sequencer) = cycle.calibrated {
             self.tail.set_role(ProbeRole::Lines(sequencer));
             self.enter(Mode::ProbeAndKmsg, "");
-            self.calibrated();
+            self.retest.succeeded();
         } else if cycle.disagrees && self.mode == Mode::ProbeAndKmsg {
             self.tail.set_role(ProbeRole::Doorbell(Calibration::new(None)));
             self.enter(Mode::Doorbell, "the ring and /dev/kmsg disagree about a sequence number");
-            self.retest_later(now);
+            self.retest.failed(now);
         } else if cycle.silent {
             let dropped = self.metrics.dropped();
             if dropped == self.dropped {
                 self.break_printk("it misses lines that /dev/kmsg has");
-                self.retest_later(now);
+                self.retest.failed(now);
             } else {
                 self.dropped = dropped;
                 self.tail.excuse();
             }
         }
-        if self.retest.take_if(|at| *at <= now).is_some() {
+        if self.retest.take_due(now) {
             self.test()?;
             if self.printk().state != ProbeState::Active {
-                // Perhaps it was detached: everything anew.
+                // It may have been detached: load all probes again.
                 self.load_probes();
                 self.watch()?;
                 self.test()?;
+            }
+            if self.printk().state != ProbeState::Active {
+                // Also where the kernel has refused to load them this time.
+                self.retest.failed(now);
             }
             self.announce();
         }
@@ -243,7 +242,7 @@ impl Driver {
             (_, Some(sequencer), _) => {
                 self.tail.set_role(ProbeRole::Lines(sequencer));
                 self.mode = Mode::ProbeAndKmsg;
-                self.calibrated();
+                self.retest.succeeded();
                 true
             }
             // Through the ring alone: the line itself is the proof.
@@ -262,7 +261,7 @@ impl Driver {
             self.set_printk(ProbeState::Active, &printk.why);
         } else if self.kmsg.is_some() {
             self.break_printk("the self-test line did not come through");
-            self.retest_later(now);
+            self.retest.failed(now);
         } else {
             self.set_printk(ProbeState::Broken, "the self-test line did not come through");
         }
@@ -350,16 +349,6 @@ impl Driver {
         self.set_printk(ProbeState::Broken, why);
         self.tail.set_role(ProbeRole::Unused);
         self.enter(Mode::Kmsg, why);
-    }
-
-    fn retest_later(&mut self, now: Monotonic) {
-        self.retest = Some(now.after(self.back_off.pause()));
-    }
-
-    /// The probe is trusted again.
-    fn calibrated(&mut self) {
-        self.retest = None;
-        self.back_off.succeeded();
     }
 
     fn enter(&mut self, mode: Mode, why: &str) {
