@@ -64,23 +64,21 @@ pub(super) fn write() -> Result<String> {
 
 /// The metrics that npd has without a config file asking for them.
 fn own(Group { title, rows }: &Group) -> Result<String> {
-    let mut text = format!("\n## {title}\n\n{OWN_HEAD}");
-    for OwnMetric { name, kind, labels, help, .. } in *rows {
-        text += &format!("| `{name}` | {kind} | {} | {} |\n", codes(labels), help.trim_end_matches('.'));
-    }
-    if let Some(note) = note(title) {
-        text += &format!("\n{note}\n");
-    }
+    let mut parts = vec![format!("\n## {title}\n\n{OWN_HEAD}")];
+    parts.extend(rows.iter().map(|OwnMetric { name, kind, labels, help, .. }| {
+        format!("| `{name}` | {kind} | {} | {} |\n", codes(labels), help.trim_end_matches('.'))
+    }));
+    parts.extend(note(title).map(|note| format!("\n{note}\n")));
     for row in *rows {
         for (label, label_type) in row.labels.iter().zip(row.label_types) {
             let values = values(row.name, label, label_type)?;
             if !values.is_empty() {
-                let lines: String = values.iter().map(|(value, meaning)| format!("* `{value}`: {meaning}\n")).collect();
-                text += &format!("\nValues of `{label}` of `{}`:\n\n{lines}", row.name);
+                parts.push(format!("\nValues of `{label}` of `{}`:\n\n", row.name));
+                parts.extend(values.iter().map(|(value, meaning)| format!("* `{value}`: {meaning}\n")));
             }
         }
     }
-    Ok(text)
+    Ok(parts.concat())
 }
 
 /// What the labels without a closed set of values contain.
