@@ -2,8 +2,8 @@
 //!
 //! A file is recognised by its inode number, its time of birth and the hash of its first bytes. The device number
 //! is left out on purpose: overlayfs, btrfs and NFS give a new one at each mount. The time of birth distinguishes
-//! a reused inode from the old one, if the file system records it (ext4, XFS, btrfs and tmpfs do). The first bytes reveal
-//! a file that was truncated and filled again.
+//! a reused inode from the old one, if the file system records it (ext4, XFS, btrfs and tmpfs do). The first bytes
+//! reveal a file that was truncated and filled again.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,8 @@ pub(crate) const HEAD_SIZE: usize = 256;
 // === impl FilePosition ===
 
 impl FilePosition {
-    /// Whether both are after the same line. Other details may differ: the files may have grown since, and the one before
-    /// may be finished.
+    /// Whether both are after the same line. Other details may differ: the files may have grown since, and the one
+    /// before may be finished.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         let same = |a: Option<FileMark>, b: Option<FileMark>| match (a, b) {

@@ -1,7 +1,7 @@
 //! A log file as a source, for one monitor.
 //!
-//! A line is parsed only if a rule may match it. For all others a look at the raw bytes is enough, since the text that a
-//! rule requires in a message is also in the line that contains the message.
+//! A line is parsed only if a rule may match it. For all others a look at the raw bytes is enough, since the text that
+//! a rule requires in a message is also in the line that contains the message.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 

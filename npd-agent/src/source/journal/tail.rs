@@ -60,7 +60,8 @@ pub enum JournalError {
 impl JournalTail {
     /// Follows the folder `path` and its subfolders of machines, or the system's journal in /var/log and /run/log.
     ///
-    /// If the folder does not exist, the reader waits for it. A namespace's folder is followed when it is given as `path`.
+    /// If the folder does not exist, the reader waits for it. A namespace's folder is followed when it is given as
+    /// `path`.
     pub fn open(path: Option<PathBuf>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
         let roots = path.map_or_else(Root::system, |path| vec![Root::new(path)]);
         let origin = match start {

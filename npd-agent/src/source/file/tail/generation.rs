@@ -3,8 +3,8 @@
 //! Names show which files can be generations of a log, times show their order. A file that was at the path between two
 //! others was created after the first and before the second, and was written to after the last write to the first.
 //! The latter excludes the copies left by `copytruncate`, which were read completely long ago. Compressed generations
-//! are not read: logrotate compresses a file one rotation later (`delaycompress`), or right away, and then the text must
-//! have been read before.
+//! are not read: logrotate compresses a file one rotation later (`delaycompress`), or right away, and then the text
+//! must have been read before.
 
 use std::{
     ffi::OsStr,
@@ -129,8 +129,8 @@ fn listed(entry: &DirEntry) -> Option<(PathBuf, FileStat)> {
 
 /// Opens the file that `choose` picks from a listing of the folder.
 ///
-/// A file that is renamed while its folder is listed may be missing from the listing, and its name may belong to another
-/// file by the time it is opened. So two listings must agree, and the opened file must be the listed one.
+/// A file that is renamed while its folder is listed may be missing from the listing, and its name may belong to
+/// another file by the time it is opened. So two listings must agree, and the opened file must be the listed one.
 fn open_listed(choose: impl Fn() -> Option<(PathBuf, FileStat)>) -> Option<(File, FileStat)> {
     let mut before = choose();
     for _ in 0..MAX_LISTS {

@@ -1,9 +1,9 @@
 //! One open log file, read line by line.
 //!
 //! No text is kept between two reads. For an unfinished line the reader remembers where it starts and how far it was
-//! searched for its end. When more text arrives, the line is read again from its start, or, if it is long, only once its
-//! end is found. So a reader costs no memory, one buffer serves all of them, and a line of any length is read at most
-//! twice.
+//! searched for its end. When more text arrives, the line is read again from its start, or, if it is long, only once
+//! its end is found. So a reader costs no memory, one buffer serves all of them, and a line of any length is read at
+//! most twice.
 //!
 //! Truncation is detected by the size and the first bytes of the file, which are checked *after* each read: if they are
 //! unchanged, what was read belongs to them.
@@ -128,8 +128,8 @@ impl LogFile {
         Ok(matches!(before[0], b'\n' | 0))
     }
 
-    /// Delivers all complete lines. With `finish`, for a file that is no longer written to, also delivers the text after
-    /// the last newline.
+    /// Delivers all complete lines. With `finish`, for a file that is no longer written to, also delivers the text
+    /// after the last newline.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],

@@ -1,7 +1,7 @@
 //! The folders of the journal: which ones exist, the files in them, and the inotify watches on them.
 //!
-//! journald writes to mapped memory, which inotify does not report. So some 250 ms after a write it truncates the file to
-//! the size it already has, which inotify does report. A watch on a folder covers its files.
+//! journald writes to mapped memory, which inotify does not report. So some 250 ms after a write it truncates the file
+//! to the size it already has, which inotify does report. A watch on a folder covers its files.
 
 use std::{
     collections::BTreeMap,

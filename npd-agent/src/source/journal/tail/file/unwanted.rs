@@ -1,5 +1,5 @@
-//! Remembers which fields need not be read again: most entries of a host share `_BOOT_ID`, `_HOSTNAME` and a dozen more, and
-//! a field never changes once it is written.
+//! Remembers which fields need not be read again: most entries of a host share `_BOOT_ID`, `_HOSTNAME` and a dozen
+//! more, and a field never changes once it is written.
 
 /// A small table of offsets of fields that are not needed. If two share a slot, the newer one replaces the older.
 #[derive(Debug)]
