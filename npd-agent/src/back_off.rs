@@ -27,7 +27,8 @@ impl BackOff {
         Self { first, longest, failures: 0 }
     }
 
-    /// Counts a failure and returns the pause before the retry. It has no jitter: it is for operations on this node only.
+    /// Counts a failure and returns the pause before the retry. It has no jitter: it is for operations on this node
+    /// only.
     pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.first.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX)).min(self.longest);
         self.failures = self.failures.saturating_add(1);

@@ -1,8 +1,8 @@
-//! How the parts of the agent are: what `/healthz` and `/readyz` tell.
+//! The state of the agent's components: what `/healthz` and `/readyz` report.
 //!
-//! A part is ready once it can do its work, and says why while it cannot. It is stuck when it has worked at one step
-//! for too long: each step ends with a sign of life, and who waits for something to do is not stuck. Nothing ticks
-//! for that; how long a step takes is found out when somebody asks.
+//! A component is ready once it can do its work, and states the reason while it cannot. It is stuck when one step takes
+//! too long: each step starts with a sign of life, and a component that waits for work is not stuck. There is no timer
+//! for this; the duration of the current step is computed on request.
 
 use std::{
     collections::BTreeMap,
@@ -19,18 +19,18 @@ use tokio::sync::watch;
 
 use crate::time::{Monotonic, Now};
 
-/// A step that takes longer does not end any more.
+/// A component is stuck if a step takes longer.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// The parts. Clones are the same.
+/// The components. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Components {
-    parts: Arc<Mutex<BTreeMap<String, Arc<Shared>>>>,
-    /// Marked when the readiness of a part is another.
+    components: Arc<Mutex<BTreeMap<String, Arc<Shared>>>>,
+    /// Marked when the readiness of a component changes.
     changed: watch::Sender<()>,
 }
 
-/// One part; it is no longer one when this is dropped.
+/// One component; dropping this removes it.
 #[derive(Debug)]
 pub struct Component {
     name: String,
@@ -38,10 +38,10 @@ pub struct Component {
     components: Components,
 }
 
-/// Whether a part can do its work.
+/// Whether a component can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It can; the text says in which way, if there are several.
+    /// It can; the text is its mode of operation, if there are several.
     Ready(&'static str),
     /// It cannot, and why.
     Waiting(String),
@@ -50,13 +50,13 @@ pub enum Readiness {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// When the step began that it works at, in monotonic nanoseconds; 0 while it waits.
+    /// When the current step began, in monotonic nanoseconds; 0 while it waits.
     at_work_since: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
-    way: &'static str,
+    mode: &'static str,
     waits_for: Option<String>,
 }
 
@@ -66,33 +66,33 @@ impl Components {
     /// Adds a component, which is not ready yet.
     #[must_use]
     pub fn add(&self, name: &str) -> Component {
-        let state = Mutex::new(State { way: "", waits_for: Some("it starts".to_owned()) });
+        let state = Mutex::new(State { mode: "", waits_for: Some("starting".to_owned()) });
         let shared = Arc::new(Shared { state, at_work_since: AtomicU64::new(0) });
-        self.parts.lock().insert(name.to_owned(), Arc::clone(&shared));
+        self.components.lock().insert(name.to_owned(), Arc::clone(&shared));
         self.changed.send_replace(());
         Component { name: name.to_owned(), shared, components: self.clone() }
     }
 
-    /// All parts with their readiness, by name.
+    /// All components with their readiness, by name.
     #[must_use]
     pub fn readiness(&self) -> Vec<(String, Readiness)> {
         let readiness = |shared: &Shared| match &*shared.state.lock() {
             State { waits_for: Some(why), .. } => Readiness::Waiting(why.clone()),
-            State { way, .. } => Readiness::Ready(way),
+            State { mode, .. } => Readiness::Ready(mode),
         };
-        self.parts.lock().iter().map(|(name, shared)| (name.clone(), readiness(shared))).collect()
+        self.components.lock().iter().map(|(name, shared)| (name.clone(), readiness(shared))).collect()
     }
 
-    /// Tells when a part comes, goes, or has another readiness.
+    /// Notifies when a component is added, removed, or changes its readiness.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The parts that are stuck, with how long they have been.
+    /// The stuck components, and how long their current step has taken.
     #[must_use]
     pub fn stuck(&self, now: Monotonic) -> Vec<(String, Duration)> {
-        let parts = self.parts.lock();
+        let parts = self.components.lock();
         let at_work = parts.iter().filter_map(|(name, shared)| {
             let since = shared.at_work_since.load(Ordering::Relaxed);
             (since != 0).then(|| (name.clone(), now.since(Monotonic::from_nanos(since))))
@@ -104,14 +104,14 @@ impl Components {
 // === impl Component ===
 
 impl Component {
-    /// It can do its work.
+    /// Sets that it can do its work.
     pub fn set_ready(&self) {
         if self.shared.state.lock().waits_for.take().is_some() {
             self.components.changed.send_replace(());
         }
     }
 
-    /// It cannot do its work.
+    /// Sets that it cannot do its work, and why.
     pub fn set_waiting(&self, why: &str) {
         let mut state = self.shared.state.lock();
         if state.waits_for.as_deref() != Some(why) {
@@ -121,24 +121,24 @@ impl Component {
         }
     }
 
-    /// Of several ways to do its work, the one that it takes.
-    pub fn set_mode(&self, way: &'static str) {
-        if std::mem::replace(&mut self.shared.state.lock().way, way) != way {
+    /// Sets which of several ways to do its work it uses.
+    pub fn set_mode(&self, mode: &'static str) {
+        if std::mem::replace(&mut self.shared.state.lock().mode, mode) != mode {
             self.components.changed.send_replace(());
         }
     }
 
-    /// A sign of life: it begins a step.
+    /// A sign of life: a step begins.
     pub fn begin_step(&self) {
         self.begin_step_at(Now::read().mono);
     }
 
-    /// It began its step then.
+    /// The current step began at `then`.
     pub(crate) fn begin_step_at(&self, then: Monotonic) {
         self.shared.at_work_since.store(then.nanos(), Ordering::Relaxed);
     }
 
-    /// It has nothing to do but to wait.
+    /// The step is done: it waits for work.
     pub fn end_step(&self) {
         self.shared.at_work_since.store(0, Ordering::Relaxed);
     }
@@ -146,8 +146,8 @@ impl Component {
 
 impl Drop for Component {
     fn drop(&mut self) {
-        let mut parts = self.components.parts.lock();
-        // A part of the same name may have taken its place.
+        let mut parts = self.components.components.lock();
+        // A component of the same name may have replaced it.
         if parts.get(&self.name).is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
             parts.remove(&self.name);
             drop(parts);
@@ -161,11 +161,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_stuck_when_a_step_does_not_end_and_never_while_it_waits() {
+    fn a_component_is_stuck_when_a_step_does_not_end_and_never_while_it_waits() {
         let components = Components::default();
         let component = components.add("reader");
         let later = |seconds| Now::read().mono.after(Duration::from_secs(seconds));
-        assert_eq!(components.stuck(later(1000)), [], "it has not begun");
+        assert_eq!(components.stuck(later(1000)), [], "no step has begun");
         component.begin_step();
         assert_eq!(components.stuck(later(50)), []);
         let stuck = components.stuck(later(70));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_says_what_it_waits_for_and_is_gone_with_its_handle() {
+    fn a_component_states_what_it_waits_for_and_is_removed_with_its_handle() {
         let components = Components::default();
         let component = components.add("reader");
         component.set_waiting("a file");
@@ -190,30 +190,30 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_readiness_is_told_and_what_stays_is_not() {
+    fn only_changes_of_readiness_are_notified() {
         let components = Components::default();
         let mut changes = components.changes();
-        let mut told = || {
-            let told = changes.has_changed().unwrap();
+        let mut notified = || {
+            let changed = changes.has_changed().unwrap();
             changes.mark_unchanged();
-            told
+            changed
         };
-        assert!(!told());
+        assert!(!notified());
         let component = components.add("reader");
-        assert!(told(), "it has come");
+        assert!(notified(), "it was added");
         let mut twice = |step: &dyn Fn(&Component), name: &str| {
             step(&component);
-            assert!(told(), "it {name}");
+            assert!(notified(), "it {name}");
             step(&component);
-            assert!(!told(), "it {name} as before");
+            assert!(!notified(), "it {name} as before");
         };
         twice(&|component| component.set_waiting("a file"), "waits");
-        twice(&|component| component.set_mode("by hand"), "takes a way");
+        twice(&|component| component.set_mode("by hand"), "sets its mode");
         twice(&Component::set_ready, "is ready");
         component.begin_step();
         component.end_step();
-        assert!(!told(), "a sign of life is no change");
+        assert!(!notified(), "a sign of life is not a change");
         drop(component);
-        assert!(told(), "it has gone");
+        assert!(notified(), "it was removed");
     }
 }

@@ -1,10 +1,10 @@
-//! FNV-1a with 64 bits: tells two texts apart, is the same in every version of the agent, and is no defence against
-//! anybody who wants two texts to look the same.
+//! FNV-1a with 64 bits: it distinguishes texts and is the same in every version of the agent. It is not
+//! collision-resistant against deliberate attacks.
 
 /// The hash of no bytes.
 pub(crate) const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The hash of what `hash` is of, followed by `bytes`.
+/// The hash of the text that `hash` is of, followed by `bytes`.
 pub(crate) fn extend(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,4 +1,4 @@
-//! The table of all metrics: the one place that knows what there is.
+//! The table of all metrics: the single source of truth.
 //!
 //! What is exported, the config files' keys, `docs/metrics.md`, the dashboard and the alert rules all come from it.
 //! The first part is node-problem-detector's and keeps its names, types and labels; only `cpu/usage_time` really is in
@@ -51,13 +51,13 @@ pub enum Section {
     Net,
     /// Pressure stall information.
     Pressure,
-    /// How much of the kernel's tables is used.
+    /// Usage of the resources that the kernel limits.
     Limits,
     /// States of all tasks.
     Tasks,
     /// Reclaim and the OOM killer.
     Vm,
-    /// Memory errors that the hardware found.
+    /// Memory errors that the hardware detected.
     Hardware,
     /// The offset of the clock.
     Clock,
@@ -234,7 +234,7 @@ impl MetricId {
         Self::ALL.iter().copied().find(|known| known.metric().id == id)
     }
 
-    /// Whether node-problem-detector has it too.
+    /// Whether node-problem-detector has it, too.
     #[must_use]
     pub fn is_compatible(self) -> bool {
         self < Self::DiskInodesUsed
@@ -291,10 +291,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What Prometheus calls a metric with this `displayName`, as node-problem-detector's library makes it.
+/// The Prometheus name of a metric with this `displayName`, as node-problem-detector's library builds it.
 ///
-/// Every character outside of `[a-zA-Z0-9_:]` becomes an underscore; what would begin with a digit or an underscore
-/// gets a `key` before it. At most 100 characters.
+/// Every character outside of `[a-zA-Z0-9_:]` becomes an underscore; a name that would start with a digit or an
+/// underscore is prefixed with `key`. At most 100 characters.
 #[must_use]
 pub fn exposition_name(display: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' };

@@ -1,7 +1,7 @@
 //! Questions to the node: its /proc and /sys, its clock, its limits, its tasks and the cgroups of its pods.
 //!
-//! There is one [`Node`], made at the start and passed down, so that `$HOST_PROC` and its like hold for whoever asks.
-//! Nothing here decides anything: it reads what the kernel says.
+//! There is one [`Node`], made at the start and passed down, so that `$HOST_PROC` and the like apply everywhere.
+//! Nothing here makes decisions: it reads what the kernel reports.
 
 pub mod cgroup;
 pub mod clock;
@@ -22,7 +22,7 @@ use std::{
 
 use self::{clock::ClockState, space::Space};
 
-/// The node, and where it is seen.
+/// The node, and where its files are.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its /proc.
@@ -31,11 +31,11 @@ pub struct Node {
     pub sys: PathBuf,
     /// Its /etc.
     pub etc: PathBuf,
-    /// Its /: the mount points are found below it.
+    /// Its /: mount points are looked up below it.
     pub root: PathBuf,
     /// How full the file system at a mount point is.
     pub space: fn(&Path) -> io::Result<Space>,
-    /// What the kernel knows of its clock.
+    /// The state of its clock in the kernel.
     pub clock: fn() -> io::Result<ClockState>,
 }
 
@@ -49,7 +49,7 @@ impl Default for Node {
 }
 
 impl Node {
-    /// The node as node-problem-detector finds it: in `$HOST_PROC`, `$HOST_SYS`, `$HOST_ETC` and `$HOST_ROOT`, where they
+    /// The node as node-problem-detector finds it: in `$HOST_PROC`, `$HOST_SYS`, `$HOST_ETC` and `$HOST_ROOT`, if they
     /// are set.
     #[must_use]
     pub fn new(env: impl Fn(&str) -> Option<OsString>) -> Self {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_where_the_node_is_and_the_config_wins() {
+    fn the_environment_locates_the_node_and_the_config_takes_precedence() {
         let env = |name: &str| match name {
             "HOST_PROC" => Some("/host/proc".into()),
             "HOST_ROOT" => Some("/host/root".into()),

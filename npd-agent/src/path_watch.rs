@@ -1,11 +1,11 @@
-//! The inotify watches of paths: what tells that a path may lead elsewhere, or to something else, than before.
+//! The inotify watches of paths: they report that a path may now lead elsewhere, or to another file.
 //!
-//! Each folder on the way to a file is watched for going away itself. Those in which a symlink or a missing name is
-//! looked up, and the last one, are watched for what happens to that name. So the switch of a symlink, of `..data` or
-//! of a folder is seen wherever it happens, and what goes on beside it wakes nobody but in those folders. A watch is
-//! always set before the name is looked up: what happens later than the look is told.
+//! Each folder on the way to a file is watched for being moved or deleted itself. The folders in which a symlink or a
+//! missing name is looked up, and the last one, are also watched for changes of that name. So the switch of a symlink,
+//! of `..data` or of a folder is noticed wherever it happens, and unrelated activity causes no wake-ups except in those
+//! folders. A watch is always set before the name is looked up, so that later changes are reported.
 //!
-//! Events say only that something may have changed; what is so now is asked of the file system.
+//! Events mean only that something may have changed; the current state is read from the file system.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -28,7 +28,7 @@ use rustix::{
 pub struct PathWatch {
     inotify: OwnedFd,
     folders: Vec<Folder>,
-    /// What is watched for beside the coming and going of names.
+    /// What is watched for besides the appearance and disappearance of names.
     also: WatchFlags,
     /// Why not everything could be watched.
     failed: Option<io::Error>,
@@ -50,7 +50,7 @@ struct Folder {
     names: Vec<OsString>,
 }
 
-/// As many symlinks as the kernel follows in one path.
+/// Maximum number of symlinks in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 const ITSELF: WatchFlags = WatchFlags::MOVE_SELF.union(WatchFlags::DELETE_SELF);
@@ -60,28 +60,28 @@ const NAMES: WatchFlags =
 // === impl PathWatch ===
 
 impl PathWatch {
-    /// Watches for the coming and going of names, and for what else happens to the files that bear them.
+    /// Watches for the appearance and disappearance of names, and for `also` on the files that have them.
     ///
     /// # Errors
     ///
-    /// When there is no inotify instance to be had (`fs.inotify.max_user_instances`).
+    /// If no inotify instance is available (`fs.inotify.max_user_instances`).
     pub fn new(also: WatchFlags) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         Ok(Self { inotify, folders: Vec::new(), also, failed: None })
     }
 
-    /// Why not everything that can happen to the paths is told, if so.
+    /// Why some changes of the paths go unnoticed; `None` if none do.
     #[must_use]
     pub fn failure(&self) -> Option<&io::Error> {
         self.failed.as_ref()
     }
 
-    /// Takes the events that came; `true` when one was about the paths. Events of other watches go to `other`.
+    /// Reads the pending events. Returns `true` if one was about the paths. Events of other watches go to `other`.
     pub fn drain(&mut self, mut other: impl FnMut(i32, ReadFlags)) -> bool {
         let mut seen = false;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&self.inotify, &mut buffer);
-        // Nothing but "no more" can go wrong here.
+        // The only possible error is that there are no more events.
         while let Ok(event) = events.next() {
             let flags = event.events();
             if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
@@ -97,7 +97,7 @@ impl PathWatch {
         seen
     }
 
-    /// Follows absolute paths, and no others any more. Of each: where it leads, if the way to it exists.
+    /// Follows these absolute paths and no others. Returns where each of them leads, if its folder exists.
     pub fn follow<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) -> Vec<Option<Home>> {
         let before = std::mem::take(&mut self.folders);
         self.failed = None;
@@ -110,13 +110,13 @@ impl PathWatch {
         homes
     }
 
-    /// Adds a watch that is no part of a path. `None` when it cannot be had.
+    /// Adds a watch that is not part of a path. `None` if that fails.
     #[must_use]
     pub fn add(&self, path: &str, flags: WatchFlags) -> Option<i32> {
         inotify::add_watch(&self.inotify, path, flags).ok()
     }
 
-    /// Ends a watch. That it has ended with its file already is no error.
+    /// Removes a watch. It is not an error if it has already ended with its file.
     pub fn forget(&self, watch: i32) {
         inotify::remove_watch(&self.inotify, watch).unwrap_or_default();
     }
@@ -137,7 +137,7 @@ impl PathWatch {
             let mut link = std::fs::read_link(&here);
             let is_fixed = |error: &io::Error| Errno::from_io_error(error) == Some(Errno::INVAL);
             if !last && !link.as_ref().is_err_and(is_fixed) {
-                // A symlink or missing: watched by its name from now on, and looked at anew.
+                // A symlink or missing: now watched by its name, so it is read again.
                 self.watch_folder(&folder, Some(&name));
                 link = std::fs::read_link(&here);
             }
@@ -153,7 +153,7 @@ impl PathWatch {
                     push_reversed(&mut rest, &target);
                 }
                 Err(_) if last => return Some(Home { folder, name }),
-                // It is there and no symlink.
+                // It exists and is not a symlink.
                 Err(error) if is_fixed(&error) => folder = here,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NotFound {
@@ -169,7 +169,7 @@ impl PathWatch {
     /// Watches a folder, and a name in it.
     fn watch_folder(&mut self, folder: &Path, name: Option<&OsString>) {
         let flags = if name.is_some() { ITSELF | NAMES | self.also } else { ITSELF };
-        // Added to what it is watched for already: it may be on the way twice.
+        // Added to the existing flags: the folder may be on the way twice.
         let flags = flags | WatchFlags::ONLYDIR | WatchFlags::MASK_ADD;
         let watch = match inotify::add_watch(&self.inotify, folder, flags) {
             Ok(watch) => watch,

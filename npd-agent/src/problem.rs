@@ -1,4 +1,4 @@
-//! What npd says about a node: statuses, events and conditions, as plain data.
+//! What npd reports about a node: statuses, events and conditions, as plain data.
 //!
 //! The shapes and their JSON names are node-problem-detector's. A [`Status`] is what a monitor hands to the
 //! exporters; nothing in here knows where it came from or where it goes.
@@ -12,10 +12,10 @@ use crate::time::Timestamp;
 /// What a monitor reports at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Which monitor it is from: the path of its config file, for names need not be unique.
+    /// Which monitor it is from: the path of its config file, since names need not be unique.
     #[serde(skip)]
     pub monitor: Arc<str>,
-    /// The monitor's name, for example `kernel-monitor`; the component of the events it gives.
+    /// The monitor's name, for example `kernel-monitor`; used as the component of its events.
     pub source: Arc<str>,
     /// What happened, oldest first.
     pub events: Vec<Event>,
@@ -35,25 +35,25 @@ pub struct Event {
     pub timestamp: Timestamp,
     /// The rule's reason, a CamelCase word such as `OOMKilling`.
     pub reason: Arc<str>,
-    /// What a person reads.
+    /// The text for people.
     pub message: String,
     /// The number of occurrences it reports; more than one if repeats were folded.
     #[serde(skip_serializing_if = "is_one")]
     pub count: u64,
-    /// Whether it may have been reported before: the agent was killed just when it reported this.
+    /// Whether it may have been reported before: the agent was killed while reporting it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// The same for the same occurrence, also when it is reported again after a restart; `None` if the record cannot be
-    /// read again.
+    /// Identifies the occurrence, also if it is reported again after a restart; `None` if the record cannot be read
+    /// again.
     #[serde(skip)]
     pub id: Option<u64>,
-    /// The rule that gave it, as a JSON pointer into the monitor's config.
+    /// The rule that matched, as a JSON pointer into the monitor's config.
     #[serde(skip)]
     pub rule: Option<Arc<str>>,
     /// The type of the condition whose change this event announces, if any.
     #[serde(skip)]
     pub condition: Option<Arc<str>>,
-    /// What is known beyond the text, such as `pid`, `comm` or `dev`; empty for plain log lines.
+    /// Structured facts beyond the text, such as `pid`, `comm` or `dev`; empty for plain log lines.
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub fields: Fields,
 }
@@ -80,7 +80,7 @@ pub struct Condition {
     pub transition: Timestamp,
     /// Why, in one CamelCase word.
     pub reason: Arc<str>,
-    /// Why, for a person.
+    /// Why, for people.
     pub message: String,
 }
 
@@ -95,7 +95,8 @@ pub enum ConditionStatus {
     Unknown,
 }
 
-/// Structured facts beside a text: a short list of `name=value`, names unique, in the order in which they were added.
+/// Structured facts that accompany a text: a short list of `name=value`, names unique, in the order in which they were
+/// added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Cow<'static, str>, String)>);
 
@@ -111,11 +112,11 @@ pub struct Declared {
     pub monitor: Arc<str>,
     /// The types of its conditions.
     pub conditions: Vec<Arc<str>>,
-    /// What is counted of it. Each metric starts at zero.
+    /// What metrics count for it. Each metric starts at zero.
     pub counted: Counted,
 }
 
-/// What is counted of a monitor in metrics; empty if its config disables that.
+/// What metrics count for a monitor; empty if its config disables that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// All reasons.
@@ -127,8 +128,8 @@ pub struct Counted {
 // === impl Status ===
 
 impl Status {
-    /// The conditions of this status that a later one of the same monitor no longer has, because its config was changed:
-    /// they are Unknown now. `None` if there are none.
+    /// The conditions of this status that a later one of the same monitor no longer has, because its config was
+    /// changed: they are Unknown now. `None` if there are none.
     #[must_use]
     pub fn no_longer_watched(self, now: &Self) -> Option<Self> {
         let mut conditions = self.conditions;
@@ -203,7 +204,7 @@ impl Fields {
         Self(Vec::new())
     }
 
-    /// Adds a fact; the first value of a name is kept.
+    /// Adds a fact. If the name exists already, its first value is kept.
     pub fn add(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         let name = name.into();
         if self.get(&name).is_none() {
@@ -217,7 +218,7 @@ impl Fields {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Whether nothing is known beyond the text.
+    /// Whether there are no facts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -10,43 +10,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{fingerprint, problem::Fields, time::Timestamp};
 
-/// A record, borrowed from where it was read: nothing is copied for the many that are nobody's problem.
+/// A record, borrowed from where it was read: nothing is copied for the many records that no rule matches.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Its text, any bytes, without a trailing newline.
     pub text: &'a [u8],
     /// When it was written.
     pub at: Timestamp,
-    /// Its syslog priority, where the source tells.
+    /// Its syslog priority, if the source has it.
     pub priority: Option<Priority>,
     /// What is known beyond the text.
     pub fields: &'a Fields,
-    /// Whether its problem was reported before, so that it is context and no news.
+    /// Whether its problem has been reported already, so that it is only context.
     pub known: bool,
-    /// Where it stands in its source.
+    /// Its place in its source.
     pub place: Place<'a>,
 }
 
-/// Where a record stands in its source: what has to be remembered to go on behind it.
+/// The place of a record in its source: what has to be remembered to resume after it.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
-    /// Nowhere: it is not in a log that could be read again, such as what a probe alone has seen.
+    /// It is not in a log that could be read again: for example, only a probe has seen it.
     Nowhere,
     /// In the kernel log, under this sequence number.
     Kernel(u64),
-    /// In a file; the position behind it.
+    /// In a file; the position after it.
     File(&'a FilePosition),
     /// In the journal.
     Journal(&'a Cursor),
 }
 
-/// A [`Place`] to keep.
+/// A [`Place`] that can be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// The sequence number of the last record of the kernel log; of this boot only.
     Kernel(u64),
-    /// The position behind the last line.
+    /// The position after the last line.
     File(FilePosition),
     /// The cursor of the last entry of the journal.
     Journal(Cursor),
@@ -66,7 +66,7 @@ pub enum PositionKind {
 // === impl Position ===
 
 impl Position {
-    /// What it is a position in.
+    /// The kind of source that it is a position in.
     #[must_use]
     pub fn kind(&self) -> PositionKind {
         match self {
@@ -76,7 +76,7 @@ impl Position {
         }
     }
 
-    /// Whether `other` is of the same record.
+    /// Whether `other` is the position of the same record.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -85,8 +85,8 @@ impl Position {
         }
     }
 
-    /// A number that is the same whenever the same record is read again. Sequence numbers of the kernel log begin anew
-    /// with each boot, of which `boot` is the id.
+    /// A number that is the same whenever the same record is read again. Sequence numbers of the kernel log start
+    /// again with each boot; `boot` is the id of the boot.
     #[must_use]
     pub fn fingerprint(&self, boot: &str) -> u64 {
         match self {
@@ -112,7 +112,7 @@ impl Position {
 // === impl Place ===
 
 impl Place<'_> {
-    /// The place as a position to keep; nothing when there is none.
+    /// The place as a position to save; `None` if there is no such position.
     #[must_use]
     pub fn position(self) -> Option<Position> {
         match self {

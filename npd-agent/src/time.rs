@@ -1,4 +1,4 @@
-//! The two clocks npd lives by: wall time for people, monotonic time for windows and deadlines.
+//! The two clocks that npd uses: wall time for people, monotonic time for windows and deadlines.
 //!
 //! Both are plain integers so that the pure parts take `now` as an argument and cost nothing on the hot path.
 
@@ -23,7 +23,7 @@ pub struct Now {
     pub mono: Monotonic,
 }
 
-/// A span as system calls take it.
+/// A duration in the form that system calls take.
 #[must_use]
 pub fn timespec(span: std::time::Duration) -> rustix::time::Timespec {
     rustix::time::Timespec {
@@ -112,7 +112,7 @@ impl Monotonic {
         Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it is not earlier.
+    /// How long ago `earlier` was; zero if it is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -136,10 +136,10 @@ impl Now {
         }
     }
 
-    /// The wall time of a monotonic moment, by today's relation of the two clocks.
+    /// The wall time of a monotonic moment, by the current relation of the two clocks.
     ///
-    /// Sampled close to the moment it is right after a clock step and after a suspend, during which
-    /// CLOCK_MONOTONIC stands still.
+    /// If the clocks were sampled close to that moment, this is right even after a clock step and after a suspend,
+    /// during which CLOCK_MONOTONIC stops.
     #[must_use]
     pub const fn wall_of(self, at: Monotonic) -> Timestamp {
         let ahead = at.0.cast_signed().saturating_sub(self.mono.0.cast_signed());
@@ -150,7 +150,7 @@ impl Now {
 // === impl BootTimes ===
 
 impl BootTimes {
-    /// Asks the clocks.
+    /// Reads the clocks.
     #[must_use]
     pub fn read() -> Self {
         let now = Now::read();
@@ -159,8 +159,8 @@ impl BootTimes {
         Self { now: now.wall, boot: now.wall.shift(uptime.saturating_neg()) }
     }
 
-    /// From when on records of a log count: not before the boot plus `delay`, nor before now minus `lookback`, both in
-    /// nanoseconds.
+    /// The time from which on log records count: not before the boot plus `delay`, nor before now minus `lookback`,
+    /// both in nanoseconds.
     #[must_use]
     pub fn start(self, lookback: i64, delay: i64) -> Timestamp {
         self.boot.shift(delay).max(self.now.shift(lookback.saturating_neg()))
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_read_as_rfc_3339() {
+    fn timestamps_are_displayed_as_rfc_3339() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(Timestamp(i64::MIN).to_string(), "1677-09-21T00:12:43.145224192Z");
         assert_eq!(Timestamp(i64::MAX).to_string(), "2262-04-11T23:47:16.854775807Z");

@@ -1,10 +1,10 @@
-//! Cgroups by their inode, which is all that an event of the kernel says of one.
+//! Cgroups by their inode, which is all that a kernel event contains about a cgroup.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::Node;
 
-/// How many cgroup directories are looked at to find one by its inode.
+/// Maximum number of cgroup directories that are searched for an inode.
 const CGROUPS_MAX: usize = 20_000;
 
 // === impl Node ===

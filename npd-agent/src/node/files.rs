@@ -1,8 +1,8 @@
 //! Files of the node's /proc and /sys as plain text, bounded.
 //!
-//! Collectors take the text apart themselves. The `procfs` crate does not fit there: it drops what these metrics need
-//! (the sum of all interrupts, the numbers of the CPUs, the order of mount options, anything finer than a millisecond),
-//! and some of its parsers panic on text that is cut short.
+//! Collectors parse the text themselves. The `procfs` crate does not fit there: it drops what these metrics need (the
+//! sum of all interrupts, the numbers of the CPUs, the order of mount options, anything finer than a millisecond), and
+//! some of its parsers panic on truncated text.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,7 @@ use std::{
 
 use super::Node;
 
-/// The most bytes a file of /proc may have: several times what 10,000 interfaces and disks need.
+/// Maximum size of a file of /proc: several times what 10,000 interfaces and disks need.
 const MAX_FILE_SIZE: u64 = 32 << 20;
 
 /// Why something could not be measured.
@@ -27,7 +27,7 @@ pub enum CollectError {
         #[source]
         source: io::Error,
     },
-    /// A file does not say what it says on every kernel known.
+    /// A file lacks something that it has on every known kernel.
     #[error("{} has no {what}", .path.display())]
     Unexpected {
         /// The file.
@@ -35,10 +35,10 @@ pub enum CollectError {
         /// What is missing in it.
         what: &'static str,
     },
-    /// The system call that asks for it failed.
-    #[error("cannot ask for {what}")]
+    /// A system call failed.
+    #[error("cannot query {what}")]
     Ask {
-        /// What.
+        /// What was queried.
         what: String,
         /// Why.
         #[source]
@@ -54,17 +54,17 @@ impl Node {
         read(&self.proc.join(name))
     }
 
-    /// A file of /proc that is not there on every kernel.
+    /// A file of /proc that not every kernel has.
     pub(crate) fn proc_if_there(&self, name: &str) -> Result<Option<String>, CollectError> {
         if_there(self.proc(name))
     }
 
-    /// A number that is all that a file of /proc says, if that file is there.
+    /// The number in a file of /proc that has nothing else; `None` if the file does not exist.
     pub(crate) fn proc_number(&self, name: &str) -> Option<u64> {
         number(&self.proc.join(name))
     }
 
-    /// The names in a folder of /sys, sorted; none when it is not there.
+    /// The names in a folder of /sys, sorted; empty if it does not exist.
     pub(crate) fn sys_names(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.sys.join(folder)) else { return Vec::new() };
         let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -72,7 +72,7 @@ impl Node {
         names
     }
 
-    /// What the text of a file of /proc lacks.
+    /// The error that a file of /proc lacks something.
     pub(crate) fn lacks(&self, name: &str, what: &'static str) -> CollectError {
         CollectError::Unexpected { path: self.proc.join(name), what }
     }
@@ -83,7 +83,7 @@ impl Node {
 impl CollectError {
     fn is_absence(&self) -> bool {
         let absent = |source: &io::Error| {
-            // Pressure stall information that is switched off can be opened and not be read.
+            // Pressure stall information that is switched off can be opened but not read.
             source.kind() == io::ErrorKind::NotFound
                 || source.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error())
         };
@@ -102,15 +102,15 @@ pub(crate) fn read(path: &Path) -> Result<String, CollectError> {
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// The number that a file of /proc or /sys says.
+/// The number in a file of /proc or /sys.
 pub(crate) fn number(path: &Path) -> Option<u64> {
-    // One read is one value; the text of a number has at most 20 digits.
+    // One read returns the whole value; a number has at most 20 digits.
     let mut text = [0; 32];
     let length = File::open(path).and_then(|mut file| file.read(&mut text)).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
 }
 
-/// Nothing when the file is not there.
+/// `None` if the file does not exist.
 pub(crate) fn if_there(text: Result<String, CollectError>) -> Result<Option<String>, CollectError> {
     match text {
         Ok(text) => Ok(Some(text)),

@@ -9,7 +9,7 @@ pub(crate) struct Mount<'t> {
     pub(crate) number: (&'t str, &'t str),
     /// Where it is mounted.
     pub(crate) point: Cow<'t, str>,
-    /// The mount's own options; `bind` is added where it shows a part of the file system only.
+    /// The mount's own options; `bind` is added if it shows only a part of the file system.
     pub(crate) options: Cow<'t, str>,
     /// The file system, such as `ext4`.
     pub(crate) kind: &'t str,
@@ -17,7 +17,7 @@ pub(crate) struct Mount<'t> {
     pub(crate) source: &'t str,
 }
 
-/// The mounts of block devices, of each device the first.
+/// The first mount of each block device.
 pub(crate) fn mounts(text: &str) -> Vec<Mount<'_>> {
     let mut seen = HashSet::new();
     text.lines().filter_map(read).filter(|mount| mount.source.starts_with('/') && seen.insert(mount.number)).collect()
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_block_device_the_first_mount_counts() {
+    fn the_first_mount_of_each_block_device_counts() {
         let text = "22 27 0:21 / /proc rw,relatime - proc proc rw\n\
             27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,discard\n\
             28 27 254:0 /var/lib /mnt rw - ext4 /dev/vda rw\n\
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_escape_stays() {
+    fn invalid_escapes_are_kept() {
         assert_eq!(unescape("/a\\999\\04"), "/a\\999\\04");
         assert_eq!(unescape("\\777"), "\\777", "no byte");
     }

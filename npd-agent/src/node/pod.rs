@@ -5,8 +5,8 @@
 
 use crate::problem::Fields;
 
-/// Adds a cgroup to what is known of a problem, with the pod and the container that it names. The root says nothing of
-/// whose it is, and what is known stays.
+/// Adds a cgroup to the fields of a problem, with the pod and the container that its path names. The root cgroup is
+/// ignored, since it does not identify an owner, and existing fields are kept.
 pub fn describe(cgroup: &str, fields: &mut Fields) {
     if cgroup == "/" || fields.get("cgroup").is_some() {
         return;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_says_nothing_of_whose_a_problem_is() {
+    fn the_root_cgroup_identifies_no_owner() {
         let mut fields = Fields::default();
         describe("/", &mut fields);
         assert!(fields.is_empty());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn other_groups_name_none() {
+    fn other_cgroups_name_no_pod() {
         for path in ["/", "/system.slice/podman.service", "/user.slice/tripod-1", "/machine.slice/libpod-x.scope"] {
             assert_eq!(pod_uid(path), None, "{path}");
             assert_eq!(container_id(path), None, "{path}");

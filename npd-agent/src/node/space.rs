@@ -5,17 +5,17 @@ use std::{io, path::Path};
 /// How full a file system is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes that a user without privileges can still have.
+    /// Bytes that an unprivileged user can still use.
     pub bytes_free: u64,
     /// Bytes in use.
     pub bytes_used: u64,
-    /// All inodes; 0 where the file system makes them as it needs them.
+    /// All inodes; 0 if the file system creates them as needed.
     pub inodes: u64,
-    /// Those that are free.
+    /// Free inodes.
     pub inodes_free: u64,
 }
 
-/// Asks the file system at a mount point. It can hang where the file system's server does.
+/// Queries the file system at a mount point. Hangs if the server of a network file system does.
 pub(crate) fn read(mount_point: &Path) -> io::Result<Space> {
     let stat = rustix::fs::statvfs(mount_point)?;
     Ok(Space {

@@ -1,4 +1,4 @@
-//! Tasks: what one is doing, and whose it is.
+//! Tasks: what a task is doing, and which process and cgroup it belongs to.
 
 use procfs::process::Process;
 
@@ -7,7 +7,7 @@ use super::Node;
 /// What a task is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskState {
-    /// When it started, in clock ticks since boot: with the pid it identifies the task.
+    /// When it started, in clock ticks since boot: together with the pid this identifies the task.
     pub start: u64,
     /// How often it was scheduled.
     pub switches: u64,
@@ -28,8 +28,8 @@ impl Node {
         self.process(pid)?.status().ok()?.tgid.try_into().ok()
     }
 
-    /// The cgroup of a task, as a path such as `/kubepods.slice/…`: that of the memory controller on cgroup v1, else the
-    /// one of the unified hierarchy.
+    /// The cgroup of a task, as a path such as `/kubepods.slice/…`: on cgroup v1 that of the memory controller, else
+    /// that of the unified hierarchy.
     #[must_use]
     pub fn cgroup_of(&self, pid: u32) -> Option<String> {
         let groups = self.process(pid)?.cgroups().ok()?.0;
@@ -38,7 +38,7 @@ impl Node {
         Some(group.pathname.clone())
     }
 
-    /// What a task is doing; `None` when it is gone.
+    /// What a task is doing; `None` if it is gone.
     #[must_use]
     pub fn task(&self, pid: u32) -> Option<TaskState> {
         let process = self.process(pid)?;

@@ -1,7 +1,7 @@
-//! Which entry is which: the cursor, in the words of `journalctl --show-cursor`.
+//! The identity of a journal entry: the cursor, in the format of `journalctl --show-cursor`.
 //!
-//! A sequence number is unique within its sequence (`seqnum_id`): all files that one journald writes share one, but
-//! what it copies from /run to /var gets new numbers. What stays is boot, both times and the hash over all fields.
+//! A sequence number is unique within its sequence (`seqnum_id`). All files that one journald writes share a sequence,
+//! but entries that it copies from /run to /var get new numbers. Boot, both times and the hash over all fields stay.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -26,7 +26,7 @@ pub struct Cursor {
     pub(crate) xor_hash: u64,
 }
 
-/// Why a text is no cursor.
+/// A text is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a journal cursor (s=…;i=…;b=…;m=…;t=…;x=…)")]
 pub struct CursorError;
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Cursor {
 // === impl Cursor ===
 
 impl Cursor {
-    /// When journald took the entry.
+    /// When journald received the entry.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         Timestamp::from_unix_nanos(i64::try_from(self.realtime.saturating_mul(1000)).unwrap_or(i64::MAX))
@@ -68,7 +68,7 @@ impl Cursor {
 
     /// Whether the other one is this entry or a copy of it.
     ///
-    /// Two equal lines of one write(2) look the same in this; in one sequence their numbers tell them apart.
+    /// Two equal lines of one write(2) compare as equal here; within a sequence their numbers distinguish them.
     #[must_use]
     pub fn is_copy_of(&self, other: &Self) -> bool {
         (self.boot_id, self.monotonic, self.realtime, self.xor_hash)
@@ -84,7 +84,7 @@ impl Cursor {
             .fold(hash, |hash, number| fingerprint::extend(hash, &number.to_le_bytes()))
     }
 
-    /// Which one comes first, as systemd orders the entries of several files.
+    /// The order of two entries, as systemd orders the entries of several files.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         if self.seqnum_id == other.seqnum_id && self.seqnum != other.seqnum {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn invalid_cursors_are_rejected() {
         for text in ["", "s=1", "x", &TEXT[..TEXT.len() - 20], &TEXT.replace("i=4f", "i=+4f"), &format!("{TEXT};y=1")] {
             assert_eq!(text.parse::<Cursor>(), Err(CursorError), "{text}");
         }

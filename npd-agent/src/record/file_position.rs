@@ -1,19 +1,19 @@
-//! Where reading stands, as it is kept over a restart.
+//! The reading position in a log file, as it is saved across restarts.
 //!
-//! A file is known again by its inode number, its time of birth and the hash of its first bytes. The device number
-//! is left out on purpose: overlayfs, btrfs and NFS give a new one at each mount. The time of birth tells a reused
-//! inode from the old one where the file system has it (ext4, XFS, btrfs, tmpfs do); the first bytes tell a file
-//! that was truncated and filled again.
+//! A file is recognised by its inode number, its time of birth and the hash of its first bytes. The device number
+//! is left out on purpose: overlayfs, btrfs and NFS give a new one at each mount. The time of birth distinguishes
+//! a reused inode from the old one, if the file system records it (ext4, XFS, btrfs and tmpfs do). The first bytes
+//! reveal a file that was truncated and filled again.
 
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;
 
-/// Where reading stands.
+/// The reading position in a log file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FilePosition {
-    /// The newest file of which reading has begun; `None` before the first.
+    /// The newest file that reading has started in; `None` before the first.
     pub(crate) file: Option<FileMark>,
     /// The file that was at the path before, while it may still be written to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,11 +25,11 @@ pub struct FilePosition {
 pub(crate) struct FileMark {
     /// The inode number.
     pub(crate) inode: u64,
-    /// When the file was made, nanoseconds since 1970; 0 where the file system does not know.
+    /// When the file was created, nanoseconds since 1970; 0 if the file system does not record it.
     pub(crate) born: u64,
-    /// When it, or a file before it, was last seen to be written to.
+    /// The time of the last known write to it or to a file before it.
     pub(crate) modified: u64,
-    /// Behind the last complete line.
+    /// The offset after the last complete line.
     pub(crate) offset: u64,
     /// Its first bytes.
     pub(crate) head: Head,
@@ -39,18 +39,18 @@ pub(crate) struct FileMark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) length: u16,
-    /// FNV-1a, because it is to be the same in every version of the agent.
+    /// FNV-1a, because it must be the same in every version of the agent.
     pub(crate) hash: u64,
 }
 
-/// So many bytes are hashed: a time stamp and some text of most logs.
+/// How many bytes are hashed: for most logs a timestamp and some text.
 pub(crate) const HEAD_SIZE: usize = 256;
 
 // === impl FilePosition ===
 
 impl FilePosition {
-    /// Whether both are behind the same line. What else is known of the files may be known of one of them only: they
-    /// have grown since, and the one before may be done with.
+    /// Whether both are after the same line. Other details may differ: the files may have grown since, and the one
+    /// before may be finished.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         let same = |a: Option<FileMark>, b: Option<FileMark>| match (a, b) {
@@ -61,7 +61,7 @@ impl FilePosition {
         same(self.file, other.file) && (is_optional || same(self.predecessor, other.predecessor))
     }
 
-    /// Of positions that are the same place this is the same number.
+    /// A number that is equal for positions that are the same place.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mark = self.file.map(|file| [file.inode, file.born, file.offset]).unwrap_or_default();
@@ -72,14 +72,14 @@ impl FilePosition {
 // === impl Head ===
 
 impl Default for Head {
-    /// No bytes: every file starts like this.
+    /// No bytes: every file starts with these.
     fn default() -> Self {
         Self { length: 0, hash: fingerprint::EMPTY }
     }
 }
 
 impl Head {
-    /// Takes in what `bytes`, which stand at `offset` of the file, add to the first bytes.
+    /// Adds those of `bytes`, which are at `offset` of the file, that continue the first bytes.
     pub(crate) fn extend(&mut self, bytes: &[u8], offset: u64) {
         let known = usize::from(self.length);
         let Some(start) = usize::try_from(offset).ok().and_then(|offset| known.checked_sub(offset)) else { return };

@@ -1,16 +1,16 @@
-//! systemd's journal: its entries from a place on, as they come.
+//! systemd's journal: its entries from a given start, as they are written.
 //!
 //! The files are read directly, without libsystemd, which cannot be linked into a static binary. They are only read:
-//! no request to journald, no service of systemd is needed, and journald does not notice.
+//! this needs no request to journald and no service of systemd, and journald does not notice.
 //!
-//! Every entry that passes the filter is given once and in order, across rotation, vacuuming, the move from /run to
-//! /var, and a restart that goes on behind the last cursor. Damaged files are skipped with one warning each.
+//! Every entry that passes the filter is delivered once and in order, across rotation, vacuuming, the move from /run to
+//! /var, and a restart that resumes after the last cursor. Damaged files are skipped with one warning each.
 //!
 //! This is not a query engine: there is one filter, forwards only. It rests on systemd's JOURNAL_FILE_FORMAT, which
-//! is stable since systemd 187, and on the order in which journald writes (see file.rs). journald tells of
-//! changes by a timer of 250 ms that systemd may let wait as long again: a live entry wakes the reader 0.25 to 0.5 s
-//! late (0.3 to 0.44 s measured), though it is there within a millisecond or two for who calls
-//! [`JournalTail::read`] unasked.
+//! is stable since systemd 187, and on the order in which journald writes (see file.rs). journald
+//! announces changes with a timer of 250 ms, which systemd may delay by as much again: a live entry wakes the reader
+//! after 0.25 to 0.5 s (0.3 to 0.44 s measured), though a caller of [`JournalTail::read`] that does not wait for the
+//! wake-up gets it within a millisecond or two.
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -29,19 +29,19 @@ mod tail;
 #[path = "journal/absent.rs"]
 mod tail;
 
-/// Where to begin.
+/// Where to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Behind the entry with this cursor; when that is gone, with the first one that is newer.
+    /// After the entry with this cursor; if it is gone, at the first newer one.
     Cursor(String),
-    /// With the first entry of this time.
+    /// At the first entry of this time.
     Since(Timestamp),
 }
 
 /// One entry that passed the filter.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// MESSAGE as it was written: any bytes, several lines perhaps, up to 2 MiB. Empty where there is none.
+    /// MESSAGE as it was written: any bytes, several lines perhaps, up to 2 MiB. Empty if there is none.
     pub message: &'a [u8],
     /// When journald took it (`__REALTIME_TIMESTAMP`).
     pub at: Timestamp,
@@ -51,7 +51,7 @@ pub struct Entry<'a> {
     pub facility: Option<u8>,
     /// SYSLOG_IDENTIFIER.
     pub identifier: Option<&'a str>,
-    /// _SYSTEMD_UNIT; of what systemd itself says about a unit, that unit.
+    /// _SYSTEMD_UNIT; for messages of systemd itself about a unit, that unit.
     pub unit: Option<&'a str>,
     /// _TRANSPORT.
     pub transport: Option<&'a str>,
@@ -64,18 +64,18 @@ pub struct Entry<'a> {
 /// What one [`JournalTail::read`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOutcome {
-    /// How many entries were given.
+    /// How many entries were delivered.
     pub entries: usize,
-    /// There may be more already: read again without waiting for the file descriptor.
+    /// There may be more: read again without waiting for the file descriptor.
     pub more: bool,
 }
 
 /// What is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalState {
-    /// The folders that are there.
+    /// The folders that exist.
     pub following: Vec<PathBuf>,
-    /// The folders that are not there yet.
+    /// The folders that do not exist yet.
     pub waiting_for: Vec<PathBuf>,
     /// How many journal files are open.
     pub files: usize,
@@ -84,7 +84,7 @@ pub struct JournalState {
 // === impl Entry ===
 
 impl Entry<'_> {
-    /// The message as rules see it. Of the kernel's that is one line, as it is where they are read without the journal.
+    /// The message as rules see it. A kernel message becomes one line, as when it is read without the journal.
     #[must_use]
     pub fn text(&self) -> Cow<'_, [u8]> {
         if self.transport == Some("kernel") {

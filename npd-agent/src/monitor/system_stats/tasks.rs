@@ -52,8 +52,8 @@ impl Collector for Tasks {
 
 /// The index of a process's state; `None` if it has just ended.
 //
-// Not by `procfs::process::Stat`: for this one letter it parses every column behind it, too, and fails if one is missing
-// (the recorded nodes keep 14 columns), and `Process` opens the process's directory first. It was 10% slower.
+// Not by `procfs::process::Stat`: for this one letter it parses every column behind it, too, and fails if one is
+// missing (the recorded nodes keep 14 columns), and `Process` opens the process's directory first. It was 10% slower.
 fn state(mut path: PathBuf) -> Option<usize> {
     path.push("stat");
     let stat = fs::read(path).ok()?;

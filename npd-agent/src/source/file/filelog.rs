@@ -1,7 +1,7 @@
 //! A log file as a source, for one monitor.
 //!
-//! A line is taken apart only when a rule may want it: for all others a look at their raw bytes is enough, since what a
-//! rule requires of a message stands in the line that the message is a part of.
+//! A line is parsed only if a rule may match it. For all others a look at the raw bytes is enough, since the text that
+//! a rule requires in a message is also in the line that contains the message.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ use crate::{
     time::{Monotonic, Now, Timestamp},
 };
 
-/// How often it is told that lines cannot be read.
-const COMPLAINTS: Duration = Duration::from_mins(1);
-/// After so many lines it is looked whether to stop.
+/// Minimum interval between warnings about lines that cannot be read.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
+/// Number of lines after which the stop signal is checked.
 const PATIENCE: u32 = 4096;
-/// Of the newest line so much is kept, to find its time.
+/// How many bytes of the newest line are kept to find its time.
 const NEWEST_MAX: usize = 4096;
 
 /// What to read.
@@ -36,7 +36,7 @@ pub struct FilelogOptions {
     pub name: String,
     /// The file.
     pub path: PathBuf,
-    /// How its lines are read.
+    /// The format of its lines.
     pub format: Arc<LineFormat>,
 }
 
@@ -47,14 +47,14 @@ pub struct Filelog<S> {
     tail: Option<FileTail>,
 }
 
-/// From lines to records.
+/// Turns lines into records.
 struct Reader<S> {
     options: FilelogOptions,
     subscriber: S,
     zone: TimeZone,
     unreadable: IntCounter,
-    next_complaint: Monotonic,
-    /// What is there already is from before the start, of files whose lines have no time.
+    next_warning: Monotonic,
+    /// Skip what is already in the file: it is from before the start. Only for files whose lines have no time.
     skip: bool,
     newest: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl<S: Subscriber> Filelog<S> {
             subscriber,
             zone: TimeZone::system(),
             unreadable: metrics.unreadable(&options.name),
-            next_complaint: Monotonic::default(),
+            next_warning: Monotonic::default(),
             skip: false,
             newest: Vec::new(),
             options,
@@ -87,8 +87,8 @@ impl<S: Subscriber> LogSource for Filelog<S> {
         };
         self.reader.skip = from.is_none() && self.reader.options.format.timestamp.is_none();
         let mut tail = FileTail::new(&self.reader.options.path, from).map_err(SourceError::new)?;
-        // The file that is there now is the first one, whatever happens to it next. What keeps it from being read is
-        // told when it is tried again.
+        // The current file is the first one, whatever happens to it next. If it cannot be read, the error is logged by
+        // the retry.
         let first = tail.read(&mut |line| {
             self.reader.line(line);
             ControlFlow::Break(())
@@ -130,7 +130,7 @@ impl<S: Subscriber> LogSource for Filelog<S> {
                 Err(error) => {
                     trouble.error(&error, |_| {
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(source = reader.options.name, error, "log file cannot be read");
+                        tracing::warn!(source = reader.options.name, error, "cannot read log file");
                     });
                     false
                 }
@@ -142,15 +142,15 @@ impl<S: Subscriber> LogSource for Filelog<S> {
             let state = tail.state();
             match state {
                 FileState::Following => health.set_up(),
-                _ => health.set_down("the file is not there or cannot be read"),
+                _ => health.set_down("the file does not exist or cannot be read"),
             }
             if (state == FileState::Missing) != missing {
                 missing = state == FileState::Missing;
                 let path = reader.options.path.display();
                 if missing {
-                    tracing::warn!(source = reader.options.name, %path, "log file is not there: waiting for it");
+                    tracing::warn!(source = reader.options.name, %path, "log file does not exist: waiting for it");
                 } else {
-                    tracing::info!(source = reader.options.name, %path, "log file is there");
+                    tracing::info!(source = reader.options.name, %path, "log file found");
                 }
             }
             if stopped {
@@ -194,10 +194,10 @@ impl<S: Subscriber> Reader<S> {
             }
             Err(error) => {
                 self.unreadable.inc();
-                if self.next_complaint <= now.mono {
-                    self.next_complaint = now.mono.after(COMPLAINTS);
+                if self.next_warning <= now.mono {
+                    self.next_warning = now.mono.after(WARNING_INTERVAL);
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(source = self.options.name, error, "line cannot be read");
+                    tracing::warn!(source = self.options.name, error, "cannot read line of log file");
                 }
             }
         }
@@ -207,7 +207,7 @@ impl<S: Subscriber> Reader<S> {
         Ok((self.options.format.timestamp(line, &self.zone, now)?, self.options.format.message(line)?))
     }
 
-    /// Everything up to where the tail stands is dealt with.
+    /// Everything up to the position of the tail has been processed.
     fn passed(&mut self, tail: &FileTail, now: Timestamp) {
         let at = if self.newest.is_empty() {
             None

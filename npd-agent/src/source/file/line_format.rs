@@ -1,9 +1,9 @@
 //! From a line of a log file to a record: which part of it is the time, and which the message.
 //!
-//! node-problem-detector's `pluginConfig` of a `filelog` says it with two regular expressions in Go's dialect and one
-//! of Go's time layouts. The first match counts, of it the last group, or the whole match where there is no group. A
-//! line in which either is not found is no record. Unlike there, both halves are optional: without `message` the
-//! whole line is the message, without `timestamp` a line is from when it is read.
+//! node-problem-detector's `pluginConfig` of a `filelog` specifies it with two regular expressions in Go's dialect and
+//! one of Go's time layouts. The first match counts: its last group, or the whole match if there is no group. A line
+//! in which either is not found is not a record. Unlike there, both parts are optional: without `message` the whole
+//! line is the message, without `timestamp` a line is dated when it is read.
 
 use std::borrow::Cow;
 
@@ -13,41 +13,41 @@ use crate::{
     time::Timestamp,
 };
 
-/// How the lines of a file are read.
+/// The format of the lines of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineFormat {
-    /// Where the time stands, and how it is written.
+    /// Where the time is, and how it is written.
     pub timestamp: Option<(Extractor, Layout)>,
-    /// Where the message stands.
+    /// Where the message is.
     pub message: Option<Extractor>,
-    /// A line with one of these in it is nobody's problem.
+    /// Lines that contain one of these are skipped.
     pub skip: Vec<Box<[u8]>>,
 }
 
-/// Why a line is no record.
+/// Why a line is not a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// The expression for the time does not match.
-    #[error("no time: the line does not match {0:?}")]
+    #[error("no timestamp: the line does not match {0:?}")]
     NoTimestamp(Box<str>),
     /// The expression for the message does not match.
     #[error("no message: the line does not match {0:?}")]
     NoMessage(Box<str>),
-    /// What the expression found is no time.
-    #[error("the time cannot be read")]
+    /// The text that the expression found is not a time.
+    #[error("cannot parse the timestamp")]
     Time(#[source] LayoutError),
 }
 
 // === impl LineFormat ===
 
 impl LineFormat {
-    /// Whether the line is to be passed over unread.
+    /// Whether the line is skipped without being parsed.
     #[must_use]
     pub fn skips(&self, line: &[u8]) -> bool {
         self.skip.iter().any(|word| memchr::memmem::find(line, word).is_some())
     }
 
-    /// When the line was written; `now` where the lines do not say.
+    /// When the line was written; `now` if the lines have no time.
     pub fn timestamp(&self, line: &[u8], zone: &jiff::tz::TimeZone, now: Timestamp) -> Result<Timestamp, LineError> {
         let Some((extractor, layout)) = &self.timestamp else { return Ok(now) };
         let line = decode(line);
@@ -55,8 +55,7 @@ impl LineFormat {
         layout.read(text, zone, now).map_err(LineError::Time)
     }
 
-    /// The message of the line. It is part of the line as it stands there, invalid UTF-8 included, whenever that is
-    /// possible.
+    /// The message of the line. Whenever possible it is a part of the original line, including invalid UTF-8.
     pub fn message<'l>(&self, line: &'l [u8]) -> Result<Cow<'l, [u8]>, LineError> {
         let Some(extractor) = &self.message else { return Ok(Cow::Borrowed(line)) };
         let none = || LineError::NoMessage(extractor.source().into());

@@ -1,31 +1,32 @@
 //! Following a text log file, line by line, across its rotations: nothing is read twice and nothing is lost.
 //!
-//! It gives raw lines and the position behind each. It knows nothing of time stamps, rules or encodings, and it is
-//! no poller: inotify says when there may be something to do, and [`FileTail::timeout`] the few times it cannot.
+//! It delivers raw lines and the position after each. It knows nothing of timestamps, rules or encodings, and it does
+//! not poll: inotify announces when there may be something to do, and [`FileTail::timeout`] covers the few cases in
+//! which it cannot.
 //!
 //! What is followed is the path. A file that is moved away or deleted stays open, and both it and its successor are
-//! read as long as somebody may still write to the old one: until the new one has text and the old one has been
-//! quiet for some seconds. Files that were at the path between two looks are found in the folder (`app.log.1` and
-//! the like) and read first, oldest first. Order is kept within a file; the last lines of a writer that is late to
-//! switch come after the first of the new file. Truncation in place (`copytruncate`) is seen in the size and in the
-//! first bytes of the file; what was not read by then is taken from the copy when that can be found.
+//! read as long as the old one may still be written to: until the new one has text and the old one has been quiet
+//! for some seconds. Files that were at the path between two checks are found in the folder (`app.log.1` and the like)
+//! and read first, oldest first. Order is kept within a file; the last lines of a writer that is late to
+//! switch come after the first of the new file. Truncation in place (`copytruncate`) is detected by the size and the
+//! first bytes of the file; what was not read by then is taken from the copy, if that can be found.
 //!
-//! A line is given when its newline is there, also over a restart. What stands behind the last newline of a file is
-//! given when the file is done with, and never joined to the next file's first line. NULs before a line are dropped:
-//! they are the gap that a truncation leaves to a writer that does not append.
+//! A line is delivered once its newline is there, also across a restart. Text after the last newline of a file is
+//! delivered when the file is finished, and never joined to the next file's first line. NULs before a line are dropped:
+//! they are the gap that a truncation leaves if the writer does not append.
 //!
-//! What cannot be known, and so is not promised:
+//! What cannot be known, and so is not guaranteed:
 //!
 //! * What is written between the copy and the truncation of `copytruncate` is lost, as it is to logrotate. A line
-//!   that was half written then comes in two.
+//!   that was half written at that moment is delivered in two parts.
 //! * A file that is truncated and filled again beyond the old size with the same first 256 bytes looks like growth.
-//! * Files are told apart over a restart by inode number, time of birth and first bytes. Where the file system knows
+//! * Across a restart files are identified by inode number, time of birth and first bytes. Where the file system has
 //!   no time of birth (ext4 with inodes of 128 bytes), the order of several missed generations is that of their last
 //!   writes, a copy made of the log just then may be taken for one of them, and no copy is read after a truncation.
-//! * Compressed generations (`.gz`) are not read. What is compressed before it was read is lost, and said so.
-//! * Only one file before the current one is followed. What a writer writes two rotations late is lost.
-//! * Rotations so close together that the file system's clock (4 ms and the like) does not tell them apart.
-//! * Writes through mmap(2) and on the far side of a network file system make no inotify events. They are seen with
+//! * Compressed generations (`.gz`) are not read. What is compressed before it was read is lost, which is logged.
+//! * Only one file before the current one is followed. Text that is written to it two rotations late is lost.
+//! * Rotations so close together that the file system's clock (4 ms and the like) cannot distinguish them.
+//! * Writes through mmap(2) and on the far side of a network file system cause no inotify events. They are noticed at
 //!   the next event.
 //! * A generation that was moved to another folder (`olddir`) while the agent was down is not found.
 
@@ -54,7 +55,7 @@ use self::{
 };
 use crate::{path_watch::Home, record::file_position::FileMark};
 
-/// Longer lines are cut: their first bytes are given and the rest is dropped.
+/// Longer lines are cut: their first bytes are delivered and the rest is dropped.
 pub const MAX_LINE: usize = 2 << 20;
 
 /// A line of the log.
@@ -64,75 +65,75 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// How it ends.
     pub ending: Ending,
-    /// Behind the line, in its file.
+    /// The position after the line, in its file.
     mark: &'a FileMark,
-    /// Of the other file that is read.
+    /// The position in the other file that is being read.
     other: Option<&'a FileMark>,
-    /// Whether the line is from the file that is current.
+    /// Whether the line is from the current file.
     current: bool,
 }
 
-/// Follows one path. Holds an inotify instance, of which a user may have 128 by default, and one or two open files.
+/// Follows one path. Holds an inotify instance (the default limit is 128 per user) and one or two open files.
 #[derive(Debug)]
 pub struct FileTail {
     path: PathBuf,
     watch: Watch,
     buffer: Vec<u8>,
-    /// Where the path leads, once it leads to a folder.
+    /// Where the path leads, once its folder exists.
     home: Option<Home>,
-    /// The newest file of which reading has begun.
+    /// The newest file that reading has started in.
     current: Option<LogFile>,
-    /// The one before it, while it may still be written to. There is none without a current one.
+    /// The file before it, while that may still be written to. `None` if there is no current file.
     predecessor: Option<LogFile>,
-    /// Where to go on when there is no current file.
+    /// Where to resume when there is no current file.
     origin: Origin,
     state: FileState,
-    /// There is more to read, though nothing will say so.
+    /// There is more to read, but no event will announce it.
     backlog: bool,
 }
 
-/// Where reading starts when the file is there.
+/// Where reading starts once the file exists.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
-    /// With this position, of an earlier run.
+    /// At this position, from an earlier run.
     Resume(FilePosition),
-    /// Behind this position, whose file was read to its end and is gone.
+    /// After this position, whose file was read to its end and is gone.
     After(FilePosition),
 }
 
 /// Whether the path can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// It is followed.
+    /// It is being followed.
     Following,
     /// Nothing is at the path; the file that was there before may still be followed.
     Missing,
-    /// Something is there that cannot be read: the last error of [`FileTail::read`] says why.
+    /// There is something at the path that cannot be read, for the reason in the last error of [`FileTail::read`].
     Unreadable,
 }
 
-/// What a read came upon.
+/// What happened during a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOutcome {
-    /// There is more to read at once.
+    /// There is more to read immediately.
     pub more: bool,
-    /// So many times a newer file took the place of one.
+    /// How often a newer file replaced the current one.
     pub rotations: u32,
-    /// So many times a file was truncated in place.
+    /// How often a file was truncated in place.
     pub truncations: u32,
-    /// The place to go on was not there any more, or what followed it could not be read: lines may be lost.
+    /// The position to resume from no longer exists, or the text after it could not be read: lines may be lost.
     pub lost: bool,
 }
 
-/// Why the path cannot be read. It is worth trying again, no sooner than after [`FileTail::timeout`].
+/// Why the path cannot be read. Retry after [`FileTail::timeout`], not earlier.
 #[derive(Debug, thiserror::Error)]
 pub enum FileTailError {
-    /// It cannot be looked at or opened.
+    /// It cannot be examined or opened.
     #[error("cannot open log file {}", path.display())]
     Open {
         /// The path.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
     /// It is a folder, a FIFO, a device…
@@ -141,29 +142,30 @@ pub enum FileTailError {
         /// The path.
         path: PathBuf,
     },
-    /// It is open and cannot be read.
+    /// It is open but cannot be read.
     #[error("cannot read log file {}", path.display())]
     Read {
         /// The path.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// How often a path is looked at that cannot be watched.
+/// Polling interval for a path that cannot be watched.
 const POLL: Duration = Duration::from_secs(1);
-/// A predecessor that is quiet for so long, while its successor has text, is done with.
+/// A predecessor is finished when it has been quiet for this time while its successor has text.
 const QUIET: Duration = Duration::from_secs(5);
-/// The same when the last that was seen of its writers is that one closed it. Others may have it open.
+/// The same if the last event of its writers is that one closed it. Others may still have it open.
 const CLOSED: Duration = Duration::from_secs(1);
-/// A deleted file that has no successor with text is done with: its writer may be gone, and it holds disk space.
+/// A deleted file without a successor with text is finished after this time of quiet: its writer may be gone, and it
+/// occupies disk space.
 const DELETED: Duration = Duration::from_mins(1);
 
 // === impl Line ===
 
 impl Line<'_> {
-    /// Where to go on behind this line. Costs a copy of some 100 bytes.
+    /// The position to resume from after this line. Costs a copy of some 100 bytes.
     #[must_use]
     pub fn position(&self) -> FilePosition {
         if self.current {
@@ -181,8 +183,8 @@ impl FileTail {
     ///
     /// # Errors
     ///
-    /// Only when there is no inotify instance to be had (`fs.inotify.max_user_instances`) or no working directory
-    /// that a relative path is relative to. A missing file is waited for.
+    /// Only if no inotify instance is available (`fs.inotify.max_user_instances`), or if the path is relative and there
+    /// is no working directory. A missing file is not an error: the tail waits for it.
     pub fn new(path: &Path, from: Option<FilePosition>) -> io::Result<Self> {
         Ok(Self {
             path: std::path::absolute(path)?,
@@ -197,7 +199,7 @@ impl FileTail {
         })
     }
 
-    /// When a read is due although the descriptor is not readable; `None` when only an event can bring something.
+    /// When to read although the descriptor is not readable; `None` if only an event can bring something new.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_at(Instant::now())
@@ -209,8 +211,8 @@ impl FileTail {
         self.state
     }
 
-    /// Behind the last line that was given; before the first, the position it was made with. Within the callback of a
-    /// read, ask the [`Line`].
+    /// The position after the last delivered line; before the first one, the position that the tail was created with.
+    /// Within the callback of a read, ask the [`Line`].
     #[must_use]
     pub fn position(&self) -> FilePosition {
         match (&self.current, self.origin) {
@@ -222,13 +224,13 @@ impl FileTail {
         }
     }
 
-    /// Gives all the lines there are now to `take`, which may break off; the line it got then counts as read.
+    /// Passes all current lines to `take`, which may break; the line that it got then counts as read.
     pub fn read(&mut self, take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>) -> Result<ReadOutcome, FileTailError> {
         self.read_at(Instant::now(), take)
     }
 
     fn read_at(&mut self, now: Instant, take: Take<'_>) -> Result<ReadOutcome, FileTailError> {
-        // The events first: what happens later than this is told again.
+        // The events first: what happens after this causes new events.
         let seen = self.watch.drain(self.predecessor.as_ref().and_then(|predecessor| predecessor.watch));
         if let (Some(predecessor), Some(closed)) = (&mut self.predecessor, seen.closed) {
             predecessor.closed = closed;
@@ -263,7 +265,7 @@ impl FileTail {
         self.current.iter().chain(&self.predecessor).any(|file| file.watch.is_none())
     }
 
-    /// When the predecessor is done with if nothing more happens.
+    /// When the predecessor is finished if nothing more happens.
     fn predecessor_ends(&self) -> Option<Instant> {
         let predecessor = self.predecessor.as_ref()?;
         let quiet_since = predecessor.quiet_since;
@@ -273,7 +275,7 @@ impl FileTail {
         }
     }
 
-    /// When the current file is done with because it is deleted and nothing has come in its place.
+    /// When the current file is finished because it was deleted and not replaced.
     fn deleted_ends(&self) -> Option<Instant> {
         let current = self.current.as_ref()?;
         (self.state == FileState::Missing && current.stat().links == 0).then(|| current.quiet_since + DELETED)

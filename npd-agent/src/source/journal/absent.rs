@@ -1,4 +1,4 @@
-//! The reader of a build without it: no journal can be opened.
+//! Stands in for the journal reader in builds without it: no journal can be opened.
 
 use std::{
     convert::Infallible,
@@ -11,20 +11,20 @@ use std::{
 use super::{Cursor, Entry, JournalFilter, JournalState, ReadOutcome, Start};
 use crate::feature::{Feature, NotBuilt};
 
-/// Never made.
+/// Never constructed.
 #[derive(Debug)]
 pub struct JournalTail(Infallible);
 
 /// Why the journal cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Nobody can read it.
+    /// This build has no journal reader.
     #[error(transparent)]
     NotBuilt(#[from] NotBuilt),
 }
 
 impl JournalTail {
-    /// Says that this build cannot read the journal.
+    /// Returns the error that this build cannot read the journal.
     pub fn open(_path: Option<PathBuf>, _filter: &JournalFilter, _start: Start) -> Result<Self, JournalError> {
         Err(NotBuilt(Feature::Journald).into())
     }

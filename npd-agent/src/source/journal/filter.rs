@@ -1,7 +1,7 @@
-//! Which entries are wanted, compiled to the `FIELD=value` pairs that a journal file stores once each.
+//! Which entries are wanted, compiled to `FIELD=value` pairs, each of which a journal file stores once.
 //!
-//! An entry is a list of offsets of such pairs, so that a filter is looked up once a file and then compares
-//! numbers: the fields of an entry that is not wanted are never read.
+//! An entry is a list of offsets of such pairs. So a filter is looked up once per file and then compares numbers: the
+//! fields of an unwanted entry are never read.
 
 /// Which entries are wanted: all given ones must hold; several values of one field are alternatives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,17 +14,17 @@ pub struct JournalFilter {
     pub units: Vec<String>,
     /// _TRANSPORT: `kernel`, `syslog`, `stdout`, `journal`, `audit`, `driver`.
     pub transports: Vec<String>,
-    /// PRIORITY of at most so much: 0 is an emergency, 7 debugging. An entry without one counts as 6, informational.
+    /// Highest PRIORITY to read, from 0 (emergency) to 7 (debug). An entry without one counts as 6 (informational).
     pub max_priority: Option<u8>,
 }
 
-/// The compiled filter. A term is named by its place in `terms`.
+/// The compiled filter. A term is referred to by its index in `terms`.
 #[derive(Debug, Default)]
 pub struct Filter {
     terms: Vec<Vec<u8>>,
     /// All must hold.
     clauses: Vec<Vec<Alternative>>,
-    /// The terms of which every wanted entry has at least one; none where that cannot be told.
+    /// Every wanted entry has at least one of these terms; empty if there are no such terms.
     leads: Vec<usize>,
     /// The terms of the wanted priorities, and those of the others.
     priorities: Option<Priorities>,
@@ -68,7 +68,7 @@ impl Filter {
     #[must_use]
     pub fn new(filter: &JournalFilter) -> Self {
         let mut compiled = Self::default();
-        // The first clause leads; the fields are in the order of how rare their values are.
+        // The first clause leads; the fields are ordered by how rare their values are.
         compiled.clause(filter.identifiers.iter().map(|name| vec![format!("SYSLOG_IDENTIFIER={name}")]));
         compiled.clause(filter.units.iter().flat_map(|unit| about_unit(unit)));
         compiled.clause(filter.transports.iter().map(|name| vec![format!("_TRANSPORT={name}")]));
@@ -90,13 +90,13 @@ impl Filter {
         &self.terms
     }
 
-    /// The terms of which every wanted entry has at least one; none where that cannot be told.
+    /// Every wanted entry has at least one of these terms; empty if there are no such terms.
     #[must_use]
     pub fn leads(&self) -> &[usize] {
         &self.leads
     }
 
-    /// Whether an entry is wanted. `has` tells whether it has a term.
+    /// Whether an entry is wanted. `has` returns whether it has a term.
     pub fn passes(&self, has: impl Fn(usize) -> bool) -> bool {
         self.clauses.iter().all(|clause| clause.iter().any(|alternative| alternative.iter().all(|term| has(*term))))
             && self.priorities.as_ref().is_none_or(|priorities| {
@@ -105,7 +105,7 @@ impl Filter {
             })
     }
 
-    /// Whether an entry is wanted that is no file's. `has` tells whether it has a pair `FIELD=value`.
+    /// The same for an entry that is not in a file. `has` returns whether it has a pair `FIELD=value`.
     pub fn wants(&self, has: impl Fn(&[u8]) -> bool) -> bool {
         self.passes(|term| has(&self.terms[term]))
     }

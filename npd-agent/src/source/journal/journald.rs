@@ -13,7 +13,7 @@ use crate::{
     time::Now,
 };
 
-/// After so many entries it is looked whether to stop.
+/// Number of entries after which the stop signal is checked.
 const PATIENCE: u32 = 1024;
 
 /// What to read.
@@ -21,9 +21,9 @@ const PATIENCE: u32 = 1024;
 pub struct JournaldOptions {
     /// The name of the source.
     pub name: String,
-    /// The journal's folder; nothing for the system's.
+    /// The journal's folder; `None` for the system's.
     pub folder: Option<PathBuf>,
-    /// Which entries.
+    /// Which entries to read.
     pub filter: JournalFilter,
 }
 
@@ -43,7 +43,7 @@ impl<S: Subscriber> Journald<S> {
         Self { options, subscriber, tail: None }
     }
 
-    /// Takes what the open journal holds; `false` when there is no journal at all.
+    /// Reads everything that is in the open journal. Returns `false` if there is no journal at all.
     pub fn read(&mut self) -> bool {
         let Self { subscriber, tail: Some(tail), .. } = self else { return false };
         let mut taken = |entry: &Entry<'_>| {
@@ -93,10 +93,10 @@ impl<S: Subscriber> LogSource for Journald<S> {
                 waiting = state.files == 0;
                 if waiting {
                     let folders = format!("{:?}", state.waiting_for);
-                    tracing::warn!(source = options.name, folders, "there is no journal: waiting for one");
+                    tracing::warn!(source = options.name, folders, "no journal found: waiting for one");
                 } else {
                     let folders = format!("{:?}", state.following);
-                    tracing::info!(source = options.name, folders, "journal");
+                    tracing::info!(source = options.name, folders, "following the journal");
                 }
             }
             if stopped {
@@ -113,7 +113,7 @@ impl<S: Subscriber> LogSource for Journald<S> {
     }
 }
 
-/// An entry as a record: its message without the white space around it, as node-problem-detector has it.
+/// Passes an entry on as a record: its message without surrounding white space, as in node-problem-detector.
 fn take(subscriber: &mut impl Subscriber, entry: &Entry<'_>) {
     let mut fields = Fields::default();
     for (name, value) in [("identifier", entry.identifier), ("unit", entry.unit), ("transport", entry.transport)] {

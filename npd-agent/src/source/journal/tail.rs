@@ -39,18 +39,18 @@ pub struct JournalTail {
 /// Why the journal cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The place to begin is no cursor.
-    #[error("cannot go on at {cursor:?}")]
+    /// The start is not a valid cursor.
+    #[error("cannot resume at {cursor:?}")]
     Cursor {
-        /// The text.
+        /// The invalid text.
         cursor: String,
         /// What is wrong with it.
         source: CursorError,
     },
-    /// The system has no inotify left for us.
+    /// inotify is not available, for example because the limit of instances is reached.
     #[error("cannot watch the journal's folders")]
     Watch {
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -60,7 +60,8 @@ pub enum JournalError {
 impl JournalTail {
     /// Follows the folder `path` and its subfolders of machines, or the system's journal in /var/log and /run/log.
     ///
-    /// A folder that does not exist is waited for. A namespace's folder is followed when it is given as `path`.
+    /// If the folder does not exist, the reader waits for it. A namespace's folder is followed when it is given as
+    /// `path`.
     pub fn open(path: Option<PathBuf>, filter: &JournalFilter, start: Start) -> Result<Self, JournalError> {
         let roots = path.map_or_else(Root::system, |path| vec![Root::new(path)]);
         let origin = match start {
@@ -76,20 +77,20 @@ impl JournalTail {
         Ok(Self { follow: Follow::new(folders, origin) })
     }
 
-    /// Gives all entries that are there to `entry`, oldest first, until it breaks off.
+    /// Passes all available entries to `entry`, oldest first, until it breaks.
     ///
     /// It may be called at any time; it is due when [`Self::as_fd`] is readable or [`Self::timeout`] has passed.
     pub fn read(&mut self, entry: &mut dyn FnMut(&Entry<'_>) -> ControlFlow<()>) -> ReadOutcome {
         self.follow.read(Now::read().mono, entry)
     }
 
-    /// When to read although nothing happened; usually never.
+    /// When to read even if no event arrives; `None`, as usual, if never.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.follow.timeout()
     }
 
-    /// The cursor to go on behind: that of the last entry given, or the one begun with.
+    /// The cursor to resume after: that of the last delivered entry, or the one that reading started at.
     #[must_use]
     pub fn position(&self) -> Option<Cursor> {
         self.follow.position()
@@ -105,7 +106,7 @@ impl JournalTail {
 }
 
 impl AsFd for JournalTail {
-    /// Readable when something may have come.
+    /// Readable when there may be new entries.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.follow.folders().as_fd()
     }

@@ -1,10 +1,10 @@
-//! The files beside a log file that were once at its path: `app.log.1`, `app.log-20240131`, `app-2024-01-31.log`.
+//! The files next to a log file that were once at its path: `app.log.1`, `app.log-20240131`, `app-2024-01-31.log`.
 //!
-//! Names say which files can be generations of a log, times say in what order. A file that was at the path between
-//! two others was made after the first and before the second, and was written to after the first was last written
-//! to. The latter keeps out the copies that `copytruncate` left, of which all was read long ago. Compressed
-//! generations are not read: logrotate compresses what was rotated away before (`delaycompress`), or right away, in
-//! which case the text had better been read by then.
+//! Names show which files can be generations of a log, times show their order. A file that was at the path between two
+//! others was created after the first and before the second, and was written to after the last write to the first.
+//! The latter excludes the copies left by `copytruncate`, which were read completely long ago. Compressed generations
+//! are not read: logrotate compresses a file one rotation later (`delaycompress`), or right away, and then the text
+//! must have been read before.
 
 use std::{
     ffi::OsStr,
@@ -33,7 +33,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, FileStat)> {
     Ok((file, stat))
 }
 
-/// Whether `name` is how a generation of the log `log` may be called.
+/// Whether `name` can be the name of a generation of the log `log`.
 fn is_generation(log: &OsStr, name: &OsStr) -> bool {
     let (log, name) = (log.as_bytes(), name.as_bytes());
     if let Some(suffix) = name.strip_prefix(log)
@@ -41,7 +41,7 @@ fn is_generation(log: &OsStr, name: &OsStr) -> bool {
     {
         return true;
     }
-    // `app-20240131.log`, `app.1.log`: the mark stands before the extension.
+    // `app-20240131.log`, `app.1.log`: the mark is before the extension.
     let Some(dot) = log.iter().rposition(|b| *b == b'.') else { return false };
     let (stem, extension) = log.split_at(dot);
     name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(extension)).is_some_and(is_generation_mark)
@@ -55,13 +55,13 @@ fn is_generation_mark(mark: &[u8]) -> bool {
         || mark.iter().all(is_date) && mark.iter().any(u8::is_ascii_digit)
 }
 
-/// A folder is listed no more often than this to find one file.
+/// Maximum number of times that a folder is listed to find one file.
 const MAX_LISTS: usize = 16;
 
 // === impl Home ===
 
 impl Home {
-    /// The entries of the folder; none when it cannot be listed.
+    /// The entries of the folder; empty if it cannot be listed.
     fn entries(&self) -> impl Iterator<Item = DirEntry> {
         let folder = std::fs::read_dir(&self.folder).inspect_err(
             |error| tracing::debug!(folder = %self.folder.display(), %error, "cannot list the folder of a log file"),
@@ -69,22 +69,22 @@ impl Home {
         folder.into_iter().flatten().map_while(Result::ok)
     }
 
-    /// The log and its generations, with what is known of them.
+    /// The log and its generations, with their metadata.
     fn generations(&self) -> impl Iterator<Item = (PathBuf, FileStat)> {
         self.entries()
             .filter(|entry| entry.file_name() == self.name || is_generation(&self.name, &entry.file_name()))
             .filter_map(|entry| listed(&entry))
     }
 
-    /// The file of `mark`, whatever it is called now.
+    /// The file of `mark`, whatever its name is now.
     pub(crate) fn find(&self, mark: &FileMark, now: Instant) -> Option<LogFile> {
-        // A merged folder of overlayfs may list other numbers than stat gives, so names count as well.
+        // A merged folder of overlayfs may list other inode numbers than stat returns, so names count as well.
         let likely = |entry: &DirEntry| entry.ino() == mark.inode || is_generation(&self.name, &entry.file_name());
         let (file, stat) = open_listed(|| {
             self.entries().filter(likely).filter_map(|entry| listed(&entry)).find(|(_, stat)| mark.names(stat))
         })?;
         let found = LogFile::resumed(file, stat, self.clone(), *mark, now);
-        // Without a time of birth only the content proves that it is not another file with a reused inode.
+        // Without a time of birth only the content proves that this is not another file with a reused inode.
         (mark.born > 0 && stat.born > 0 || found.is_intact().ok()?).then_some(found)
     }
 
@@ -97,16 +97,16 @@ impl Home {
         let (file, stat) = open_listed(|| {
             self.generations()
                 .filter(|(_, stat)| !after.names(stat) && !stat.is(newer) && is_between(stat))
-                // An empty one may yet be written to.
+                // An empty one may still be written to.
                 .filter(|(_, stat)| stat.size == 0 || stat.modified > after.modified)
                 .min_by_key(|(_, stat)| (stat.born, stat.modified))
         })?;
-        // An empty copy must not open the way to the copies after it.
+        // An empty copy must not make the copies after it look like generations.
         let mark = FileMark { modified: after.modified, ..FileMark::start(&stat) };
         Some(LogFile::resumed(file, stat, self.clone(), mark, now))
     }
 
-    /// The copy that was made of the file of `mark` before it was truncated, when it has more than was read.
+    /// The copy that was made of the file of `mark` before its truncation, if it has more than was read.
     pub(crate) fn copy_of(&self, mark: &FileMark, now: Instant) -> Option<LogFile> {
         let (file, stat) = open_listed(|| {
             self.generations()
@@ -120,17 +120,17 @@ impl Home {
     }
 }
 
-/// A regular file of a folder, with what is known of it.
+/// A regular file of a folder, with its metadata.
 fn listed(entry: &DirEntry) -> Option<(PathBuf, FileStat)> {
     let path = entry.path();
     let stat = FileStat::at_link(&path).ok().filter(|stat| stat.regular)?;
     Some((path, stat))
 }
 
-/// Opens the file that `choose` takes from a list of the folder.
+/// Opens the file that `choose` picks from a listing of the folder.
 ///
-/// A file that is renamed while its folder is listed may not be in the list, and another may have its name when that
-/// is opened. So two lists have to agree, and what is opened has to be what was listed.
+/// A file that is renamed while its folder is listed may be missing from the listing, and its name may belong to
+/// another file by the time it is opened. So two listings must agree, and the opened file must be the listed one.
 fn open_listed(choose: impl Fn() -> Option<(PathBuf, FileStat)>) -> Option<(File, FileStat)> {
     let mut before = choose();
     for _ in 0..MAX_LISTS {
@@ -139,7 +139,7 @@ fn open_listed(choose: impl Fn() -> Option<(PathBuf, FileStat)>) -> Option<(File
             (None, None) => return None,
             (Some((path, stat)), Some((again, same))) if path == again && stat.is(same) => match open(path) {
                 Ok((file, opened)) if opened.is(stat) => return Some((file, opened)),
-                // It may not be read, and reading what came after it is better than nothing.
+                // The agent may not read it, and reading what came after it is better than nothing.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
                 _ => {}
             },
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_generations_are_told_from_other_logs() {
+    fn names_of_generations_are_distinguished_from_other_logs() {
         for (log, name, is) in [
             ("app.log", "app.log.1", true),
             ("app.log", "app.log.12", true),

@@ -1,4 +1,4 @@
-//! Holding a kept position against the files that are there now.
+//! Comparing a saved position with the files that exist now.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -16,7 +16,7 @@ impl FileMark {
         Self { inode: stat.inode, born: stat.born, modified: 0, offset: 0, head: Head::default() }
     }
 
-    /// Whether the file of `stat` can be the one of this mark.
+    /// Whether the file of `stat` can be the file of this mark.
     pub(crate) fn names(&self, stat: &FileStat) -> bool {
         self.inode == stat.inode && (self.born == stat.born || self.born == 0 || stat.born == 0)
     }
@@ -61,7 +61,7 @@ mod tests {
         whole.extend(&text, 0);
         let mut pieces = Head::default();
         for (index, piece) in text.chunks(7).enumerate() {
-            // Some bytes of the piece before come again.
+            // Some bytes of the previous piece are passed again.
             let from = (index * 7).saturating_sub(3);
             pieces.extend(&text[from..index * 7 + piece.len()], from as u64);
         }

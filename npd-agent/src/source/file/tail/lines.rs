@@ -1,12 +1,12 @@
 //! One open log file, read line by line.
 //!
-//! No text is kept between two reads. What is known of an unfinished line is where it starts and how far it was
-//! searched for its end; when more comes it is read again from its start, or, when it is long, only once its end is
-//! found. So a reader costs no memory, one buffer serves all of them, and a line of any length costs twice its
-//! reading and not more.
+//! No text is kept between two reads. For an unfinished line the reader remembers where it starts and how far it was
+//! searched for its end. When more text arrives, the line is read again from its start, or, if it is long, only once
+//! its end is found. So a reader costs no memory, one buffer serves all of them, and a line of any length is read at
+//! most twice.
 //!
-//! Truncation is seen in the size and in the first bytes of the file, which are looked at *after* each read: when
-//! they are still there, what was read belongs to them.
+//! Truncation is detected by the size and the first bytes of the file, which are checked *after* each read: if they are
+//! unchanged, what was read belongs to them.
 
 use std::{fs::File, io, ops::ControlFlow, time::Instant};
 
@@ -17,29 +17,29 @@ use crate::path_watch::Home;
 
 /// How much is read at once. Larger is not faster: this much stays in the second level cache.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// An unfinished line up to this size is read again with what comes behind it.
+/// An unfinished line up to this size is read again together with the text after it.
 const NEAR: u64 = CHUNK as u64 / 2;
 
-/// A file that is followed.
+/// A file that is being followed.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     file: File,
     stat: FileStat,
-    /// Behind the last line that was delivered.
+    /// The position after the last delivered line.
     pub(crate) mark: FileMark,
-    /// Up to here there is no newline behind the mark.
+    /// There is no newline between the mark and here.
     scanned: u64,
     /// Where it was opened.
     pub(crate) home: Home,
-    /// Its inotify watch; without one it is polled.
+    /// Its inotify watch; if `None`, the file is polled.
     pub(crate) watch: Option<i32>,
-    /// It was opened again, and what was read of it before is not in it any more.
+    /// It was opened again, and the text that was read before is no longer in it.
     pub(crate) refilled: bool,
-    /// When there was last something new in it, or its last name went.
+    /// When it last got new text, or lost its last name.
     pub(crate) quiet_since: Instant,
-    /// When the first of its content was seen.
+    /// When its first content was seen.
     pub(crate) content_since: Option<Instant>,
-    /// The last that was seen of its writers is that one closed it.
+    /// The last event of its writers is that one closed it.
     pub(crate) closed: bool,
 }
 
@@ -48,35 +48,35 @@ pub(crate) struct LogFile {
 pub enum Ending {
     /// With its newline.
     Newline,
-    /// With its newline, but it was longer than [`MAX_LINE`] and what is beyond that was dropped.
+    /// With its newline, but it was longer than [`MAX_LINE`] and the rest was dropped.
     Cut,
-    /// With the end of a file that is not written to any more. It may be longer than [`MAX_LINE`] as well.
+    /// With the end of a file that is no longer written to. It may be longer than [`MAX_LINE`] as well.
     EndOfFile,
 }
 
-/// Takes the lines: the mark behind each, its text and how it ends.
+/// Receives the lines: the mark after each, its text and how it ends.
 pub(crate) type Give<'a> = &'a mut dyn FnMut(&FileMark, &[u8], Ending) -> ControlFlow<()>;
 
-/// How far a read came.
+/// How far a read got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// To the end of the file.
     End,
-    /// The taker of the lines wants no more for now.
+    /// The callback broke off.
     Stopped,
-    /// Nowhere: the file does not continue what was read before.
+    /// The file does not continue what was read before.
     Truncated,
 }
 
 // === impl LogFile ===
 
 impl LogFile {
-    /// `file` from its start.
+    /// Reads `file` from its start.
     pub(crate) fn new(file: File, stat: FileStat, home: Home, now: Instant) -> Self {
         Self::resumed(file, stat, home, FileMark::start(&stat), now)
     }
 
-    /// `file` from `mark` on.
+    /// Reads `file` from `mark` on.
     pub(crate) fn resumed(file: File, stat: FileStat, home: Home, mark: FileMark, now: Instant) -> Self {
         Self {
             file,
@@ -97,12 +97,12 @@ impl LogFile {
         &self.file
     }
 
-    /// What was last seen of it.
+    /// Its metadata, as last read.
     pub(crate) fn stat(&self) -> &FileStat {
         &self.stat
     }
 
-    /// The same file from `mark` on.
+    /// Reads the same file from `mark` on.
     pub(crate) fn at(self, mark: FileMark, now: Instant) -> Self {
         Self::resumed(self.file, self.stat, self.home, mark, now)
     }
@@ -114,13 +114,13 @@ impl LogFile {
         self.refilled = false;
     }
 
-    /// Whether a file that was opened again still has what was read before.
+    /// Whether a file that was opened again still has the text that was read before.
     pub(crate) fn is_intact(&self) -> io::Result<bool> {
         let offset = self.mark.offset;
         if self.stat.size < offset || !self.mark.head.matches(&self.file)? {
             return Ok(false);
         }
-        // A line ended there, or NULs before a line, or the whole of a file that nobody writes to any more.
+        // There a line ended, or NULs before a line, or a whole file that is no longer written to.
         let mut before = [b'\n'];
         if offset > 0 && offset < self.stat.size {
             read_at(&self.file, &mut before, offset - 1)?;
@@ -128,8 +128,8 @@ impl LogFile {
         Ok(matches!(before[0], b'\n' | 0))
     }
 
-    /// Gives the complete lines that are there now. With `finish` nobody writes to the file any more: gives what
-    /// stands behind the last newline as well.
+    /// Delivers all complete lines. With `finish`, for a file that is no longer written to, also delivers the text
+    /// after the last newline.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -154,11 +154,11 @@ impl LogFile {
         if size < self.scanned || self.refilled {
             return Ok(Progress::Truncated);
         }
-        // Up to the size it has now, so that a busy writer does not hold the reader here; inotify tells of the rest.
+        // Only up to its current size, so that a busy writer does not hold the reader here; inotify announces the rest.
         loop {
             let near = self.scanned - self.mark.offset <= NEAR;
             let from = if near { self.mark.offset } else { self.scanned };
-            // No more than there is, or another system call would ask for the rest.
+            // Not more than there is, or read_at would make another system call for the rest.
             let wanted = buffer.len().min(usize::try_from(size - from).unwrap_or(usize::MAX));
             let got = read_at(&self.file, &mut buffer[..wanted], from)?;
             if !self.mark.head.matches(&self.file)? {
@@ -180,7 +180,7 @@ impl LogFile {
         }
     }
 
-    /// Gives the lines of `chunk`, which starts where the mark is; its first `old` bytes have no newline.
+    /// Delivers the lines of `chunk`, which starts at the mark; its first `old` bytes have no newline.
     fn give_lines(&mut self, chunk: &[u8], old: usize, give: Give<'_>) -> io::Result<Option<Progress>> {
         let from = self.mark.offset;
         let mut start = 0;
@@ -188,7 +188,7 @@ impl LogFile {
             let line = &chunk[start..old + end];
             start = old + end + 1;
             self.mark.offset = from + start as u64;
-            // Set with each line, because any of them may be the last for now.
+            // Set for each line, because the callback may break after any of them.
             self.scanned = self.mark.offset;
             if give(&self.mark, without_leading_nuls(line), Ending::Newline).is_break() {
                 return Ok(Some(Progress::Stopped));
@@ -206,8 +206,8 @@ impl LogFile {
         Ok(None)
     }
 
-    /// Behind the mark there is nothing but NULs up to where was scanned. A hole can be of any size, so the file
-    /// system is asked where it ends. NULs at the end of the file stay unread: they may be filled in later.
+    /// There are only NULs between the mark and the scanned position. A hole can have any size, so the file system is
+    /// asked where it ends. NULs at the end of the file stay unread: they may be filled in later.
     fn skip_nuls(&mut self) -> io::Result<Option<Progress>> {
         match rustix::fs::seek(&self.file, SeekFrom::Data(self.scanned)) {
             Ok(data) => {
@@ -223,7 +223,7 @@ impl LogFile {
         }
     }
 
-    /// Looks for the end of a long line in `chunk`, which starts where was scanned.
+    /// Looks for the end of a long line in `chunk`, which starts at the scanned position.
     fn search_end(&mut self, chunk: &[u8], give: Give<'_>) -> io::Result<Option<Progress>> {
         if let Some(end) = memchr::memchr(b'\n', chunk) {
             return self.give_long(self.scanned + end as u64, false, give);
@@ -232,7 +232,7 @@ impl LogFile {
         Ok(None)
     }
 
-    /// Gives the line from the mark to `end`, which is in no buffer.
+    /// Delivers the line from the mark to `end`, which is not in a buffer.
     fn give_long(&mut self, end: u64, end_of_file: bool, give: Give<'_>) -> io::Result<Option<Progress>> {
         let length = end - self.mark.offset;
         let kept = length.min(MAX_LINE as u64);
@@ -251,7 +251,7 @@ impl LogFile {
     }
 }
 
-/// A writer that does not append leaves a gap of NULs when its file is truncated under it; they are no text.
+/// If a file is truncated under a writer that does not append, it gets a gap of NULs, which are not text.
 fn without_leading_nuls(line: &[u8]) -> &[u8] {
     if line.first() != Some(&0) {
         return line;

@@ -1,44 +1,44 @@
-//! What statx(2) says of a file, as far as following needs it.
+//! The metadata from statx(2) that following a file needs.
 
 use std::{fs::File, io, path::Path};
 
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags};
 
-/// The facts about a file.
+/// The metadata of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileStat {
     pub(crate) device: (u32, u32),
     pub(crate) inode: u64,
-    /// Nanoseconds since 1970; 0 where the file system does not know.
+    /// Time of birth, nanoseconds since 1970; 0 if the file system does not record it.
     pub(crate) born: u64,
-    /// Nanoseconds since 1970.
+    /// Time of the last write, nanoseconds since 1970.
     pub(crate) modified: u64,
     pub(crate) size: u64,
-    /// How many names it has; 0 when it is deleted.
+    /// How many names it has; 0 once it is deleted.
     pub(crate) links: u32,
-    /// A regular file, and not a folder, a FIFO, a device…
+    /// Whether it is a regular file, and not a folder, a FIFO, a device…
     pub(crate) regular: bool,
 }
 
 // === impl FileStat ===
 
 impl FileStat {
-    /// Of an open file.
+    /// Reads the metadata of an open file.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         Ok(rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, MASK)?.into())
     }
 
-    /// Of the file at `path`, through symlinks.
+    /// Reads the metadata of the file at `path`, following symlinks.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         Ok(rustix::fs::statx(CWD, path, AtFlags::empty(), MASK)?.into())
     }
 
-    /// Of what is at `path` itself, be it a symlink.
+    /// Reads the metadata of `path` itself, even if it is a symlink.
     pub(crate) fn at_link(path: &Path) -> io::Result<Self> {
         Ok(rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, MASK)?.into())
     }
 
-    /// Whether both are the same file, as long as one of the two is open.
+    /// Whether both are the same file. Valid as long as one of the two is open.
     pub(crate) fn is(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }

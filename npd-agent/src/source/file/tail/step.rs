@@ -1,7 +1,7 @@
-//! The steps of a read: the files that are open are read to their ends, then it is looked what is at the path.
+//! The steps of a read: first the open files are read to their ends, then the path is checked.
 //!
-//! A step that changes which files are open is followed by another one. So what was written to a file between its
-//! last read and the discovery of its successor is read before the successor is.
+//! A step that changes which files are open is followed by another one. So what was written to a file between its last
+//! read and the discovery of its successor is read before the successor.
 
 use std::{io, ops::ControlFlow, time::Instant};
 
@@ -13,27 +13,27 @@ use super::{
 };
 use crate::{path_watch::Home, record::file_position::FileMark};
 
-/// Takes the lines of a read.
+/// Receives the lines of a read.
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&Line<'_>) -> ControlFlow<()>;
 
-/// What one step leaves to do.
+/// What remains to be done after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The files are others than before: look again.
+    /// The open files have changed: do another step.
     Again,
-    /// All is read.
+    /// Everything has been read.
     Done,
-    /// The taker of the lines wants no more for now.
+    /// The callback broke off.
     Stopped,
 }
 
-/// So many changes of files are followed in one read.
+/// Maximum number of steps in one read.
 const MAX_STEPS: usize = 256;
 
 // === impl FileTail ===
 
 impl FileTail {
-    /// Reads until all is read. `true` when there is more.
+    /// Reads until everything has been read. Returns `true` if there is more.
     pub(crate) fn steps(
         &mut self,
         now: Instant,
@@ -84,7 +84,7 @@ impl FileTail {
             return failed.map_or(Ok(Step::Done), Err);
         }
         if self.predecessor.as_ref().is_some_and(|predecessor| predecessor.stat().is(&there)) {
-            // The rotation was taken back.
+            // The rotation was undone.
             std::mem::swap(&mut self.current, &mut self.predecessor);
             self.watch_files();
             return Ok(Step::Again);
@@ -95,7 +95,7 @@ impl FileTail {
         self.advance(now, take, outcome)
     }
 
-    /// Nothing is at the path. What was there may have been moved, before this run or in it, or deleted.
+    /// There is nothing at the path. The file may have been moved, before or during this run, or deleted.
     fn missing(&mut self, now: Instant, take: Take<'_>, outcome: &mut ReadOutcome) -> Step {
         self.state = FileState::Missing;
         if let (None, Origin::Resume(FilePosition { file: Some(mark), .. }), Some(home)) =
@@ -122,13 +122,13 @@ impl FileTail {
         Step::Done
     }
 
-    /// Another file is at the path than the current one, which was read to its end: goes on to the next.
+    /// The path has another file than the current one, which was read to its end: moves on to the next.
     fn advance(&mut self, now: Instant, take: Take<'_>, outcome: &mut ReadOutcome) -> Result<Step, FileTailError> {
         self.home = self.watch.resolve(&self.path);
         let Some(home) = self.home.clone() else { return Ok(Step::Done) };
         let (file, stat) = match generation::open(&self.path) {
             Ok(opened) => opened,
-            // Gone again: the next look tells.
+            // Gone again: the next step finds out.
             Err(error) if is_missing(&error) => return Ok(Step::Again),
             Err(source) => return Err(FileTailError::Open { path: self.path.clone(), source }),
         };
@@ -140,7 +140,7 @@ impl FileTail {
         }
         let newest = LogFile::new(file, stat, home.clone(), now);
         let next = match (&self.current, self.origin) {
-            // Where it was opened first: a symlink may lead to another folder or name now.
+            // First where it was opened: a symlink may lead to another folder or name now.
             (Some(current), _) => {
                 let between = |home: &Home| home.next_after(&current.mark, &stat, now);
                 between(&current.home).or_else(|| between(&home))
@@ -154,7 +154,7 @@ impl FileTail {
                     self.resume(found, now, outcome);
                     return Ok(Step::Again);
                 }
-                self.lose(None, "a log file is gone of which not all may have been read", outcome);
+                self.lose(None, "a log file is gone; it may not have been read completely", outcome);
                 self.resume_predecessor(predecessor, now, outcome);
                 home.next_after(&mark, &stat, now)
             }
@@ -171,9 +171,9 @@ impl FileTail {
         Ok(Step::Again)
     }
 
-    /// Goes on in the file of an earlier run.
+    /// Resumes in the file of an earlier run.
     fn resume(&mut self, mut found: LogFile, now: Instant, outcome: &mut ReadOutcome) {
-        // A file that cannot be read says so when it is read.
+        // If the file cannot be read, the next read reports it.
         found.refilled = !found.is_intact().unwrap_or(true);
         let predecessor = self.position().predecessor;
         self.current = Some(found);
@@ -185,11 +185,12 @@ impl FileTail {
         let (Some(mark), Some(home)) = (mark, &self.home) else { return };
         self.predecessor = home.find(&mark, now);
         if self.predecessor.is_none() {
-            self.lose(None, "a log file that was moved away is gone; not all of it may have been read", outcome);
+            self.lose(None, "a log file that was moved away is gone; it may not have been read completely", outcome);
         }
     }
 
-    /// What was read of the current file is gone: reads its copy to the end if there is one, and it from its start.
+    /// The text that was read from the current file is gone: reads its copy, if any, to the end, and the file from its
+    /// start.
     fn restart_current(&mut self, now: Instant, outcome: &mut ReadOutcome) {
         let Some(current) = &mut self.current else { return };
         let (mark, while_away) = (current.mark, current.refilled);
@@ -198,15 +199,15 @@ impl FileTail {
         current.restart();
         self.predecessor = current.home.copy_of(&mark, now);
         if let Some(copy) = &mut self.predecessor {
-            // logrotate has made it and is gone.
+            // logrotate made it and has finished.
             copy.closed = true;
         } else if while_away {
-            self.lose(None, "a log file was truncated or replaced while nobody read it", outcome);
+            self.lose(None, "a log file was truncated or replaced while it was not being read", outcome);
         }
         self.watch_files();
     }
 
-    /// Reads what was at the path before. With `finish` it is read for the last time.
+    /// Reads the file that was at the path before. With `finish`, this is the last read of it.
     fn read_predecessor(&mut self, now: Instant, finish: bool, take: Take<'_>, outcome: &mut ReadOutcome) -> Step {
         let Some(predecessor) = &mut self.predecessor else { return Step::Done };
         let other = self.current.as_ref().map(|current| current.mark);
@@ -234,7 +235,7 @@ impl FileTail {
         current.read(&mut self.buffer, finish, now, &mut give)
     }
 
-    /// Sets the watches of the open files, or sets them anew for what the files are now.
+    /// Sets the watches of the open files, or updates them if the files have changed roles.
     pub(crate) fn watch_files(&mut self) {
         for (file, role) in [(&mut self.predecessor, Role::Predecessor), (&mut self.current, Role::Current)] {
             if let Some(file) = file {
@@ -243,14 +244,14 @@ impl FileTail {
         }
     }
 
-    /// Closes a file and ends its watch, which would outlive it.
+    /// Closes a file and removes its watch, which would outlive it.
     fn forget(&self, file: Option<LogFile>) {
         if let Some(watch) = file.and_then(|file| file.watch) {
             self.watch.forget(watch);
         }
     }
 
-    /// Lines may be lost.
+    /// Records and logs that lines may be lost.
     fn lose(&self, error: Option<&io::Error>, what: &str, outcome: &mut ReadOutcome) {
         outcome.lost = true;
         let error = error.map(tracing::field::display);
@@ -258,7 +259,7 @@ impl FileTail {
     }
 }
 
-/// Whether there is nothing at a path, as opposed to something that cannot be opened.
+/// Whether a path has nothing, as opposed to something that cannot be opened.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -1,4 +1,4 @@
-//! The inotify watches of one log file: of the way to it, of the file itself, and of the one before it.
+//! The inotify watches of one log file: on the path to it, on the file itself, and on the file before it.
 
 use std::{
     fs::File,
@@ -17,12 +17,12 @@ pub(crate) struct Watch {
     paths: PathWatch,
 }
 
-/// What the events since the last look say.
+/// What the events since the last call mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The path may lead elsewhere.
     pub(crate) path: bool,
-    /// What the predecessor's writers did last: `true` when one closed it.
+    /// The last event of the predecessor's writers: `true` if one closed it.
     pub(crate) closed: Option<bool>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 pub(crate) enum Role {
     /// New text.
     Current,
-    /// New text, a writer that goes away, and the deletion of its last name.
+    /// New text, a writer that closes it, and the deletion of its last name.
     Predecessor,
 }
 
@@ -43,12 +43,12 @@ impl Watch {
         Ok(Self { paths: PathWatch::new(WatchFlags::empty())? })
     }
 
-    /// Whether everything that can happen to the path is told.
+    /// Whether inotify reports everything that can happen to the path.
     pub(crate) fn is_complete(&self) -> bool {
         self.paths.failure().is_none()
     }
 
-    /// Takes the events that came. `predecessor` is that file's watch.
+    /// Reads the pending events. `predecessor` is that file's watch.
     pub(crate) fn drain(&mut self, predecessor: Option<i32>) -> Seen {
         let mut closed = None;
         let path = self.paths.drain(|watch, flags| {
@@ -59,19 +59,19 @@ impl Watch {
         Seen { path, closed }
     }
 
-    /// Follows `path`, which is absolute, and watches the way. `None` when it does not lead to an existing folder.
+    /// Resolves `path`, which is absolute, and watches the folders on the way. `None` if its folder does not exist.
     pub(crate) fn resolve(&mut self, path: &Path) -> Option<Home> {
         let was_complete = self.is_complete();
         let home = self.paths.follow([path]).pop().flatten();
         if let Some(error) = self.paths.failure()
             && was_complete
         {
-            tracing::warn!(path = %path.display(), %error, "cannot watch a log file: looking at it once a second");
+            tracing::warn!(path = %path.display(), %error, "cannot watch a log file: polling it once a second");
         }
         home
     }
 
-    /// Watches an open file, whatever it is called. `None` when it cannot be watched.
+    /// Watches an open file, whatever its name is. `None` if it cannot be watched.
     pub(crate) fn watch_file(&self, file: &File, role: Role) -> Option<i32> {
         let flags = match role {
             Role::Current => WatchFlags::MODIFY,
@@ -80,7 +80,7 @@ impl Watch {
         self.paths.add(&format!("/proc/self/fd/{}", file.as_raw_fd()), flags)
     }
 
-    /// Ends a watch. That it has ended with its file already is no error.
+    /// Removes a watch. It is not an error if it has already ended with its file.
     pub(crate) fn forget(&self, watch: i32) {
         self.paths.forget(watch);
     }

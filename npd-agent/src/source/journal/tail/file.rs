@@ -1,8 +1,8 @@
-//! One journal file: its entries that pass a filter, from a place on, and what is written to it later.
+//! One journal file: the entries that pass a filter, from a given start, and those written later.
 //!
-//! It does not know of other files, and skips what is damaged. journald writes an entry's fields first, then the
+//! It does not know of other files, and skips damaged parts. journald writes an entry's fields first, then the
 //! entry, then links it into the list of all entries, then into the list of each of its fields; what is linked is
-//! complete. Writing is mapped memory, so that what it writes is seen at once, long before inotify tells.
+//! complete. It writes to mapped memory, so its writes are visible at once, long before inotify reports them.
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
@@ -29,23 +29,23 @@ mod unwanted;
 /// Why a file, or a part of it, cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    /// The system does not let us.
+    /// The system refuses it.
     #[error("cannot be read")]
     Read(#[from] io::Error),
-    /// Its name is gone, or that of another file.
-    #[error("it was deleted or renamed while it was opened")]
+    /// Its name is gone, or now belongs to another file.
+    #[error("it was deleted or renamed while being opened")]
     Moved,
     /// It has no header yet.
     #[error("it is empty or has just been created")]
     Incomplete,
-    /// It is something else.
+    /// It is not a journal file.
     #[error("not a journal file")]
     Foreign,
-    /// A later systemd wrote it.
-    #[error("written in a way that this reader does not know (incompatible flags {0:#x})")]
+    /// It was written by a newer systemd.
+    #[error("written in an unknown format (incompatible flags {0:#x})")]
     Unknown(u32),
     /// A message is compressed with XZ.
-    #[error("a message is compressed with XZ, which is not read")]
+    #[error("a message is compressed with XZ, which is not supported")]
     Xz,
     /// An object is not what it should be.
     #[error("damaged at offset {offset:#x}: {what}")]
@@ -55,8 +55,8 @@ pub(super) enum FileError {
         /// What is wrong there.
         what: &'static str,
     },
-    /// Another file with the same id is followed: a copy that somebody made.
-    #[error("a copy of a journal file that is read already")]
+    /// Another file with the same id is being followed: this one is a copy, such as an administrator makes.
+    #[error("a copy of a journal file that is already being read")]
     Copy,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct FileReader {
     /// The list of all entries, or those of the filter's leading terms.
     lists: Vec<Source>,
     origin: Origin,
-    /// Everything up to this offset has been given or refused.
+    /// Everything up to this offset has been delivered or skipped.
     behind: u64,
     /// The next entry that passes, and where it is.
     next: Option<(Cursor, u64)>,
@@ -88,7 +88,7 @@ struct Source {
     term: Option<usize>,
 }
 
-/// Entries of one microsecond that are looked at when one of them is searched.
+/// Maximum number of entries of one microsecond that are compared to find one of them.
 const MAX_ALIKE: usize = 4096;
 
 // === impl FileReader ===
@@ -130,7 +130,7 @@ impl FileReader {
         EntryList::new(self.all_entries()).last(&self.objects).ok().flatten()
     }
 
-    /// A list, from the origin on.
+    /// A list, starting at the origin.
     fn list(&mut self, entries: DataEntries, origin: Origin) -> EntryList {
         let mut list = EntryList::new(entries);
         let seqnum_id = self.header.seqnum_id;
@@ -140,7 +140,7 @@ impl FileReader {
         list
     }
 
-    /// Looks for the terms that the file did not have before, and takes note of new entries.
+    /// Looks up terms that the file did not have before, and picks up new entries.
     fn grow(&mut self) {
         let filter = Arc::clone(&self.filter);
         for (place, term) in filter.terms().iter().enumerate() {
@@ -197,7 +197,7 @@ impl FileReader {
         next
     }
 
-    /// Keeps the first error that was not told yet.
+    /// Keeps the first error that has not been reported yet.
     fn note<T>(&mut self, result: Result<T, FileError>) -> Option<T> {
         result.map_err(|error| self.fault.get_or_insert(error)).ok()
     }
@@ -235,7 +235,7 @@ impl JournalFile for FileReader {
         while let Some((offset, place)) = self.next_offset() {
             let entry = self.objects.entry(self.header.seqnum_id, offset, &mut self.items);
             match entry {
-                // It is read anew later: by then a list may have an entry before it.
+                // It is read again later: by then a list may have an entry before it.
                 Ok(cursor) if cursor.seqnum > bound => return None,
                 Ok(cursor) if self.is_wanted(&cursor) => {
                     self.next = Some((cursor, offset));
@@ -289,7 +289,7 @@ impl JournalFile for FileReader {
         let Some(last) = self.last_entry() else { return false };
         let mut items = Vec::new();
         let found = self.objects.entry(self.header.seqnum_id, last, &mut items);
-        // Linking an entry to the lists of its fields comes last.
+        // journald links an entry to the lists of its fields last.
         let is_linked = |field: &u64| {
             let entries = self.objects.data_entries(*field)?;
             EntryList::new(entries).last(&self.objects).map(|newest| newest == Some(last))

@@ -1,6 +1,6 @@
-//! What following needs of journal files and of the folders they are in.
+//! What [`super::follow`] needs from journal files and their folders.
 //!
-//! It is all that would have to be written for another reader of journal files, and for a simulation.
+//! Another reader of journal files, or a simulation, has to implement no more than this.
 
 use std::{fs::Metadata, os::unix::fs::MetadataExt, path::PathBuf};
 
@@ -12,30 +12,30 @@ pub(super) trait JournalFile {
     fn id(&self) -> u128;
     /// How far it has been written.
     fn tail(&mut self) -> Tail;
-    /// Where to begin; before the first [`Self::refresh`].
+    /// Sets where to start. To be called before the first [`Self::refresh`].
     fn begin(&mut self, origin: Origin);
-    /// Takes note of what has been written.
+    /// Picks up what has been written.
     fn refresh(&mut self);
-    /// The next entry that passes the filter, unless its number is beyond `bound`.
+    /// The next entry that passes the filter, unless its number is above `bound`.
     fn peek(&mut self, bound: u64) -> Option<Cursor>;
-    /// Reads the entry that [`Self::peek`] gave. `false` when it cannot be read.
+    /// Reads the entry that [`Self::peek`] returned. Returns `false` if it cannot be read.
     fn read(&mut self, fields: &mut EntryFields) -> bool;
-    /// Goes behind the entry that [`Self::peek`] gave.
+    /// Moves past the entry that [`Self::peek`] returned.
     fn advance(&mut self);
     /// The number of the entry, or of its copy, in this file.
     fn locate(&mut self, entry: &Cursor) -> Option<u64>;
-    /// Whether the entry is the file's last and journald gave it up half-way: the file was full, and journald writes
-    /// the whole entry again to the next one.
+    /// Whether the entry is the file's last one and journald abandoned it half-way: the file was full, and journald
+    /// writes the whole entry again to the next file.
     fn gave_up(&mut self, entry: &Cursor) -> bool;
-    /// Something that could not be read and was skipped.
+    /// An error that made the reader skip something.
     fn take_fault(&mut self) -> Option<FileError>;
 }
 
-/// The folders in which journal files come and go.
+/// The folders in which journal files appear and disappear.
 pub(super) trait JournalFolders {
     /// An open file.
     type File: JournalFile;
-    /// What happened since the last time.
+    /// What happened since the last call.
     fn changes(&mut self) -> Changes;
     /// The files that are there.
     fn list(&mut self) -> Vec<Found>;
@@ -52,7 +52,7 @@ pub(super) enum Changes {
     None,
     /// Files were written to.
     Content,
-    /// Files or folders came, went or changed their names; this is so before the first look.
+    /// Files or folders appeared, disappeared or were renamed; also reported by the first call.
     #[default]
     Names,
 }
@@ -62,14 +62,14 @@ pub(super) enum Changes {
 pub(super) struct Found {
     pub(super) key: FileKey,
     pub(super) path: PathBuf,
-    /// Whether it lies in /run.
+    /// Whether it is in /run.
     pub(super) runtime: bool,
-    /// Its size and the time of its last change: whether to try again when it could not be opened.
+    /// Its size and the time of its last change. If it could not be opened, it is retried when these change.
     pub(super) stamp: (u64, i64),
 }
 
-/// Which file it is, whatever its name. A number is given again when a file is gone, so that it tells nothing of a
-/// file that is not open.
+/// Identifies a file regardless of its name. Inode numbers are reused once a file is gone, so this identifies open
+/// files only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileKey {
     pub(super) device: u64,
@@ -80,9 +80,9 @@ pub(super) struct FileKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tail {
     pub(super) seqnum_id: u128,
-    /// The newest entry's number, or that of the one being written.
+    /// The number of the newest entry, which journald may still be writing.
     pub(super) seqnum: u64,
-    /// Nothing will be added.
+    /// Nothing will be added to it.
     pub(super) archived: bool,
 }
 

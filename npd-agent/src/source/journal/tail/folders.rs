@@ -1,7 +1,7 @@
-//! The folders of the journal: which there are, what lies in them, and inotify on them.
+//! The folders of the journal: which ones exist, the files in them, and the inotify watches on them.
 //!
-//! journald writes to mapped memory, of which inotify tells nothing; so it truncates the file to the size that it has,
-//! some 250 ms after a write, which is a change that inotify tells. A watch on a folder covers its files.
+//! journald writes to mapped memory, which inotify does not report. So some 250 ms after a write it truncates the file
+//! to the size it already has, which inotify does report. A watch on a folder covers its files.
 
 use std::{
     collections::BTreeMap,
@@ -26,11 +26,11 @@ use super::{
     filter::Filter,
 };
 
-/// Where the system's journal is, and where it is until /var is there.
+/// Where the system's journal is, and where it is until /var is mounted.
 const SYSTEM: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
-/// What is in /run does not outlive the boot; journald moves it to /var when that is there.
+/// The journal in /run is lost at shutdown; journald moves it to /var once that is mounted.
 const RUNTIME: &str = "/run";
-/// More files than this in the folders are not looked at.
+/// Maximum number of files that are looked at; the others are ignored.
 const MAX_FILES: usize = 4096;
 
 /// The folders and the watch on them.
@@ -39,22 +39,22 @@ pub(super) struct Folders {
     filter: Arc<Filter>,
     roots: Vec<Root>,
     inotify: OwnedFd,
-    /// The watched folders by their number.
+    /// The watched folders by watch number.
     watched: BTreeMap<i32, PathBuf>,
     /// Folders with journal files.
     followed: Vec<PathBuf>,
     missing: Vec<PathBuf>,
-    /// What happened and was not told yet.
-    untold: Changes,
-    /// The last complaint, so that each is made once.
-    complaint: Option<String>,
+    /// What happened and has not been returned by `changes` yet.
+    pending: Changes,
+    /// The last warning, so that each is logged once.
+    last_warning: Option<String>,
 }
 
-/// A folder that is asked for, with the subfolders of machines in it.
+/// A configured folder, including its subfolders of machines.
 #[derive(Clone, Debug)]
 pub(super) struct Root {
     pub(super) path: PathBuf,
-    /// What is there is moved to another root later.
+    /// journald moves its files to another root later.
     pub(super) runtime: bool,
 }
 
@@ -85,19 +85,19 @@ impl Folders {
             watched: BTreeMap::new(),
             followed: Vec::new(),
             missing: Vec::new(),
-            untold: Changes::default(),
-            complaint: None,
+            pending: Changes::default(),
+            last_warning: None,
         })
     }
 
-    /// The folders that are there, and those that are not.
+    /// The existing folders and the missing ones.
     pub(super) fn places(&self) -> (&[PathBuf], &[PathBuf]) {
         (&self.followed, &self.missing)
     }
 
-    /// Watches a folder. `false` when there is none.
+    /// Watches a folder. Returns `false` if it does not exist.
     fn watch(&mut self, path: &Path, what: WatchFlags, watched: &mut BTreeMap<i32, PathBuf>) -> bool {
-        // One folder may be watched for two reasons, and has one number.
+        // A folder may be watched for two reasons, but has a single watch number.
         match inotify::add_watch(&self.inotify, path, what | WatchFlags::MASK_ADD) {
             Ok(number) => {
                 watched.insert(number, path.to_owned());
@@ -105,8 +105,8 @@ impl Folders {
             }
             Err(Errno::NOENT | Errno::NOTDIR) => false,
             Err(error) => {
-                self.complain(path, &error.into(), "cannot watch a folder");
-                // It can perhaps be read all the same.
+                self.warn_once(path, &error.into(), "cannot watch a folder of the journal");
+                // It may be readable nevertheless.
                 path.is_dir()
             }
         }
@@ -122,7 +122,7 @@ impl Folders {
                 let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
                 self.watch(above, APPEARANCE, watched)
             });
-            // The folder below may have been made before the watch was there.
+            // The next folder on the way may have been created before the watch was set.
             let below = root.ancestors().take_while(|folder| Some(*folder) != above).last();
             if !below.is_some_and(Path::is_dir) {
                 return false;
@@ -130,11 +130,11 @@ impl Folders {
         }
     }
 
-    fn complain(&mut self, path: &Path, error: &io::Error, what: &'static str) {
-        let complaint = format!("{} {error}", path.display());
-        if self.complaint.as_ref() != Some(&complaint) {
+    fn warn_once(&mut self, path: &Path, error: &io::Error, what: &'static str) {
+        let warning = format!("{} {error}", path.display());
+        if self.last_warning.as_ref() != Some(&warning) {
             tracing::warn!(path = %path.display(), error = error as &dyn std::error::Error, "{what}");
-            self.complaint = Some(complaint);
+            self.last_warning = Some(warning);
         }
     }
 
@@ -145,7 +145,7 @@ impl Folders {
             Ok(entries) => entries,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    self.complain(folder, &error, "cannot read a folder");
+                    self.warn_once(folder, &error, "cannot read a folder of the journal");
                 }
                 return machines;
             }
@@ -153,7 +153,7 @@ impl Folders {
         for entry in entries.filter_map(Result::ok) {
             let (name, path) = (entry.file_name(), entry.path());
             let Some(name) = name.to_str() else { continue };
-            // journald puts a file aside as `…~` that was not closed in order.
+            // journald renames a file that was not closed properly to `…~`.
             let is_journal = name.ends_with(".journal") || name.ends_with(".journal~");
             if !is_journal && !is_machine_id(name) {
                 continue;
@@ -175,7 +175,7 @@ impl JournalFolders for Folders {
     type File = FileReader;
 
     fn changes(&mut self) -> Changes {
-        let mut changes = std::mem::replace(&mut self.untold, Changes::None);
+        let mut changes = std::mem::replace(&mut self.pending, Changes::None);
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&self.inotify, &mut buffer);
         loop {
@@ -185,7 +185,7 @@ impl JournalFolders for Folders {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return changes,
                 Err(error) => {
-                    self.complain(Path::new("inotify"), &error.into(), "cannot read what happened");
+                    self.warn_once(Path::new("inotify"), &error.into(), "cannot read inotify events");
                     return Changes::Names;
                 }
             }
@@ -196,7 +196,7 @@ impl JournalFolders for Folders {
         let (mut files, mut watched) = (Vec::new(), BTreeMap::new());
         let (mut followed, mut missing) = (Vec::new(), Vec::new());
         for Root { path: root, runtime } in self.roots.clone() {
-            // The watch comes first, so that nothing appears between it and the look.
+            // The watch is set first, so that nothing that appears while the folder is listed is missed.
             if !self.watch_root(&root, &mut watched) {
                 missing.push(root);
                 continue;
@@ -210,7 +210,7 @@ impl JournalFolders for Folders {
             followed.push(root);
         }
         for (number, _) in self.watched.iter().filter(|(number, _)| !watched.contains_key(number)) {
-            // The watch of a folder that is gone is gone, too.
+            // If the folder is gone, its watch is gone as well.
             let _gone = inotify::remove_watch(&self.inotify, *number);
         }
         (self.watched, self.followed, self.missing) = (watched, followed, missing);
@@ -240,15 +240,14 @@ impl Root {
         Self { path, runtime }
     }
 
-    /// The folders of this machine. In a container without the host's /etc/machine-id: of whichever machines there
-    /// are.
+    /// The folders of this machine. In a container without the host's /etc/machine-id: those of all machines found.
     pub(super) fn system() -> Vec<Self> {
         let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         SYSTEM.iter().map(|folder| Self::new(Path::new(folder).join(machine.trim()))).collect()
     }
 }
 
-/// The subfolders of a journal have the ids of machines as names; those of other namespaces have a suffix.
+/// The subfolders of a journal are named after machine ids; those of other namespaces have a suffix.
 fn is_machine_id(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|digit| digit.is_ascii_hexdigit())
 }

@@ -1,16 +1,17 @@
-//! Following a set of journal files: which are open, whose entry is next, what has been given.
+//! Following a set of journal files: which ones are open, which one has the next entry, what has been delivered.
 //!
-//! * Each file has its own place, so that no file's entry is lost because another's was seen first.
-//! * Entries are given in the order of their numbers. journald is one thread and finishes an entry before it starts
-//!   the next, in whichever file. So the newest number of all files is read first; when the files are looked at after
-//!   that, everything up to this number is there, and what is beyond it waits for the next time. This makes the last
-//!   cursor an exact place to go on from.
-//! * A file that is deleted or rotated away stays open until its last entry is given.
-//! * What journald copies from /run to /var is given from /run. The copies are found by looking them up in the files
-//!   in /run, which stay open until a look at the folders shows that they are gone: the copying was over before that.
-//! * An entry that did not fit into its file to the end stands in the next file, too, and is given once.
+//! * Each file has its own position, so that no file's entry is lost because another's was seen first.
+//! * Entries are delivered in the order of their numbers. journald is one thread and finishes an entry before it starts
+//!   the next one, in whichever file. So the newest number of all files is read first; when the files are read after
+//!   that, everything up to this number is there, and later entries are left for the next read. This makes the last
+//!   cursor an exact place to resume from.
+//! * A file that is deleted or rotated away stays open until its last entry is delivered.
+//! * Entries that journald copies from /run to /var are delivered from /run. The copies are recognised by looking them
+//!   up in the files in /run. These stay open until a listing of the folders shows that they are gone, and by then the
+//!   copying is over.
+//! * An entry that did not fit completely into its file is also in the next file, and is delivered once.
 //!
-//! The files are traits, so that all this is tested against a simulated journald.
+//! The files are traits, so that all of this is tested against a simulated journald.
 
 use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, time::Duration};
 
@@ -31,11 +32,11 @@ pub(super) struct Follow<F: JournalFolders> {
     files: Vec<Followed<F::File>>,
     /// Files that were read to their end and are still there.
     finished: Vec<Finished>,
-    /// Files that went away: they may come back, as on a volume that is mounted again.
+    /// Files that disappeared. They may come back, as on a volume that is mounted again.
     gone: VecDeque<Finished>,
     refused: Vec<Refused>,
     position: Option<Cursor>,
-    /// An entry that was given, but given up by journald, of a file that is closed.
+    /// An entry of a closed file that was delivered, although journald abandoned it half-way.
     given_up: Option<Cursor>,
     fields: EntryFields,
 }
@@ -44,9 +45,9 @@ pub(super) struct Follow<F: JournalFolders> {
 struct Followed<F> {
     found: Found,
     file: F,
-    /// As it was before the files were looked at.
+    /// As it was before the folders were listed.
     tail: Tail,
-    /// It is not in its folder any more.
+    /// It is no longer in its folder.
     is_gone: bool,
     warned: bool,
 }
@@ -64,20 +65,20 @@ struct Finished {
 struct Refused {
     key: FileKey,
     stamp: (u64, i64),
-    /// When it was seen first, for one that may be about to be created.
+    /// When it was first seen: it may just be being created.
     since: Monotonic,
     warned: bool,
-    /// Trying again is of no use before it changes.
+    /// Retrying is useless until it changes.
     is_permanent: bool,
 }
 
-/// So many files that went away are remembered.
+/// How many files that disappeared are remembered.
 const MAX_GONE: usize = 64;
-/// New files are looked for so many times in a row before what is there is given.
+/// How often in a row the folders are listed for new files before entries are delivered.
 const MAX_LOOKS: usize = 8;
-/// A file without a header for longer than this is not just being created.
+/// A file that still has no header after this time is not just being created.
 const CREATION: Duration = Duration::from_secs(2);
-/// A file system that is mounted over a folder does not tell.
+/// How often a missing folder is looked for: mounting a file system over a folder causes no event.
 const MISSING_FOLDER: Duration = Duration::from_secs(30);
 
 // === impl Follow ===
@@ -110,12 +111,12 @@ impl<F: JournalFolders> Follow<F> {
         self.files.len()
     }
 
-    /// The entry to go on behind.
+    /// The entry to resume after.
     pub(super) fn position(&self) -> Option<Cursor> {
         self.position
     }
 
-    /// When to look again although nothing happened.
+    /// When to read even if no event arrives.
     pub(super) fn timeout(&self) -> Option<Duration> {
         if self.refused.iter().any(|refused| !refused.warned) {
             return Some(CREATION);
@@ -123,7 +124,7 @@ impl<F: JournalFolders> Follow<F> {
         self.folders.is_waiting().then_some(MISSING_FOLDER)
     }
 
-    /// Gives all entries that are there, oldest first, until `deliver` breaks off.
+    /// Delivers all available entries, oldest first, until `deliver` breaks.
     pub(super) fn read(
         &mut self,
         now: Monotonic,
@@ -132,7 +133,7 @@ impl<F: JournalFolders> Follow<F> {
         let mut bounds = self.bounds();
         let mut settled = false;
         for _ in 0..MAX_LOOKS {
-            // In this order: a file that has an entry below the bounds was there when they were read.
+            // In this order: a file with an entry below the bounds already existed when they were read.
             settled = !self.look(now);
             if settled {
                 break;
@@ -167,7 +168,7 @@ impl<F: JournalFolders> Follow<F> {
         bounds
     }
 
-    /// Looks for files that came or went. `true` when one did, so that another look is due.
+    /// Looks for files that appeared or disappeared. Returns `true` if there were any, so that it must look again.
     fn look(&mut self, now: Monotonic) -> bool {
         let changes = self.folders.changes();
         let being_created = self.refused.iter().any(|refused| !refused.warned);
@@ -180,7 +181,7 @@ impl<F: JournalFolders> Follow<F> {
         let mut again = false;
         for followed in &mut self.files {
             let place = there(followed.found.key);
-            // What was copied from it before it went is above bounds that are older than that.
+            // Copies that were made of it before it disappeared are above bounds that are older than that.
             again |= place.is_none() && !followed.is_gone;
             followed.is_gone = place.is_none();
             if let Some(place) = place {
@@ -193,13 +194,13 @@ impl<F: JournalFolders> Follow<F> {
             remember(&mut self.gone, finished);
         }
         for found in found {
-            again |= self.meet(found, now);
+            again |= self.open_new(found, now);
         }
         again
     }
 
-    /// Opens a file, unless it is known. `false` when nothing came of it.
-    fn meet(&mut self, found: Found, now: Monotonic) -> bool {
+    /// Opens a file, unless it is known. Returns `false` if that changed nothing.
+    fn open_new(&mut self, found: Found, now: Monotonic) -> bool {
         let key = found.key;
         if self.files.iter().any(|followed| followed.found.key == key)
             || self.finished.iter().any(|finished| finished.key == key)
@@ -229,12 +230,12 @@ impl<F: JournalFolders> Follow<F> {
         });
         let refused = &mut self.refused[at];
         refused.stamp = found.stamp;
-        // The system may let us another time: it may have no file descriptor left, for one.
+        // The system may allow it later: for example, there may be no free file descriptor now.
         refused.is_permanent = !matches!(error, FileError::Read(_));
         let may_be_new = matches!(error, FileError::Incomplete) && now.since(refused.since) < CREATION;
         if !refused.warned && !may_be_new {
             refused.warned = true;
-            warn(&found, &error, "a journal file is skipped");
+            warn(&found, &error, "skipping a journal file");
         }
         false
     }
@@ -248,7 +249,7 @@ impl<F: JournalFolders> Follow<F> {
         let before = self.gone.iter().position(|gone| gone.id == file.id()).and_then(|at| self.gone.remove(at));
         let origin = match (before, &self.origin) {
             (Some(before), _) => Origin::Above(before.seqnum),
-            // Its number is another one here; lines of the same microsecond stand on either side of it.
+            // Its number is different here, and there may be lines of the same microsecond before and after it.
             (None, Origin::After(cursor)) if cursor.seqnum_id != tail.seqnum_id => {
                 file.locate(cursor).map_or(self.origin, Origin::Above)
             }
@@ -265,7 +266,7 @@ impl<F: JournalFolders> Follow<F> {
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
         while let Some((at, cursor)) = self.next(bounds) {
-            let given = !self.is_given(at, &cursor) && self.files[at].file.read(&mut self.fields);
+            let given = !self.is_delivered_elsewhere(at, &cursor) && self.files[at].file.read(&mut self.fields);
             self.files[at].file.advance();
             if !given {
                 continue;
@@ -283,8 +284,8 @@ impl<F: JournalFolders> Follow<F> {
         outcome
     }
 
-    /// Whether the next entry of a file is one that another file has.
-    fn is_given(&mut self, at: usize, cursor: &Cursor) -> bool {
+    /// Whether the next entry of a file is delivered from another file.
+    fn is_delivered_elsewhere(&mut self, at: usize, cursor: &Cursor) -> bool {
         let is_runtime = self.files[at].found.runtime;
         if !is_runtime && self.files.iter_mut().any(|other| other.found.runtime && other.file.locate(cursor).is_some())
         {
@@ -297,13 +298,13 @@ impl<F: JournalFolders> Follow<F> {
         })
     }
 
-    /// The file that has the next entry.
+    /// The file with the next entry.
     fn next(&mut self, bounds: &[(u128, u64)]) -> Option<(usize, Cursor)> {
         let mut next: Option<(usize, Cursor)> = None;
         for (at, followed) in self.files.iter_mut().enumerate() {
             let Tail { seqnum_id, archived, .. } = followed.tail;
             let bound = bounds.iter().find(|(id, _)| *id == seqnum_id).map(|(_, bound)| *bound);
-            // What is archived is all there, whatever a damaged header says.
+            // An archived file is complete, whatever a damaged header says.
             let Some(bound) = bound.max(archived.then_some(u64::MAX)) else { continue };
             let Some(cursor) = followed.file.peek(bound) else { continue };
             if next.is_none_or(|(_, least)| cursor.order(&least).is_lt()) {
@@ -313,7 +314,7 @@ impl<F: JournalFolders> Follow<F> {
         next
     }
 
-    /// Closes what was read to its end and will not be added to. Copies are looked up in what lies in /run.
+    /// Closes files that were read to their end and will not grow. Files in /run stay open to look up copies in them.
     fn close_read_files(&mut self) {
         let done =
             |followed: &mut Followed<F::File>| followed.is_gone || followed.tail.archived && !followed.found.runtime;
@@ -354,13 +355,13 @@ impl Refused {
 // === impl Followed ===
 
 impl<F: JournalFile> Followed<F> {
-    /// Tells the first fault of a file.
+    /// Logs the first fault of a file.
     fn warn(&mut self) {
         if let Some(error) = self.file.take_fault()
             && !self.warned
         {
             self.warned = true;
-            warn(&self.found, &error, "a journal file is damaged; what cannot be read is skipped");
+            warn(&self.found, &error, "a journal file is damaged: skipping what cannot be read");
         }
     }
 }

@@ -13,5 +13,5 @@ fn a_tail_can_be_given_to_another_thread() {
 #[test]
 fn a_place_to_begin_that_is_no_cursor_is_an_error_that_names_it() {
     let bad = JournalTail::open(None, &JournalFilter::default(), Start::Cursor("s=1".to_owned())).unwrap_err();
-    assert_eq!(bad.to_string(), "cannot go on at \"s=1\"");
+    assert_eq!(bad.to_string(), "cannot resume at \"s=1\"");
 }

@@ -1,8 +1,8 @@
 //! Large fields are compressed: zstd (systemd 246 and later), LZ4 before. XZ, of systemd 219 and older, is not read.
 //!
-//! Only the beginning of a field is wanted, and what a damaged file says about sizes is not believed: LZ4's blocks
-//! are decoded here, because the libraries want the whole output at once; a zstd frame that asks for a window larger
-//! than journald ever uses is refused before its decoder sees it.
+//! Only the beginning of a field is needed, and the sizes in a damaged file are not trusted: LZ4's blocks
+//! are decoded here, because the libraries want the whole output at once; a zstd frame with a window larger than
+//! journald ever uses is rejected before its decoder sees it.
 
 use std::io::{self, Read};
 
@@ -17,10 +17,10 @@ pub(super) enum Compression {
 
 /// zstd's window is 2 MiB at journald's level.
 const MAX_WINDOW: u64 = 8 << 20;
-/// LZ4 needs its input in memory: as much as two mebibytes that do not compress take, and the overhead.
+/// LZ4 needs its input in memory: enough for two mebibytes of incompressible text and the overhead.
 const MAX_LZ4_INPUT: u64 = (2 << 20) + (16 << 10);
 
-/// Appends to `out` what the field begins with, up to `limit` bytes, provided that it begins with `prefix`.
+/// Writes the start of the field to `out`, up to `limit` bytes, if the field starts with `prefix`.
 ///
 /// Returns whether it does.
 pub(super) fn decompress(
@@ -43,10 +43,10 @@ pub(super) fn decompress(
             decoder.take(limit.saturating_sub(prefix.len()) as u64).read_to_end(out)?;
         }
         Compression::Lz4 => {
-            // The size of the output, which a block does not say.
+            // The size of the output, which is not part of the block.
             source.read_exact(&mut [0; 8])?;
             let mut block = Vec::new();
-            // What decides about most fields is in the first few bytes.
+            // For most fields the first few bytes decide.
             source.by_ref().take(64).read_to_end(&mut block)?;
             lz4(&block, prefix.len(), out);
             if !out.starts_with(prefix) {
@@ -62,9 +62,9 @@ pub(super) fn decompress(
     Ok(true)
 }
 
-/// Decodes a block until `limit` bytes are out. `false` when the block is damaged or ends early.
+/// Decodes a block up to `limit` bytes of output. Returns `false` if the block is damaged or ends early.
 fn lz4(mut block: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
-    // A length that is 15 in the token goes on in the bytes behind, for as long as they are 255.
+    // A length of 15 in the token continues in the following bytes, as long as they are 255.
     fn length(nibble: u8, block: &mut &[u8]) -> Option<usize> {
         let mut length = usize::from(nibble);
         if nibble == 15 {
@@ -107,7 +107,7 @@ fn lz4(mut block: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     false
 }
 
-/// Reads a frame's header and refuses one that wants much memory. Returns the bytes read.
+/// Reads a frame's header and rejects frames that need much memory. Returns the bytes read.
 fn frame_header(source: &mut impl Read) -> io::Result<([u8; 18], usize)> {
     let refused = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
     let mut header = [0; 18];

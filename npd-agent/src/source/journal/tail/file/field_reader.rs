@@ -70,7 +70,7 @@ fn read_message(objects: &Objects, payload: &Payload<'_>, fields: &mut EntryFiel
     message.drain(..MESSAGE.len().min(message.len()));
     if (MESSAGE.len() + message.len()) as u64 != payload.size.min(limit) {
         message.clear();
-        return Err(FileError::Damaged { offset: payload.offset, what: "the file ends before" });
+        return Err(FileError::Damaged { offset: payload.offset, what: "the file ends too early" });
     }
     Ok(true)
 }

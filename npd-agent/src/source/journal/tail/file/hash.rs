@@ -1,5 +1,5 @@
-//! The two hashes of a journal file's table: SipHash-2-4 keyed with the file's id (systemd 246 and later), and before
-//! that Bob Jenkins' lookup3 (`hashlittle2`, public domain), as systemd's JOURNAL_FILE_FORMAT says.
+//! The two hash functions of a journal file's table: SipHash-2-4 keyed with the file's id (systemd 246 and later), and
+//! before that Bob Jenkins' lookup3 (`hashlittle2`, public domain), as systemd's JOURNAL_FILE_FORMAT says.
 
 use std::hash::Hasher;
 
@@ -14,7 +14,7 @@ pub(super) fn keyed(file_id: &[u8; 16], data: &[u8]) -> u64 {
 pub(super) fn jenkins(data: &[u8]) -> u64 {
     let start = 0xdead_beef_u32.wrapping_add(data.len() as u32);
     let mut state = [start; 3];
-    // The last block, of 1 to 12 bytes, is mixed in another way.
+    // The last block, of 1 to 12 bytes, is mixed differently.
     let whole = data.len().saturating_sub(1) / 12;
     let (blocks, rest) = data.split_at(whole * 12);
     for block in blocks.chunks_exact(12) {
@@ -28,7 +28,7 @@ pub(super) fn jenkins(data: &[u8]) -> u64 {
     u64::from(state[2]) << 32 | u64::from(state[1])
 }
 
-/// Adds up to 12 bytes, as three little-endian words with zeros behind.
+/// Adds up to 12 bytes as three little-endian words, padded with zeros.
 fn add(state: &mut [u32; 3], block: &[u8]) {
     for (word, bytes) in state.iter_mut().zip(block.chunks(4)) {
         let mut padded = [0; 4];

@@ -1,24 +1,24 @@
-//! A list of entries: a chain of ever larger arrays, of which each file has one for all its entries and one for each
-//! value of each field. It only grows at its end.
+//! A list of entries: a chain of ever larger arrays. Each file has one for all its entries and one for each value of
+//! each field. A list grows only at its end.
 
 use super::{
     FileError,
     objects::{DataEntries, EntryArray, Objects},
 };
 
-/// So many items are read at once.
+/// Number of items that are read at once.
 const CHUNK: u64 = 64;
 
 /// A place in a list.
 #[derive(Debug, Default)]
 pub(super) struct EntryList {
     entries: DataEntries,
-    /// Items behind us.
+    /// Number of items already passed.
     taken: u64,
-    /// The array that we are in, and how many of its items are behind us.
+    /// The current array, and how many of its items have been passed.
     array: Option<EntryArray>,
     within: u64,
-    /// The next items, and how many of them are behind us.
+    /// The items read ahead, and how many of them have been passed.
     chunk: Vec<u64>,
     at: usize,
 }
@@ -26,12 +26,12 @@ pub(super) struct EntryList {
 // === impl EntryList ===
 
 impl EntryList {
-    /// A list that is new to us, at its start.
+    /// A list, at its start.
     pub(super) fn new(entries: DataEntries) -> Self {
         Self { entries, ..Self::default() }
     }
 
-    /// Takes note of what was added.
+    /// Picks up added entries.
     pub(super) fn grow(&mut self, entries: DataEntries) {
         self.entries = entries;
     }
@@ -44,7 +44,7 @@ impl EntryList {
         Ok(self.chunk.get(self.at).copied())
     }
 
-    /// Goes behind the next item.
+    /// Moves past the next item.
     pub(super) fn pop(&mut self) {
         if self.at < self.chunk.len() {
             self.at += 1;
@@ -53,7 +53,7 @@ impl EntryList {
         }
     }
 
-    /// Goes forward to the first item that does not lie `before` where we want to be.
+    /// Moves forward to the first item for which `before` is false.
     pub(super) fn seek(
         &mut self,
         objects: &Objects,
@@ -143,7 +143,7 @@ impl EntryList {
         read
     }
 
-    /// Enters the array that has the next item. `false` when there is no next item.
+    /// Moves to the array that has the next item. Returns `false` if there is no next item.
     fn enter_array(&mut self, objects: &Objects) -> Result<bool, FileError> {
         if self.taken >= self.entries.total {
             return Ok(false);

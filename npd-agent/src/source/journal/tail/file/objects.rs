@@ -2,7 +2,7 @@
 //! bytes, with a type and a size in front.
 //!
 //! Everything is read with pread(2). A memory map would end the process with SIGBUS when a file is truncated under
-//! it, and its pages would count as ours. Nothing that a file says is believed before it is checked.
+//! it, and its pages would count as ours. Nothing in a file is trusted before it is checked.
 
 use std::{
     fs::File,
@@ -15,9 +15,9 @@ use crate::record::cursor::Cursor;
 
 /// The part of the header that every version has.
 const HEADER_SIZE: usize = 184;
-/// As many fields as an entry of journald can have (1024), and some more.
+/// Maximum number of fields of an entry: more than the 1024 that journald allows.
 const MAX_ITEMS: usize = 4096;
-/// What an entry usually needs: 32 fields in the older, larger format.
+/// Size of a usual entry: 32 fields in the older, larger format.
 const USUAL_ENTRY: usize = 64 + 32 * 16;
 
 const INCOMPATIBLE_KEYED_HASH: u32 = 4;
@@ -47,9 +47,9 @@ pub(super) struct Header {
     hash_table: u64,
     hash_table_size: u64,
     pub(super) entries: u64,
-    /// The number of the newest entry; it may be about to be written.
+    /// The number of the newest entry, which journald may still be writing.
     pub(super) tail_seqnum: u64,
-    /// The first array of all entries.
+    /// The first array of the list of all entries.
     pub(super) entry_array: u64,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct EntryArray {
 /// Which entries have a field with a certain value.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DataEntries {
-    /// The first one stands by itself.
+    /// The first one is stored separately.
     pub(super) first: u64,
     /// The others: the first array.
     pub(super) array: u64,
@@ -80,16 +80,16 @@ pub(super) struct DataEntries {
 /// A field with its value, or the beginning of it.
 #[derive(Debug)]
 pub(super) struct Payload<'a> {
-    /// What was read so far.
+    /// What has been read so far.
     pub(super) bytes: &'a [u8],
     /// Where it starts in the file.
     pub(super) offset: u64,
-    /// How long it is as it is stored.
+    /// Its length as stored.
     pub(super) size: u64,
     pub(super) compression: Option<Compression>,
 }
 
-/// A stretch of a file.
+/// A section of a file.
 #[derive(Debug)]
 struct Section<'a> {
     file: &'a File,
@@ -100,7 +100,7 @@ struct Section<'a> {
 // === impl Header ===
 
 impl Header {
-    /// Reads the header and makes sure that it is one.
+    /// Reads and validates the header.
     pub(super) fn read(file: &File) -> Result<Self, FileError> {
         let mut bytes = [0; HEADER_SIZE];
         let size = read_some(file, 0, &mut bytes)?;
@@ -174,19 +174,19 @@ impl Objects {
         Ok(EntryArray { offset, capacity: (size - 24) / self.item_size() })
     }
 
-    /// The array behind `array`; 0 when there is none yet.
+    /// The offset of the array after `array`; 0 if there is none yet.
     pub(super) fn next_array(&self, array: EntryArray) -> Result<u64, FileError> {
         let mut bytes = [0; 24];
         self.object(Kind::EntryArray, array.offset, 24, &mut bytes)?;
         let next = le64(&bytes, 16);
-        // Later objects lie further back: what points to the front is a circle.
+        // Newer objects have higher offsets: a pointer to a lower one would be a loop.
         if next != 0 && next <= array.offset {
-            return Err(damaged(array.offset, "a chain of arrays that goes back"));
+            return Err(damaged(array.offset, "a chain of arrays that points backwards"));
         }
         Ok(next)
     }
 
-    /// Items `from`, up to `count` of them, of an array.
+    /// Reads up to `count` items of an array, starting with item `from`.
     pub(super) fn array_items(
         &self,
         array: EntryArray,
@@ -220,7 +220,7 @@ impl Objects {
         while offset != 0 {
             let (size, got) = self.object(Kind::Data, offset, self.payload_start(), &mut buffer)?;
             let start = self.payload_start();
-            // A value that is looked for is too short to be compressed.
+            // The values that filters look for are too short to be compressed.
             let same =
                 le64(&buffer, 16) == hash && buffer[1] & COMPRESSED == 0 && size - start as u64 == term.len() as u64;
             if same && self.payload_is(offset, &buffer[start..got], term)? {
@@ -228,7 +228,7 @@ impl Objects {
             }
             let next = le64(&buffer, 24);
             if next != 0 && next <= offset {
-                return Err(damaged(offset, "a hash chain that goes back"));
+                return Err(damaged(offset, "a hash chain that points backwards"));
             }
             offset = next;
         }
@@ -242,7 +242,7 @@ impl Objects {
         Ok(DataEntries { first: le64(&bytes, 40), array: le64(&bytes, 48), total: le64(&bytes, 56) })
     }
 
-    /// The field at `offset`; as much of it as fits into `buffer`.
+    /// The field at `offset`, or as much of it as fits into `buffer`.
     pub(super) fn payload<'a>(&self, offset: u64, buffer: &'a mut [u8; 512]) -> Result<Payload<'a>, FileError> {
         let start = self.payload_start();
         let (size, got) = self.object(Kind::Data, offset, start, buffer)?;
@@ -251,7 +251,7 @@ impl Objects {
             2 => Some(Compression::Lz4),
             4 => Some(Compression::Zstd),
             1 => return Err(FileError::Xz),
-            _ => return Err(damaged(offset, "several ways of compression")),
+            _ => return Err(damaged(offset, "several compression flags are set")),
         };
         let end = usize::try_from(size).unwrap_or(usize::MAX).min(got);
         let bytes = &buffer[start..end];
@@ -286,17 +286,17 @@ impl Objects {
         if self.compact { le32(item, 0).into() } else { le64(item, 0) }
     }
 
-    /// Reads the front of an object, at least `least` bytes of it, and says how large it is and how much was read.
+    /// Reads the start of an object, at least `least` bytes of it. Returns its size and how much was read.
     fn object(&self, kind: Kind, offset: u64, least: usize, buffer: &mut [u8]) -> Result<(u64, usize), FileError> {
         if !offset.is_multiple_of(8) || offset < HEADER_SIZE as u64 {
-            return Err(damaged(offset, "no object can be there"));
+            return Err(damaged(offset, "no object can be at this offset"));
         }
         let got = read_some(&self.file, offset, buffer)?;
         if got < least {
-            return Err(damaged(offset, "the file ends before"));
+            return Err(damaged(offset, "the file ends too early"));
         }
         if buffer[0] != kind as u8 {
-            return Err(damaged(offset, "an object of another type"));
+            return Err(damaged(offset, "an object of an unexpected type"));
         }
         let size = le64(buffer, 8);
         if size < least as u64 {
@@ -307,7 +307,7 @@ impl Objects {
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), FileError> {
         if read_some(&self.file, offset, bytes)? < bytes.len() {
-            return Err(damaged(offset, "the file ends before"));
+            return Err(damaged(offset, "the file ends too early"));
         }
         Ok(())
     }
@@ -336,7 +336,7 @@ fn read_some(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
             Ok(0) => break,
             Ok(size) => got += size,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // An offset beyond what the system can express is one beyond the end.
+            // An offset too large for the system call is beyond the end of the file.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
             Err(error) => return Err(error),
         }

@@ -1,7 +1,7 @@
-//! Which fields need not be read again: most entries of a host share `_BOOT_ID`, `_HOSTNAME` and a dozen more, and
-//! a field never changes once it is written.
+//! Remembers which fields need not be read again: most entries of a host share `_BOOT_ID`, `_HOSTNAME` and a dozen
+//! more, and a field never changes once it is written.
 
-/// A small table of offsets that hold a field of no interest. It forgets the older of two that fall together.
+/// A small table of offsets of fields that are not needed. If two share a slot, the newer one replaces the older.
 #[derive(Debug)]
 pub(super) struct Unwanted {
     offsets: Box<[u64; SIZE]>,
@@ -27,7 +27,7 @@ impl Default for Unwanted {
     }
 }
 
-/// Objects are aligned to 8 bytes; the multiplication spreads what lies close together.
+/// Objects are aligned to 8 bytes; the multiplication spreads neighbouring offsets.
 fn slot(offset: u64) -> usize {
     ((offset >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
 }
