@@ -1,7 +1,7 @@
 //! Where records come from: the kernel log, log files and the journal.
 //!
-//! A source reads on a thread of its own and gives its records to the monitors that listen to it. It knows nothing of
-//! rules. The [`supervisor`] starts it, and starts it anew whenever it fails.
+//! A source reads on a thread of its own and passes its records to a [`subscriber`]. It knows neither
+//! monitors nor rules. The [`supervisor`] starts it, and restarts it whenever it fails.
 
 pub mod file;
 pub mod journal;
@@ -30,8 +30,8 @@ pub trait LogSource {
     /// Opens what is to be read.
     fn open(&mut self) -> Result<(), SourceError>;
 
-    /// Reads until `stop`, and then what is still there. `health` is told when the log cannot be read for a while,
-    /// such as a file that does not exist yet.
+    /// Reads until `stop`, and then what is still there. While the log cannot be read, for example because the file
+    /// does not exist yet, `health` is set down.
     fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), SourceError>;
 }
 
@@ -42,11 +42,11 @@ pub struct SourceError {
     is_refusal: bool,
 }
 
-/// The order to stop. Clones are the same order.
+/// A request to stop. Clones are the same request.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<OwnedFd>);
 
-/// What is known of a source from outside.
+/// Whether a source can be read, as shown to the outside.
 #[derive(Debug)]
 pub struct Health {
     up: IntGauge,
@@ -61,12 +61,12 @@ impl SourceError {
         Self { error: Box::new(error), is_refusal: false }
     }
 
-    /// The user wants the source in a way in which it cannot be had: the agent is not to start like this.
+    /// The user asked for a way of reading the source that is not available here: the agent must not start.
     pub fn refusal(error: impl Error + Send + Sync + 'static) -> Self {
         Self { error: Box::new(error), is_refusal: true }
     }
 
-    /// Whether the agent is not to start.
+    /// Whether the agent must not start.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.is_refusal
@@ -88,22 +88,22 @@ impl Error for SourceError {
 // === impl Stop ===
 
 impl Stop {
-    /// An order that is not given yet.
+    /// A request that has not been made yet.
     pub fn new() -> io::Result<Self> {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    /// Gives the order.
+    /// Makes the request.
     pub fn stop(&self) {
-        // It can only fail when it was given 2^64 times.
+        // It can only fail if it was made 2^64 times.
         rustix::io::write(&*self.0, &1_u64.to_ne_bytes()).unwrap_or_default();
     }
 
-    /// Waits for the order, for something to read in `other`, or for `timeout`, forever without one. `true` when it
-    /// was the order.
+    /// Waits for the request, for something to read in `other`, or for `timeout`, forever without one. `true` if it
+    /// was the request.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> io::Result<bool> {
         let fd = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        // Without another one the order is watched twice.
+        // Without another descriptor this one is watched twice.
         let mut fds = [fd(self.as_fd()), fd(other.unwrap_or(self.as_fd()))];
         match poll(&mut fds, timeout.map(timespec).as_ref()) {
             Ok(_) => Ok(fds[0].revents().contains(PollFlags::IN)),
@@ -112,7 +112,7 @@ impl Stop {
         }
     }
 
-    /// Whether the order was given.
+    /// Whether the request was made.
     #[must_use]
     pub fn is_given(&self) -> bool {
         self.wait(None, Some(Duration::ZERO)).unwrap_or(true)
@@ -128,7 +128,7 @@ impl AsFd for Stop {
 // === impl Health ===
 
 impl Health {
-    /// Shows the health in a gauge and as a part of the agent.
+    /// Shows the health in a gauge and as a component of the agent.
     #[must_use]
     pub fn new(up: IntGauge, component: Component) -> Self {
         up.set(0);
@@ -141,7 +141,7 @@ impl Health {
         self.component.set_ready();
     }
 
-    /// Of several ways to read the source, the one that is taken.
+    /// Which of several ways to read the source is used.
     pub fn set_mode(&self, way: &'static str) {
         self.component.set_mode(way);
     }

@@ -16,21 +16,21 @@
 pub const HEADER_SIZE: usize = 24;
 /// The size in bytes of [`Context`].
 pub const CONTEXT_SIZE: usize = 40;
-/// The most text of one printk fragment that is carried, in bytes. The kernel cuts a record at 1024 bytes
+/// The maximum of text of one printk fragment that is carried, in bytes. The kernel cuts a record at 1024 bytes
 /// (`PRINTKRB_RECORD_MAX`), prefix included.
 pub const TEXT_MAX: usize = 1024;
-/// Bytes read behind the text of a printk fragment: among them stands the newline of a complete record.
+/// Bytes read after the text of a printk fragment: the newline of a complete record is among them.
 pub const TAIL_SIZE: usize = 3;
-/// The most of a tracepoint's record that is carried, in bytes.
+/// The maximum of a tracepoint's record that is carried, in bytes.
 pub const RAW_MAX: usize = 192;
-/// The most of a tracepoint's string that is carried, in bytes, NUL included.
+/// The maximum of a tracepoint's string that is carried, in bytes, NUL included.
 pub const STRING_MAX: usize = 64;
 /// The length of a task's name in the kernel, NUL included.
 pub const COMM_SIZE: usize = 16;
 /// The number of slots in the per-CPU counters; [`Kind`] is the index.
 pub const KINDS: u32 = 16;
 
-/// What a record tells of. The value is the index into the probes' counters.
+/// What a record is about. The value is the index into the probes' counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -62,7 +62,7 @@ pub struct Header {
     pub len: u16,
     /// A [`Kind`].
     pub kind: u8,
-    /// 1 when the text could not be read: only the fact that something was printed is known.
+    /// 1 if the text could not be read: only the fact that something was printed is known.
     pub blind: u8,
     /// Always 0.
     pub reserved: u32,
@@ -80,7 +80,7 @@ pub struct Context {
     pub tgid: u32,
     /// The task's name, NUL-padded.
     pub comm: [u8; COMM_SIZE],
-    /// 1 when a string follows the raw record.
+    /// 1 if a string follows the raw record.
     pub string: u64,
 }
 

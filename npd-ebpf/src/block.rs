@@ -16,7 +16,8 @@ pub fn block_error(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// The same for kernels that lack `block_rq_error`: every request ends here, so the good ones are left in the kernel.
+/// The same for kernels that lack `block_rq_error`: every request ends here, so the successful ones are
+/// filtered out in the kernel.
 #[tracepoint]
 pub fn block_complete(ctx: TracePointContext) -> u32 {
     let at = BLOCK_COMPLETE_ERROR_AT.load() as usize;

@@ -1,4 +1,4 @@
-//! The eBPF probes, one file a family.
+//! The eBPF probes, one file per family.
 //!
 //! For `bpfel-unknown-none` this is the object that the agent loads. For the host it only compiles, so that clippy and
 //! rust-analyzer see the probes like any other crate.
@@ -21,7 +21,7 @@ mod oom;
 mod output;
 mod printk;
 
-/// The kernel lends its GPL-only helpers to programs with this licence.
+/// The kernel lets only programs with this licence use its GPL-only helpers.
 #[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

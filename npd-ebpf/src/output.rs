@@ -102,6 +102,6 @@ pub fn submit(ctx: &TracePointContext, kind: Kind, string_at: u32) {
         }
         (*event).context = context;
     }
-    // Structured events are rare: none waits for the next one to wake the reader.
+    // Structured events are rare: each wakes the reader, instead of waiting for the next one to do so.
     entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
 }

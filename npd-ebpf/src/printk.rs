@@ -2,8 +2,8 @@
 //!
 //! A raw tracepoint, `(const char *text, size_t len)`: it needs no tracefs and `text` points into the printk
 //! ring itself. The eight bytes before a record's first fragment are the id of its data block, from which the agent
-//! computes the sequence number; within three bytes behind the text stands the newline of a complete record
-//! (see [`npd_common::TAIL_SIZE`]). So one read of `8 + len + 3` bytes fetches all there is to know.
+//! computes the sequence number; the newline of a complete record is within three bytes after the text
+//! (see [`npd_common::TAIL_SIZE`]). So one read of `8 + len + 3` bytes fetches everything.
 //!
 //! It fires under `printk_enter_irqsave` with interrupts off: a fragment printed by an NMI inside it is not seen,
 //! and shows as a hole in the sequence that the agent fills from /dev/kmsg.
@@ -27,7 +27,7 @@ pub fn printk(ctx: RawTracePointContext) -> i32 {
     let text: u64 = ctx.arg(0);
     let len: u64 = ctx.arg(1);
     let len = if len > TEXT_MAX as u64 { TEXT_MAX as u64 } else { len };
-    // The verifier wants each reservation to be of one constant size: the smallest that fits.
+    // The verifier requires each reservation to have a constant size: the smallest that fits.
     match len as usize + BLOCK_ID_SIZE + TAIL_SIZE {
         ..64 => submit::<64>(&ctx, text, len),
         ..128 => submit::<128>(&ctx, text, len),
@@ -38,7 +38,7 @@ pub fn printk(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Only rings the bell: for kernels that let no program read kernel memory (lockdown=confidentiality).
+/// Only wakes the reader: for kernels that let no program read kernel memory (lockdown=confidentiality).
 #[raw_tracepoint(tracepoint = "console")]
 pub fn printk_doorbell(ctx: RawTracePointContext) -> i32 {
     seen(Kind::Printk);
@@ -77,7 +77,7 @@ fn submit<const BODY: usize>(ctx: &RawTracePointContext, text: u64, len: u64) {
             warn!(ctx, "{} bytes of text at {:x} cannot be read", len, text);
         }
     }
-    // The kernel wakes the reader only if it has caught up: in a flood that is once a batch.
+    // The kernel wakes the reader only if it has caught up: in a flood that is once per batch.
     entry.submit(0);
 }
 

@@ -1,4 +1,4 @@
-//! The kernel log as a source: through the probes and /dev/kmsg, and where neither can be had, through the journal.
+//! The kernel log as a source: through the probes and /dev/kmsg, or through the journal if neither is available.
 
 pub(crate) mod driver;
 pub mod events;

@@ -1,4 +1,4 @@
-//! What a source needs of whoever reads it.
+//! What a source needs from the reader of its records.
 
 use crate::{
     record::{Position, PositionKind, Record},
@@ -23,7 +23,7 @@ pub trait Subscriber: Send {
         None
     }
 
-    /// The newest sequence number of the kernel log that was taken.
+    /// The sequence number of the newest record of the kernel log that was accepted.
     fn newest_kernel_record(&self) -> Option<u64> {
         None
     }
@@ -33,7 +33,7 @@ pub trait Subscriber: Send {
         true
     }
 
-    /// Everything up to `position` was read, and what was not given as a record concerned no rule. `at` is the time of
+    /// Everything up to `position` was read, and what was not passed on as a record concerned no rule. `at` is the time of
     /// the newest line, if it is known.
     fn passed(&mut self, _position: &Position, _at: Option<Timestamp>) {}
 

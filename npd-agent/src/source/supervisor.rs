@@ -1,4 +1,4 @@
-//! Keeps the sources running: each on a thread of its own, restarted whenever it fails, for ever.
+//! Keeps the sources running: each on a thread of its own, restarted whenever it fails, without limit.
 //!
 //! A source fails by returning an error. A panic ends the whole process, which whatever runs the agent restarts; the state
 //! files make that harmless.

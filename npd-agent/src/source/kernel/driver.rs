@@ -1,4 +1,4 @@
-//! The thread of the kernel log: what wakes it, its self-test, and the way down and up between the modes.
+//! The thread of the kernel log: what wakes it, its self-test, and the changes of mode to a worse way of reading and back.
 
 use std::{
     collections::BTreeMap,
@@ -32,10 +32,10 @@ use crate::{
     time::{Monotonic, Now, timespec},
 };
 
-/// How often tracepoints are looked for that came with a module.
+/// How often to look for tracepoints that have appeared with a module.
 const NEW_TRACEPOINTS: Duration = Duration::from_mins(1);
-/// Two batches closer than this, of at least [`BUSY_FRAGMENTS`] lines each, make the thread pause before it looks
-/// again: waking up for each line of a flood would cost more than all the rest.
+/// Two batches closer than this, of at least [`BUSY_FRAGMENTS`] lines each, make the thread pause before it reads
+/// again: waking up for each line of a flood would cost more than everything else.
 const BUSY: Duration = Duration::from_millis(1);
 const BUSY_FRAGMENTS: usize = 4;
 
@@ -97,7 +97,10 @@ impl Driver {
                 if active { Mode::Doorbell } else { Mode::Kmsg }
             }
             (Err(error), true) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no /dev/kmsg: the past is not read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "/dev/kmsg cannot be read: starting without earlier records"
+                );
                 driver.tail = Tail::without_kmsg(Sequencer::uncalibrated());
                 Mode::Probe
             }
@@ -148,7 +151,7 @@ impl Driver {
         }
     }
 
-    /// Sleeps until something comes or is due; `true` when it was the stop.
+    /// Sleeps until something arrives or is due; `true` if it was the request to stop.
     fn wait(&mut self) -> Result<bool, Errno> {
         let now = Now::read().mono;
         let due = [self.tail.deadline(now), self.pump.deadline(), self.retest.deadline(), Some(self.next_look)];
@@ -219,7 +222,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The self-test: a line is written and must come back through the probe.
+    /// The self-test: a line is written and must arrive through the probe.
     fn test(&mut self) -> Result<(), KernelLogError> {
         let now = Now::read().mono;
         let mut printk = self.printk();
@@ -252,7 +255,7 @@ impl Driver {
                 !self.reads_text() && cycle.fragments > 0
             }
             (Err(error), None, _) => {
-                tracing::info!(%error, "no self-test line can be written: the probe is believed once two lines agree");
+                tracing::info!(%error, "cannot write a self-test line: the probe is trusted once two lines agree");
                 true
             }
         };
@@ -260,10 +263,10 @@ impl Driver {
         if came {
             self.set_printk(ProbeState::Active, &printk.why);
         } else if self.kmsg.is_some() {
-            self.break_printk("the self-test line did not come through");
+            self.break_printk("the self-test line did not arrive");
             self.retest.failed(now);
         } else {
-            self.set_printk(ProbeState::Broken, "the self-test line did not come through");
+            self.set_printk(ProbeState::Broken, "the self-test line did not arrive");
         }
         Ok(())
     }
@@ -274,7 +277,7 @@ impl Driver {
         self.pump.layouts = BTreeMap::new();
         self.metrics.set_counters(None);
         if self.options.source == KernelSource::Kmsg {
-            let why = "not wanted: --kernel-source=kmsg";
+            let why = "disabled by --kernel-source=kmsg";
             self.reports = PROBES.map(|probe| probe.report(ProbeState::Unsupported, why)).to_vec();
         } else {
             match Probes::load(&self.options.node, self.options.ring_size, self.options.probe_diagnostics) {
@@ -313,7 +316,7 @@ impl Driver {
         self.pump.layouts = kinds.filter_map(|kind| Some((kind, probes.layout(kind)?.clone()))).collect();
     }
 
-    /// Wakes up for whatever is open. A stream that was closed has left by itself.
+    /// Watches the streams that are open. The kernel stops watching a stream when it is closed.
     fn watch(&self) -> Result<(), KernelLogError> {
         let streams = [self.ring.as_ref().map(|ring| (ring.as_fd(), 1)), self.kmsg.as_ref().map(|k| (k.as_fd(), 2))];
         for (fd, number) in streams.into_iter().flatten() {
@@ -382,7 +385,7 @@ fn log_probe(report: &ProbeReport) {
     }
 }
 
-/// A line that nobody else writes.
+/// A unique line.
 fn nonce() -> String {
     let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     let now = Now::read();

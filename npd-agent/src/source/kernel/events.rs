@@ -1,4 +1,4 @@
-//! The kernel's structured events: decoded into the kernel's own words plus fields, and each paired with its printed line.
+//! The kernel's structured events: decoded into the kernel's own words and fields, each paired with its printed line.
 
 pub mod decode;
 pub mod format;

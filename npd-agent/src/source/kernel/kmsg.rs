@@ -22,7 +22,7 @@ use crate::{problem::Fields, record::Priority, time::Monotonic};
 /// Larger than any record: the kernel's own limit is 2048 bytes (`PRINTK_MESSAGE_MAX`), 8192 before Linux 6.4.
 const BUFFER_SIZE: usize = 8192;
 
-/// One record, as the kernel gives it.
+/// One record, as the kernel returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KmsgRecord<'a> {
     /// Severity and facility.
@@ -44,7 +44,7 @@ pub struct Kmsg {
     buffer: Box<[u8; BUFFER_SIZE]>,
 }
 
-/// What a read of /dev/kmsg gave.
+/// What a read of /dev/kmsg returned.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KmsgRead<'a> {
     /// A record.
@@ -53,7 +53,7 @@ pub enum KmsgRead<'a> {
     Overrun,
     /// Nothing more for now.
     End,
-    /// A record that does not read as one; it is skipped.
+    /// A record that cannot be parsed; it is skipped.
     Malformed,
 }
 
@@ -81,7 +81,7 @@ pub enum KmsgError {
 // === impl KmsgRecord ===
 
 impl<'a> KmsgRecord<'a> {
-    /// Decodes one record. `None` when it is not one.
+    /// Decodes one record; `None` if it is not valid.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let semicolon = bytes.iter().position(|b| *b == b';')?;
@@ -135,8 +135,8 @@ impl<'a> KmsgRecord<'a> {
 
 /// The text as rules see it: without white space around it, with its newlines as /dev/kmsg shows them, `\x0a`.
 ///
-/// A rule that wants the start of a line wants the start of what the kernel says. Some names that others choose, of processes and in
-/// mount options, are printed with their newlines: what stands behind one is nobody's word.
+/// A rule that is anchored at the start of a line means the start of the kernel's message. Some names that users choose, of processes
+/// and in mount options, are printed with their newlines: text after such a newline is not the kernel's.
 pub(crate) fn one_line(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.trim_ascii();
     let Some(first) = memchr::memchr(b'\n', text) else { return Cow::Borrowed(text) };
@@ -219,13 +219,13 @@ impl Kmsg {
         }
     }
 
-    /// Goes behind the newest record.
+    /// Moves past the newest record.
     pub fn seek_end(&self) -> io::Result<()> {
         rustix::fs::seek(&self.file, SeekFrom::End(0))?;
         Ok(())
     }
 
-    /// Goes to the oldest record.
+    /// Moves to the oldest record.
     pub fn seek_oldest(&self) -> io::Result<()> {
         rustix::fs::seek(&self.file, SeekFrom::Start(0))?;
         Ok(())
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_user_keeps_its_facility() {
+    fn a_line_from_user_space_keeps_its_facility() {
         let record = KmsgRecord::parse(b"11,1,2,-;x;y,z\n").unwrap();
         assert_eq!(record.priority, Priority { level: 3, facility: 1 });
         assert_eq!(&*record.text(), b"x;y,z");
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn an_invalid_record_is_refused() {
         for bytes in
             [&b""[..], b"6,1,2", b"6,1;x", b"a,1,2,-;x", b"6,,2,-;x", b"6,1,-2,-;x", b"6,99999999999999999999,2,-;x"]
         {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_newline_is_no_line() {
+    fn text_after_a_newline_is_not_a_line_of_its_own() {
         assert!(matches!(one_line(b"a: b"), Cow::Borrowed(b"a: b")));
         assert_eq!(&*one_line(b" x\nOops [#1][42]: segfault\n\ny\n"), br"x\x0aOops [#1][42]: segfault\x0a\x0ay");
     }

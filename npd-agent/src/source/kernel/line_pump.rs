@@ -1,4 +1,4 @@
-//! From merged lines and structured events to records: the right time, one report a problem, and the counts.
+//! From merged lines and structured events to records: with the right time, one report per problem, and counted.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -51,7 +51,7 @@ pub(crate) struct LinePump {
     /// The self-test line that is expected. It is never reported.
     pub(crate) nonce: Option<String>,
     pairs: EventLinePairs,
-    /// The newest one, whose victim is in the next lines.
+    /// The newest announcement of an OOM kill; its victim is named in one of the next lines.
     oom_kill: Option<OomKill>,
     hangs: HangWatch,
     losses: Losses,
@@ -104,7 +104,7 @@ impl LinePump {
         self.counts.publish(self.pairs.suppressed());
     }
 
-    /// When [`Self::rest`] has something to do.
+    /// When [`Self::rest`] has to be called next.
     pub(crate) fn deadline(&self) -> Option<Monotonic> {
         [self.pairs.deadline(), self.hangs.deadline(), self.losses.deadline()].into_iter().flatten().min()
     }
@@ -118,7 +118,7 @@ impl LinePump {
         }
         let mut fields = match self.pairs.line(record.text, self.now.mono) {
             LineAction::Report(fields) => {
-                // An event's fields name the task; without one the line is all there is.
+                // An event's fields name the task; without an event there is only the line.
                 record.known = fields.get("comm").is_none() && self.hangs.note_line(record.text, self.now.mono);
                 fields
             }
@@ -167,7 +167,7 @@ impl Output for LinePump {
             known: false,
             place: Place::Kernel(line.seq),
         };
-        // A line that was printed before there were probes has no event, however recent it is.
+        // A line printed before the probes were attached has no event, however recent it is.
         let recent = time >= self.opened && self.now.mono.since(time) < PAIR_AGE_MAX;
         if recent && self.pairs.is_candidate(text) {
             self.line_with_event(record, details);

@@ -1,9 +1,9 @@
-//! The kernel log of the process: one ring, one /dev/kmsg, one thread, however many monitors listen.
+//! The kernel log of the process: one ring, one /dev/kmsg, one thread, for any number of monitors.
 //! It runs on the thread that opens it.
 //!
-//! How it looks at the kernel is a [`Mode`], chosen by a self-test at the start and again whenever what it sees
-//! tells it to: a line is written to /dev/kmsg and must come back through the probe. The thread sleeps in epoll on
-//! both streams. Each is enough to wake it: the ring within microseconds, /dev/kmsg at the next timer tick.
+//! How it reads the kernel log is a [`Mode`], chosen by a self-test at the start and again whenever the two streams
+//! disagree: a line is written to /dev/kmsg and must come back through the probe. The thread sleeps in epoll on
+//! both streams. Either wakes it: the ring within microseconds, /dev/kmsg at the next timer tick.
 
 use std::{io, path::PathBuf};
 
@@ -22,7 +22,7 @@ use crate::{
 /// What to open.
 #[derive(Clone, Debug)]
 pub struct KernelLogOptions {
-    /// The way the user wants.
+    /// How to read it, as chosen by the user.
     pub source: KernelSource,
     /// The size of the ring buffer in bytes: a power of two, at least a page.
     pub ring_size: u32,
@@ -30,7 +30,7 @@ pub struct KernelLogOptions {
     pub probe_diagnostics: bool,
     /// `/dev/kmsg`.
     pub kmsg: PathBuf,
-    /// The node, for what events leave to be asked.
+    /// The node, for what the events do not say themselves.
     pub node: Node,
 }
 
@@ -39,7 +39,7 @@ pub struct KernelLogOptions {
 pub enum KernelLogError {
     /// Neither stream can be read.
     #[error(
-        "the kernel log cannot be read: no probe ({probe}), and /dev/kmsg neither. Run as root, or with CAP_SYSLOG for \
+        "the kernel log cannot be read, neither through the probe ({probe}) nor from /dev/kmsg. Run as root, or with CAP_SYSLOG for \
          /dev/kmsg and CAP_BPF and CAP_PERFMON for the probes"
     )]
     Nothing {
@@ -49,12 +49,12 @@ pub enum KernelLogError {
         source: KmsgError,
     },
     /// Only /dev/kmsg was asked for.
-    #[error("--kernel-source=kmsg: the kernel log cannot be read without CAP_SYSLOG, or without /dev/kmsg")]
+    #[error("--kernel-source=kmsg: reading the kernel log needs CAP_SYSLOG and /dev/kmsg")]
     NoKmsg(#[source] KmsgError),
     /// The probe was asked for.
     #[error(
         "--kernel-source=ebpf: the printk probe is {state} ({why}). It needs CAP_BPF and CAP_PERFMON; \
-         --kernel-source=auto goes on without it"
+         --kernel-source=auto works without it"
     )]
     NoProbe {
         /// Its state.
@@ -80,7 +80,7 @@ pub struct KernelLog {
 /// Where an earlier run of the agent stopped.
 #[derive(Debug, Default)]
 pub struct Resume {
-    /// The newest record that was taken: what is missing after it is lost.
+    /// The newest record that was accepted: what is missing after it is lost.
     pub newest: Option<u64>,
     /// The tasks that were known to hang.
     pub hung: Option<StateFile>,
@@ -89,7 +89,7 @@ pub struct Resume {
 // === impl KernelLog ===
 
 impl KernelLog {
-    /// Opens the kernel log, tests it, and gives what it still holds of the past to `subscriber`.
+    /// Opens the kernel log, tests it, and passes the records that it still holds to `subscriber`.
     pub fn open(
         options: KernelLogOptions,
         resume: Resume,
@@ -99,13 +99,13 @@ impl KernelLog {
         Ok(Self { driver: Driver::open(options, resume, subscriber, metrics)? })
     }
 
-    /// The way it is read.
+    /// How it is read.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.driver.mode
     }
 
-    /// How each probe does.
+    /// The state of each probe.
     #[must_use]
     pub fn probes(&self) -> &[ProbeReport] {
         &self.driver.reports

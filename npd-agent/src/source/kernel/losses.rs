@@ -9,7 +9,7 @@ use crate::time::Monotonic;
 /// Lost records are logged at most once per interval, not once per batch.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The records that no stream had any more.
+/// The records that neither stream had any longer.
 #[derive(Debug)]
 pub(crate) struct Losses {
     total: IntCounter,
@@ -37,11 +37,11 @@ impl Losses {
         if self.unlogged > 0 && self.next_log <= now {
             self.next_log = now.after(LOG_INTERVAL);
             let records = std::mem::take(&mut self.unlogged);
-            tracing::warn!(records, "kernel log records lost: neither the ring nor /dev/kmsg had them any more");
+            tracing::warn!(records, "kernel log records lost: no longer in the ring or /dev/kmsg");
         }
     }
 
-    /// When [`Self::log`] has something to do.
+    /// When [`Self::log`] has to be called next.
     pub(crate) fn deadline(&self) -> Option<Monotonic> {
         (self.unlogged > 0).then_some(self.next_log)
     }

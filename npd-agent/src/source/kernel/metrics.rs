@@ -101,7 +101,7 @@ impl RecordCounts {
         Self { from_probe: 0, from_kmsg: 0, suppressed: 0, metrics }
     }
 
-    /// Adds what was counted since the last time to the metrics; `suppressed` is the number of all suppressed duplicates.
+    /// Adds the counts since the last call to the metrics; `suppressed` is the number of all suppressed duplicates.
     pub(crate) fn publish(&mut self, suppressed: u64) {
         self.metrics.from_probe.inc_by(std::mem::take(&mut self.from_probe));
         self.metrics.from_kmsg.inc_by(std::mem::take(&mut self.from_kmsg));

@@ -1,12 +1,12 @@
-//! The ways to read the kernel log: what the user may ask for, and what the self-test makes of it.
+//! The ways to read the kernel log: what the user may ask for, and what the self-test chooses.
 
-/// Which way the user wants the kernel log read.
+/// How the user wants the kernel log to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KernelSource {
-    /// The best that passes the self-test.
+    /// The best way that passes the self-test.
     #[default]
     Auto,
-    /// The probe, or not at all.
+    /// Through the probe, or not at all.
     Ebpf,
     /// /dev/kmsg alone.
     Kmsg,
@@ -14,10 +14,10 @@ pub enum KernelSource {
     Journald,
 }
 
-/// The way the kernel log is read.
+/// How the kernel log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The probe's lines, in the order of /dev/kmsg's sequence numbers, which fills the holes.
+    /// The probe's lines, in the order of their sequence numbers; /dev/kmsg fills the gaps.
     ProbeAndKmsg,
     /// /dev/kmsg's lines; the probe only wakes the reader.
     Doorbell,

@@ -1,4 +1,4 @@
-//! The eBPF probes: which there are, loading and attaching them, and what the kernel says to each.
+//! The eBPF probes: the list of them, loading and attaching them, and the state of each.
 
 use std::{fmt, io};
 
@@ -17,7 +17,7 @@ pub use loaded::{Counters, Probes, ProbesRing};
 /// One probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// What its records are.
+    /// The kind of its records.
     pub kind: Kind,
     /// Its name in logs and metrics.
     pub name: &'static str,
@@ -43,20 +43,20 @@ pub const PROBES: [Probe; 7] = [
     Probe::new(Kind::XfsShutdown, "xfs_shutdown", "xfs", "xfs_force_shutdown"),
 ];
 
-/// How a probe does.
+/// The state of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeState {
     /// It is attached and works.
     Active,
     /// The kernel, or this build, does not have it. Normal for drivers that are not loaded.
     Unsupported,
-    /// The kernel has it and refuses it to this process.
+    /// The kernel has it but does not allow this process to use it.
     Forbidden,
-    /// It is attached, and what it should see does not come; or the kernel refuses it for no known reason.
+    /// It is attached, but what it should see does not arrive; or the kernel refuses it for an unknown reason.
     Broken,
 }
 
-/// A probe and how it does.
+/// A probe and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeReport {
     /// The probe.
@@ -105,7 +105,7 @@ impl ProbeState {
         }
     }
 
-    /// What the kernel's refusal means.
+    /// The state that the kernel's refusal stands for.
     #[must_use]
     pub fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(error);

@@ -1,6 +1,6 @@
-//! Structured events of the kernel, told in the kernel's own words.
+//! Structured events of the kernel, rendered in the kernel's own words.
 //!
-//! Each is rendered as the line that the kernel prints for it, or would print were it not rate limited or silenced,
+//! Each is rendered as the line that the kernel prints for it, or would print if it were not rate limited or silenced,
 //! so that the rules written for that line find it; what the tracepoint knows beyond it goes into the fields.
 
 use npd_common::{Context, Header, Kind, RAW_MAX};
@@ -14,9 +14,9 @@ use crate::{
 /// One structured event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelEvent {
-    /// What it tells of.
+    /// What has happened.
     pub kind: Kind,
-    /// The key that its printed line has too.
+    /// The key that it shares with its printed line.
     pub identity: Identity,
     /// The line.
     pub text: String,
@@ -26,7 +26,7 @@ pub struct KernelEvent {
     pub time: Monotonic,
 }
 
-/// Decodes the record of a tracepoint. `None` when it lacks what the report needs.
+/// Decodes the record of a tracepoint; `None` if it lacks what the report needs.
 #[must_use]
 pub fn decode(header: &Header, body: &[u8], layout: &Layout, node: &dyn Lookup) -> Option<KernelEvent> {
     let kind = Kind::from_number(header.kind)?;
@@ -179,7 +179,7 @@ impl Record<'_> {
 /// The kernel's name for a block error, by its errno: `blk_errors` in block/blk-core.c.
 fn block_error_name(error: i32) -> &'static str {
     use rustix::io::Errno;
-    // Errnos end at 4095; a status that is none is plain "I/O" to the kernel as well.
+    // Errnos end at 4095; the kernel, too, calls any other status plain "I/O".
     let Some(errno) = error.checked_neg().filter(|errno| (1..4096).contains(errno)) else { return "I/O" };
     match Errno::from_raw_os_error(errno) {
         Errno::OPNOTSUPP => "operation not supported",

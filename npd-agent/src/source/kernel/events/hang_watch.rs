@@ -1,6 +1,6 @@
 //! The hung tasks of the node, followed from the first report to the recovery and across restarts of the agent.
 //!
-//! This is the edge around [`HungTasks`], which is pure: it asks /proc, keeps the state file and sets the gauge.
+//! This is the edge around [`HungTasks`], which is pure: it reads /proc, writes the state file and sets the gauge.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     time::{Monotonic, Now},
 };
 
-/// How often the node is asked whether a hang is over.
+/// How often to check whether a hang is over.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tasks that hang now.
@@ -46,7 +46,7 @@ impl HangWatch {
         self.note(pid, comm, self.node.task(pid), now)
     }
 
-    /// A line came without an event: without the probe the kernel's lines are all there is. Returns whether it reports
+    /// A line came without an event: without the probe there are only the kernel's lines. Returns whether it reports
     /// a hang that was known already. /proc must show the task in state D, or the line is text that only looks like a
     /// report.
     pub(crate) fn note_line(&mut self, text: &[u8], now: Monotonic) -> bool {
@@ -86,7 +86,7 @@ impl HangWatch {
         self.memory.save(&self.tasks);
     }
 
-    /// When [`Self::check`] has something to do.
+    /// When [`Self::check`] has to be called next.
     pub(crate) fn deadline(&self) -> Option<Monotonic> {
         (!self.tasks.is_empty()).then_some(self.next_check)
     }

@@ -1,8 +1,8 @@
 //! Which task hangs, since when, and whether it is the same hang as before.
 //!
 //! khungtaskd looks at all tasks every `hung_task_check_interval_secs` (or `hung_task_timeout_secs`) and fires for
-//! each that is in state D and was not scheduled since the timeout. A hang is thus known by task, start time and
-//! number of context switches: while these stay, it is the same one, however often the kernel reports it. Where
+//! each that is in state D and was not scheduled since the timeout. A hang is thus identified by task, start time and
+//! number of context switches: while these stay the same, it is the same hang, however often the kernel reports it. Where
 //! /proc does not show the task (no host PID namespace), a report that follows the last one in time is taken for
 //! the same hang.
 
@@ -10,13 +10,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{node::tasks::TaskState, time::Monotonic};
 
-/// The most hangs that are followed. Beyond it each report counts as new.
+/// The maximum number of hangs that are followed. Beyond it each report counts as new.
 const FOLLOWED_MAX: usize = 4096;
 
-/// Whether a report is news.
+/// Whether a report is of a new hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Episode {
-    /// The task hangs, or hangs anew.
+    /// The task hangs, or hangs again.
     New,
     /// The hang is known.
     Known,
@@ -29,11 +29,11 @@ pub struct Recovered {
     pub pid: u32,
     /// Its name.
     pub comm: String,
-    /// From the first report to its being noticed as over.
+    /// From the first report to the check that found it over.
     pub lasted: Duration,
 }
 
-/// The hangs that go on.
+/// The hangs that are not over.
 #[derive(Debug, Default)]
 pub struct HungTasks {
     tasks: BTreeMap<u32, Hang>,
@@ -50,7 +50,7 @@ struct Hang {
 // === impl HungTasks ===
 
 impl HungTasks {
-    /// The kernel reports a hung task. `state` is what /proc says now, `interval` how often the kernel looks.
+    /// The kernel reports a hung task. `state` is what /proc shows now, `interval` is how often the kernel checks.
     pub fn report(
         &mut self,
         pid: u32,
@@ -75,7 +75,7 @@ impl HungTasks {
         Episode::New
     }
 
-    /// Looks which hangs are over; `look` asks /proc.
+    /// Removes the hangs that are over and returns them; `look` reads /proc.
     pub fn check(
         &mut self,
         interval: Duration,
@@ -90,12 +90,12 @@ impl HungTasks {
         over.map(|(pid, hang)| Recovered { pid, comm: hang.comm, lasted: now.since(hang.since) }).collect()
     }
 
-    /// The hangs with their tasks' states, of those that have one.
+    /// The hangs whose task's state is known, with that state.
     pub fn known(&self) -> impl Iterator<Item = (u32, &str, TaskState)> {
         self.tasks.iter().filter_map(|(pid, hang)| Some((*pid, hang.comm.as_str(), hang.state?)))
     }
 
-    /// Knows a hang from before.
+    /// Adds a hang that an earlier run of the agent has reported.
     pub fn remember(&mut self, pid: u32, comm: String, state: TaskState, now: Monotonic) {
         if self.tasks.len() < FOLLOWED_MAX {
             self.tasks.insert(pid, Hang { comm, state: Some(state), since: now, last: now });
@@ -114,7 +114,7 @@ impl HungTasks {
         self.tasks.is_empty()
     }
 
-    /// After so much silence a hang that cannot be looked at is taken to be over.
+    /// How long the kernel must be silent about a hang that /proc does not show until it is taken to be over.
     fn silence(interval: Duration) -> Duration {
         interval * 2 + Duration::from_secs(1)
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hang_is_news_once_however_often_the_kernel_reports_it() {
+    fn a_hang_is_new_once_however_often_the_kernel_reports_it() {
         let mut tasks = HungTasks::default();
         assert_eq!(tasks.report(7, "x", Some(state(1)), INTERVAL, at(0)), Episode::New);
         for secs in [10, 20, 2000] {
@@ -145,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_ran_in_between_hangs_anew() {
+    fn a_task_that_ran_in_between_is_a_new_hang() {
         let mut tasks = HungTasks::default();
         tasks.report(7, "x", Some(state(1)), INTERVAL, at(0));
         assert_eq!(tasks.report(7, "x", Some(state(2)), INTERVAL, at(10)), Episode::New);
     }
 
     #[test]
-    fn another_task_with_the_same_pid_is_news() {
+    fn another_task_with_the_same_pid_is_a_new_hang() {
         let mut tasks = HungTasks::default();
         tasks.report(7, "x", Some(state(1)), INTERVAL, at(0));
         let other = Some(TaskState { start: 6, switches: 1, uninterruptible: true });

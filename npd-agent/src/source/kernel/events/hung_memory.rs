@@ -1,5 +1,5 @@
 //! Which tasks were known to hang, across a restart of the agent: khungtaskd reports a hang again and again, and a restarted
-//! agent must not take that for news.
+//! agent must not take that for a new hang.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     time::{Monotonic, Now},
 };
 
-/// The hangs in a file.
+/// The known hangs, saved in a file.
 #[derive(Debug)]
 pub(crate) struct HungMemory {
     file: Option<StateFile>,

@@ -1,14 +1,14 @@
-//! What the events leave to be asked of the node: names, groups, and whether a task still hangs.
+//! What the events do not say and the node has to be asked for: names, cgroups, and whether a task still hangs.
 
 use crate::node::{Node, tasks::TaskState};
 
-/// The questions; a trait so that decoding is tested without a kernel.
+/// The questions to the node; a trait, so that decoding can be tested without a kernel.
 pub trait Lookup {
     /// The name of a block device, such as `sda1`.
     fn device(&self, major: u32, minor: u32) -> Option<String>;
     /// `kernel.hung_task_timeout_secs`.
     fn hung_task_timeout(&self) -> Option<u64>;
-    /// `kernel.hung_task_check_interval_secs`; `None` where it is 0, which means the timeout.
+    /// `kernel.hung_task_check_interval_secs`; `None` if it is 0, which stands for the timeout.
     fn hung_task_interval(&self) -> Option<u64>;
     /// The process that a thread belongs to.
     fn process_of(&self, pid: u32) -> Option<u32>;
@@ -16,7 +16,7 @@ pub trait Lookup {
     fn cgroup_of(&self, pid: u32) -> Option<String>;
     /// The cgroup-v2 directory with this inode.
     fn cgroup_by_inode(&self, inode: u64) -> Option<String>;
-    /// What a task is doing; `None` when it is gone.
+    /// What a task is doing; `None` if it has ended.
     fn task(&self, pid: u32) -> Option<TaskState>;
 }
 

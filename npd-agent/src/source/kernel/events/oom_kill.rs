@@ -1,17 +1,17 @@
 //! Whose memory ran out, in the kernel's own words: the line that it prints before `Killed process`.
 //!
-//! Linux 5.0 and later: `oom-kill:constraint=…,task_memcg=/…,task=…,pid=…,uid=…`. Who asks /proc instead may be late: on
+//! Linux 5.0 and later: `oom-kill:constraint=…,task_memcg=/…,task=…,pid=…,uid=…`. /proc may be too late for this: on
 //! cgroup v1 a task that is exiting is shown in `/`.
 
 use crate::{node::pod, problem::Fields};
 
-/// What such a line begins with.
+/// The start of such a line.
 pub const MARK: &str = "oom-kill:constraint=";
 
-/// What it says.
+/// The content of such a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OomKill {
-    /// The victim, as the next line has it.
+    /// The victim, as in the line that follows.
     pub pid: u32,
     cgroup: String,
 }
@@ -19,18 +19,18 @@ pub struct OomKill {
 // === impl OomKill ===
 
 impl OomKill {
-    /// Reads a line, if it is one.
+    /// Parses a line; `None` if it is another one.
     #[must_use]
     pub fn of_line(text: &str) -> Option<Self> {
         let (_, rest) = text.strip_prefix(MARK)?.split_once(",task_memcg=")?;
-        // Neither of the two can be trusted to have no commas.
+        // The cgroup's path and the task's name may both contain commas.
         let (rest, pid) = rest.rsplit_once(",pid=")?;
         let (cgroup, _) = rest.split_once(",task=")?;
         let pid = pid.split(',').next()?.parse().ok()?;
         Some(Self { pid, cgroup: cgroup.to_owned() })
     }
 
-    /// Says in the fields of the victim's problem whose it is, unless they know.
+    /// Adds the pod and container to the fields of the victim's problem, unless they are there already.
     pub fn complete(&self, fields: &mut Fields) {
         pod::describe(&self.cgroup, fields);
     }

@@ -1,7 +1,7 @@
 //! One problem, one report: a structured event and the line the kernel prints for it are the same problem.
 //!
-//! The line wins: it is the kernel's own word and comes at once. An event waits a moment for its line; if the line
-//! comes, the event's fields are added to it, and if the kernel stays silent (rate limit, `hung_task_warnings` used
+//! The line is what is reported: it is the kernel's own text and comes at once. An event waits a moment for
+//! its line; if the line comes, the event's fields are added to it, and if the kernel stays silent (rate limit, `hung_task_warnings` used
 //! up) the event is reported in the line's place. Where the line comes first (block errors, ext4 shutdowns), the
 //! event finds it among the recent ones and is dropped. Pairs are counted one by one, so forty errors of one sector
 //! are forty reports.
@@ -16,7 +16,7 @@ use crate::{problem::Fields, source::kernel::events::decode::KernelEvent, time::
 /// How long an event waits for its line. The kernel prints it within microseconds of the tracepoint; the rest is
 /// for a line that has to come from /dev/kmsg, which wakes its readers at the next timer tick only.
 const GRACE: Duration = Duration::from_millis(20);
-/// How long a line, or an event that was reported, is remembered for a counterpart that comes late.
+/// How long a line, or an event that was reported, is remembered in case its counterpart comes late.
 const MEMORY: Duration = Duration::from_secs(2);
 /// The maximum number of events that wait, and of lines and reports that are remembered.
 const REMEMBERED_MAX: usize = 4096;
@@ -70,9 +70,9 @@ pub enum Identity {
 /// What to do with a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LineAction {
-    /// Report it, with what its event knows.
+    /// Report it, with the fields of its event.
     Report(Fields),
-    /// Its problem is reported already.
+    /// Its problem was reported already.
     Suppress,
 }
 
@@ -90,7 +90,7 @@ pub struct EventLinePairs {
 struct Waiting {
     event: KernelEvent,
     until: Monotonic,
-    /// Not reported even if no line comes: it repeats what is known.
+    /// Not reported even if no line comes: its problem is known already.
     known: bool,
 }
 
@@ -105,7 +105,7 @@ struct Reported {
 // === impl Identity ===
 
 impl Identity {
-    /// The identity of a printed line; `None` for all but a few.
+    /// The identity of a printed line; `None` for most lines.
     #[must_use]
     pub fn of_line(text: &str) -> Option<Self> {
         if let Some((task, _)) = text.split_once(" blocked for more than ") {
@@ -136,7 +136,7 @@ impl Identity {
         None
     }
 
-    /// What the line itself says, as fields.
+    /// The content of the line, as fields.
     fn fields(&self) -> Fields {
         let mut fields = Fields::default();
         match self {
@@ -192,13 +192,13 @@ impl EventLinePairs {
         }
     }
 
-    /// Whether an event could belong to a line at all. All but a few lines are done here.
+    /// Whether an event could belong to a line at all. For most lines this is the only check.
     #[must_use]
     pub fn is_candidate(&self, text: &[u8]) -> bool {
         self.marks.as_ref().is_none_or(|marks| marks.find(text).is_some())
     }
 
-    /// A line came.
+    /// Takes a line, and returns what to do with it.
     pub fn line(&mut self, text: &[u8], now: Monotonic) -> LineAction {
         let Some(identity) = std::str::from_utf8(text).ok().and_then(Identity::of_line) else {
             return LineAction::Report(Fields::default());
@@ -228,7 +228,7 @@ impl EventLinePairs {
         LineAction::Report(fields)
     }
 
-    /// An event came; `known` when it repeats what was reported before.
+    /// Takes an event; `known` if its problem was reported before.
     pub fn event(&mut self, event: KernelEvent, known: bool, now: Monotonic) {
         self.forget(now);
         if let Some(at) = self.lines.iter().position(|(line, _)| line.pairs_with(&event.identity)) {
@@ -261,7 +261,7 @@ impl EventLinePairs {
         None
     }
 
-    /// When [`Self::expired`] has something.
+    /// When [`Self::expired`] has an event to return.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
         self.waiting.front().map(|waiting| waiting.until)

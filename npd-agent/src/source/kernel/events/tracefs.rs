@@ -21,7 +21,7 @@ const FOLDERS: [&str; 2] = ["kernel/tracing", "kernel/debug/tracing"];
 /// Why no tracepoint can be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum TracefsError {
-    /// It is there but closed: it wants uid 0 or CAP_DAC_READ_SEARCH.
+    /// It is mounted but not readable: that needs uid 0 or CAP_DAC_READ_SEARCH.
     #[error("{} cannot be read", path.display())]
     Forbidden {
         /// Where it is mounted.
@@ -61,7 +61,7 @@ fn mount_for_this_thread(path: &Path) -> io::Result<()> {
     unsafe {
         rustix::thread::unshare_unsafe(UnshareFlags::FS | UnshareFlags::NEWNS)?;
     }
-    // Mounts of the node still arrive here, none goes back.
+    // Mounts of the node still propagate to here, but none propagates back.
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     mount("tracefs", path, "tracefs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The probes of a build without them: there are none, and everybody is told so.
+//! The probes in a build without the feature `ebpf`: all are reported as unsupported.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ pub struct ProbesRing(Infallible);
 pub struct Counters(Infallible);
 
 impl Probes {
-    /// Says that this build has no probes.
+    /// Reports that this build has no probes.
     pub fn load(
         _node: &Node,
         _ring_size: u32,

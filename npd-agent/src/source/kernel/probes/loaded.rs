@@ -43,7 +43,7 @@ pub struct Counters {
 // === impl Probes ===
 
 impl Probes {
-    /// Loads and attaches what this kernel allows. `Err` when it allows nothing at all, with a report a probe.
+    /// Loads and attaches what this kernel allows. `Err` with a report for each probe if it allows none at all.
     ///
     /// # Kernel
     ///
@@ -69,7 +69,7 @@ impl Probes {
         // 0 is below the lowest of aya's levels, and lets the verifier remove the diagnostics altogether.
         let level: u8 = if diagnostics { 4 } else { 0 };
         let loaded = EbpfLoader::new()
-            // The programs carry no relocations, so the kernel's own BTF, megabytes of it, is not wanted.
+            // The programs carry no relocations, so the kernel's own BTF, which takes megabytes, is not needed.
             .btf(None)
             .map_max_entries("RECORDS", ring_size)
             .override_global("EXT4_ERROR_FUNCTION_AT", &function_at, true)
@@ -91,9 +91,9 @@ impl Probes {
         };
         let ring = ProbesRing::new(records, ring_size)
             .map_err(|error| all(ProbeState::of_error(&error), &format!("the ring cannot be mapped: {error}")))?;
-        let logger = diagnostics
-            .then(|| aya_log::EbpfLogger::init(&mut ebpf))
-            .and_then(|logger| logger.inspect_err(|error| tracing::warn!(%error, "no probe diagnostics")).ok());
+        let logger = diagnostics.then(|| aya_log::EbpfLogger::init(&mut ebpf)).and_then(|logger| {
+            logger.inspect_err(|error| tracing::warn!(%error, "probe diagnostics are not available")).ok()
+        });
         let mut probes = Self {
             ebpf,
             logger,
@@ -123,7 +123,7 @@ impl Probes {
         Ok((probes, ring, Counters { seen, dropped }))
     }
 
-    /// What the kernel said to each probe.
+    /// The state of each probe after loading.
     #[must_use]
     pub fn reports(&self) -> &[ProbeReport] {
         &self.reports
@@ -135,20 +135,20 @@ impl Probes {
         self.layouts.get(&kind)
     }
 
-    /// Whether the printk probe may read what is printed, or only knows that something was.
+    /// Whether the printk probe can read what is printed; if not, it only signals that something was.
     #[must_use]
     pub fn reads_text(&self) -> bool {
         self.reads_text
     }
 
-    /// Attaches probes whose tracepoints have appeared since, as those of a module do when it is loaded.
-    /// Gives the new reports.
+    /// Attaches probes whose tracepoints have appeared since, for example because a module was loaded.
+    /// Returns the new reports.
     pub fn attach_new(&mut self) -> Vec<ProbeReport> {
         let Some(tracefs) = self.tracefs.clone() else { return Vec::new() };
         let mut new = Vec::new();
         for index in 0..self.reports.len() {
             let ProbeReport { probe, state, .. } = self.reports[index];
-            // A look first: the kernel logs a line about each load it refuses.
+            // Check first: the kernel logs a line about each load that it refuses.
             if state == ProbeState::Unsupported && exists(&tracefs, probe.group, probe.tracepoint) {
                 let report = self.attach(probe);
                 self.reports[index] = report.clone();
@@ -178,7 +178,8 @@ impl Probes {
                 probe.report(ProbeState::Active, "")
             }
             Err(error) if ProbeState::of_error(&error) == ProbeState::Broken => match attach("printk_doorbell") {
-                Ok(()) => probe.report(ProbeState::Active, "the kernel lets no program read its memory: doorbell only"),
+                Ok(()) => probe
+                    .report(ProbeState::Active, "the kernel does not let eBPF programs read its memory: doorbell only"),
                 Err(_) => probe.report(ProbeState::Broken, chain(&error)),
             },
             Err(error) => {
@@ -219,8 +220,8 @@ impl Probes {
     }
 }
 
-/// What attaching to a tracepoint asks for. Ubuntu has levels of `perf_event_paranoid` above the kernel's own, at which CAP_PERFMON is not
-/// enough.
+/// The capability that attaching to a tracepoint requires. Ubuntu has levels of `perf_event_paranoid` above
+/// the kernel's own, at which CAP_PERFMON is not enough.
 fn perf_capability(node: &Node) -> &'static str {
     match node.sysctl("kernel/perf_event_paranoid") {
         Some(3..) => "CAP_PERFMON, or with kernel.perf_event_paranoid above 2 CAP_SYS_ADMIN,",
@@ -236,7 +237,7 @@ fn exists(tracefs: &Path, group: &str, tracepoint: &str) -> bool {
     tracefs.join("events").join(group).join(tracepoint).join("id").exists()
 }
 
-/// Why a probe is in this state; a refusal names the capability that this step asks for.
+/// Why a probe is in this state; for a refusal it names the capability that this step requires.
 fn because(state: ProbeState, capability: &str, error: &(dyn Error + 'static)) -> String {
     match state {
         ProbeState::Forbidden => {
@@ -248,15 +249,15 @@ fn because(state: ProbeState, capability: &str, error: &(dyn Error + 'static)) -
 
 /// An error and its causes in one line.
 fn one_line(error: &(dyn Error + 'static)) -> String {
-    // What the verifier says is on lines of its own, and often nothing.
+    // The output of the verifier is on lines of its own, and often empty.
     chain(error).lines().next().unwrap_or_default().trim_end_matches(". Verifier output: ").to_owned()
 }
 
 // === impl Counters ===
 
 impl Counters {
-    /// How often a probe fired, and how many of its records found the ring full. `None` when the kernel does not
-    /// say, as with /sys hidden, without which nobody knows how many CPUs there can be.
+    /// How often a probe fired, and how many of its records found the ring full. `None` if that cannot be
+    /// read, for example because /sys is hidden, without which the number of possible CPUs is unknown.
     #[must_use]
     pub fn read(&self, kind: Kind) -> Option<(u64, u64)> {
         let sum = |counters: &PerCpuArray<MapData, u64>| {

@@ -1,8 +1,8 @@
 //! The reader of the BPF ring buffer, in place.
 //!
 //! aya's own reader maps the data twice in a row, so that no record ever wraps; the kernel counts both against the
-//! process, which is 8 MiB of resident memory for a ring of 4. This one maps it once and copies the one record that
-//! wraps each time around. The protocol is that of kernel/bpf/ringbuf.c:
+//! process, which is 8 MiB of resident memory for a ring of 4. This one maps it once and copies the one record per
+//! round that wraps. The protocol is that of kernel/bpf/ringbuf.c:
 //!
 //! * one page with the consumer's position, which the agent writes; one with the producer's, then the data;
 //! * a record is a header of 8 bytes, whose first four are its length and two flags, and its bytes, padded to 8;
@@ -68,7 +68,7 @@ impl ProbesRing {
     }
 
     /// The header of the record at the current position, and where the record starts in the data.
-    /// `None` when there is none that is finished.
+    /// `None` if no record is complete.
     fn peek(&mut self) -> Option<(u32, usize)> {
         if self.position == self.produced {
             self.produced = self.producer.position().load(Ordering::Acquire);
@@ -102,7 +102,7 @@ impl Ring for ProbesRing {
         loop {
             let Some((word, start)) = self.peek() else { return false };
             let len = (word & !(BUSY | DISCARDED)) as usize;
-            // The kernel never makes a record longer than the data; were it so, nothing of it could be believed.
+            // The kernel never writes a record longer than the data; if one is, the ring is corrupt.
             if len > self.size {
                 return false;
             }
@@ -118,7 +118,7 @@ impl Ring for ProbesRing {
                 } else {
                     self.wrapped.clear();
                     self.wrapped.extend_from_slice(first);
-                    // SAFETY: as above; the rest of the record stands at the start of the data.
+                    // SAFETY: as above; the rest of the record is at the start of the data.
                     let rest =
                         unsafe { std::slice::from_raw_parts(self.producer.start.as_ptr().add(data), len - before_end) };
                     self.wrapped.extend_from_slice(rest);

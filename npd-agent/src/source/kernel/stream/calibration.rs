@@ -1,7 +1,7 @@
-//! Finding the base of the sequence numbers by seeing the same line in both streams.
+//! Finds the base of the sequence numbers: by the same line in both streams.
 //!
-//! The agent's own self-test line is enough by itself: nobody else prints its nonce. Where /dev/kmsg cannot be
-//! written, two ordinary lines that lead to the same base are.
+//! The agent's own self-test line is enough by itself, as its nonce is unique. If /dev/kmsg cannot be
+//! written, it takes two ordinary lines that lead to the same base.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::source::kernel::{
     stream::fragment::{Fragment, Sequencer},
 };
 
-/// How many fragments are remembered until /dev/kmsg shows them.
+/// How many fragments are remembered until their records are read from /dev/kmsg.
 const REMEMBERED: usize = 64;
 
 /// Watches both streams until the base is known.
@@ -44,11 +44,11 @@ impl Calibration {
         self.fragments.push_back((fragment.block, fragment.text.to_vec()));
     }
 
-    /// Looks for a record of /dev/kmsg among the fragments; gives the sequencer once it is sure.
+    /// Looks for a record of /dev/kmsg among the fragments; returns the sequencer once the base is certain.
     pub fn record(&mut self, record: &KmsgRecord<'_>) -> Option<Sequencer> {
         let text = record.text();
         let mut same = self.fragments.iter().filter(|(_, fragment)| *fragment == *text);
-        // A text that was printed more than once tells nothing.
+        // A text that was printed more than once is ambiguous.
         let (Some((block, _)), None) = (same.next(), same.next()) else { return None };
         let found = Sequencer::with_base(block.wrapping_sub(record.seq));
         let sure = self.is_nonce(&text) || self.candidate == Some(found);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_printed_twice_tells_nothing() {
+    fn a_text_that_was_printed_twice_is_ambiguous() {
         let mut calibration = Calibration::new(None);
         for (block, text) in [(1001, "a"), (1002, "a"), (1003, "b")] {
             calibration.fragment(&fragment(block, text.as_bytes()));

@@ -1,8 +1,8 @@
-//! One fragment of printk text as the printk probe saw it: decoding it, and telling its place in the log.
+//! One fragment of printk text as the printk probe saw it: decoding it, and finding its place in the log.
 //!
 //! A record is printed in one fragment, or in several when the kernel continues a line (`pr_cont`). The probe fires
 //! inside the printk ring, where the text of a record follows the id of its data block
-//! (`struct prb_data_block`, unchanged since Linux 5.10). The id grows by one a record, so
+//! (`struct prb_data_block`, unchanged since Linux 5.10). The id grows by one per record, so
 //! `sequence = id - base` with one base per boot; [`Sequencer`] holds it. For a continuation the same eight bytes
 //! are text and give a number far from any expected one.
 
@@ -23,7 +23,7 @@ const TEXT: u64 = 1 << 56;
 pub struct Fragment<'a> {
     /// When it was printed.
     pub ktime: Monotonic,
-    /// Where its text stood in the kernel's memory.
+    /// The address of its text in the kernel's memory.
     pub address: u64,
     /// The eight bytes before the text.
     pub block: u64,
@@ -42,7 +42,7 @@ pub struct Sequencer {
 // === impl Fragment ===
 
 impl<'a> Fragment<'a> {
-    /// Decodes what follows `header` in the ring. `None` when it is too short or its text could not be read.
+    /// Decodes what follows `header` in the ring. `None` if it is too short or its text could not be read.
     #[must_use]
     pub fn parse(header: &Header, body: &'a [u8]) -> Option<Self> {
         if header.blind != 0 {
@@ -60,7 +60,7 @@ impl<'a> Fragment<'a> {
         })
     }
 
-    /// The address right behind the text, where a continuation would stand.
+    /// The address right after the text, where a continuation would start.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.address.wrapping_add(self.text.len() as u64)
@@ -69,8 +69,8 @@ impl<'a> Fragment<'a> {
 
 /// Finds the newline that printk cut off without erasing it.
 ///
-/// It stands right behind a text that came without a level prefix. Of a text with one, the kernel moved all bytes
-/// two to the front, so that its last two characters are still there once more and the newline follows them.
+/// It is right after a text that was printed without a level prefix. If there was a prefix, the kernel moved all bytes
+/// two to the front, so that the last two characters are still there a second time and the newline follows them.
 /// Texts with longer prefixes look incomplete, which only costs a read of /dev/kmsg.
 fn is_complete(text: &[u8], tail: [u8; TAIL_SIZE]) -> bool {
     let [first, second, third] = tail;

@@ -17,12 +17,12 @@ use crate::{
     time::Monotonic,
 };
 
-/// How long a record may keep others waiting that /dev/kmsg cannot give yet: one that a CPU has reserved and not
-/// finished, or one without its newline that nobody continues.
+/// How long a record that /dev/kmsg cannot return yet may keep others waiting: one that a CPU has reserved and not
+/// finished, or one without its newline that is never continued.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Without /dev/kmsg a hole can only be a record that another CPU is about to submit.
 const PATIENCE_WITHOUT_KMSG: Duration = Duration::from_millis(20);
-/// The most text that waits, in bytes. Beyond it the oldest hole is given up.
+/// The maximum of text that waits, in bytes. Beyond it the oldest hole is given up.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// One line of the kernel log, whole, borrowed from where it was read.
@@ -34,11 +34,11 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// When it was printed.
     pub time: Monotonic,
-    /// What only /dev/kmsg knows; `None` for a line from the ring.
+    /// What only /dev/kmsg has; `None` for a line from the ring.
     pub kmsg: Option<Details>,
 }
 
-/// What /dev/kmsg tells beside the text.
+/// What /dev/kmsg has beside the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
     /// Severity and facility.
@@ -51,11 +51,11 @@ pub struct Details {
 pub trait Output {
     /// Takes the next line.
     fn line(&mut self, line: Line<'_>);
-    /// Learns that this many records are lost for good.
+    /// Counts this many records as finally lost.
     fn lost(&mut self, records: u64);
 }
 
-/// Whether a record that both streams gave was the same in both.
+/// Whether a record that both streams had was the same in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
     /// Nothing to compare.
@@ -83,7 +83,7 @@ pub struct Merge {
     clock_lead: i64,
 }
 
-/// A sample of the ring's lines is compared with /dev/kmsg: a copy of each would cost more than all the rest.
+/// A sample of the ring's lines is compared with /dev/kmsg: copying each line would cost more than everything else.
 #[derive(Debug)]
 enum RingSample {
     Off,
@@ -101,7 +101,7 @@ enum RingSample {
 struct Waiting {
     text: Vec<u8>,
     time: Monotonic,
-    /// Where a continuation would stand.
+    /// The address where a continuation would start.
     end: u64,
     complete: bool,
 }
@@ -147,13 +147,13 @@ impl Merge {
         seq < self.next || self.waiting.contains_key(&seq)
     }
 
-    /// Starts at another sequence number, before anything was taken.
+    /// Starts at another sequence number; only before the first record.
     pub fn start_at(&mut self, seq: u64) {
         debug_assert!(self.waiting.is_empty());
         self.next = seq;
     }
 
-    /// Gives up what holds the others up.
+    /// Gives up the holes that the others wait for.
     pub fn give_up(&mut self, out: &mut impl Output) {
         if !self.waiting.is_empty() {
             self.skip_to_waiting(u64::MAX, out);
@@ -192,7 +192,7 @@ impl Merge {
         while self.next < record.seq {
             self.skip_to_waiting(record.seq, out);
         }
-        // What waited below it may have brought it along.
+        // Delivering what waited below it may have delivered it, too.
         if record.seq == self.next {
             self.take_waiting(record.seq);
             let details = Details { priority: record.priority, fields: record.fields() };
@@ -203,14 +203,14 @@ impl Merge {
         agreement
     }
 
-    /// Everything there is was read: gives up what has held the others up for too long.
+    /// Everything available was read: gives up the holes that others have waited for too long.
     pub fn rest(&mut self, now: Monotonic, out: &mut impl Output) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             self.skip_to_waiting(u64::MAX, out);
         }
     }
 
-    /// When [`Self::rest`] wants to be called again.
+    /// When [`Self::rest`] has to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Monotonic> {
         let (_, first) = self.waiting.first_key_value()?;
@@ -281,7 +281,7 @@ impl Merge {
 
     fn append(&mut self, fragment: &Fragment<'_>, out: &mut impl Output) {
         let Some(open) = self.open.and_then(|seq| self.waiting.get_mut(&seq)) else { return };
-        // Elsewhere: a fragment between was dropped, or the kernel moved the record. /dev/kmsg has it whole.
+        // At another address: a fragment in between was dropped, or the kernel moved the record. /dev/kmsg has it whole.
         if open.complete || open.end != fragment.address {
             self.open = None;
             return;

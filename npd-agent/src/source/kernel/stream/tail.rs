@@ -1,8 +1,8 @@
 //! Following both streams: what is read when, so that the merge is exact and a line costs almost nothing.
 //!
 //! Normally the ring is drained and the lines are delivered from its own memory; /dev/kmsg is read along while
-//! little comes (one cheap system call a line, and a constant check of the two against each other) and merely
-//! skipped forward while much comes. It is searched from its oldest record when a hole shows.
+//! there are few lines (one cheap system call per line, and a constant check of the two against each other) and merely
+//! skipped forward while there are many. It is searched from its oldest record when a hole shows.
 //!
 //! Both streams are traits, so that the whole of it is tested against a simulated kernel.
 
@@ -22,14 +22,14 @@ use crate::{
     time::Monotonic,
 };
 
-/// A batch of at most so many lines is followed in /dev/kmsg line by line; a larger one is skipped.
+/// The largest batch, in lines, that is followed in /dev/kmsg line by line; a larger one is skipped.
 const FOLLOWED: usize = 16;
-/// So many records in a row that only /dev/kmsg knows mean that the probe has gone silent.
+/// The number of records in a row that only /dev/kmsg has from which on the probe counts as silent.
 const SILENT_AFTER: u32 = 4;
 
 /// The ring buffer of the probes.
 pub trait Ring {
-    /// Gives the next record to `take`, in place; `false` when there is none.
+    /// Passes the next record to `take`, in place; `false` if there is none.
     fn next(&mut self, take: &mut impl FnMut(&[u8])) -> bool;
 }
 
@@ -37,9 +37,9 @@ pub trait Ring {
 pub trait KmsgLog {
     /// Reads the next record.
     fn read(&mut self) -> io::Result<KmsgRead<'_>>;
-    /// Goes behind the newest record.
+    /// Moves past the newest record.
     fn seek_end(&mut self) -> io::Result<()>;
-    /// Goes to the oldest record.
+    /// Moves to the oldest record.
     fn seek_oldest(&mut self) -> io::Result<()>;
 }
 
@@ -54,7 +54,7 @@ pub trait Sink: Output {
 pub enum ProbeRole {
     /// Not at all: there is none, or it is broken.
     Unused,
-    /// It rings the bell; the calibration may make more of it.
+    /// It only wakes the reader; once calibrated, its lines are used.
     Doorbell(Calibration),
     /// Its lines are delivered.
     Lines(Sequencer),
@@ -86,7 +86,7 @@ pub struct Tail {
     missed: u32,
     /// Whether it is known where the sequence starts.
     anchored: bool,
-    /// The record after the newest one that an earlier run of the agent has taken.
+    /// The record after the newest one that an earlier run of the agent has accepted.
     expected: Option<u64>,
 }
 
@@ -107,7 +107,7 @@ impl Tail {
         Self { merge, role, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
-    /// An earlier run of the agent has taken everything before this record: what is gone since is lost.
+    /// An earlier run of the agent has read everything before this record: what was overwritten since is lost.
     pub fn expect(&mut self, seq: u64) {
         self.expected = Some(seq);
     }
@@ -129,14 +129,14 @@ impl Tail {
         self.missed = 0;
     }
 
-    /// When a cycle is due although nothing new came.
+    /// When a cycle is due even if nothing new arrives.
     #[must_use]
     pub fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
         let proof = self.unproven.then(|| now.after(std::time::Duration::from_millis(50)));
         self.merge.deadline().into_iter().chain(proof).min()
     }
 
-    /// Takes all there is from both streams. `kmsg` is `None` where it cannot be read.
+    /// Takes everything available from both streams. `kmsg` is `None` if it cannot be read.
     pub fn cycle<R: Ring, K: KmsgLog>(
         &mut self,
         ring: &mut Option<R>,
@@ -173,8 +173,8 @@ impl Tail {
         Ok(cycle)
     }
 
-    /// Takes what the ring has. `true` when it stopped early because too much waits for /dev/kmsg.
-    /// What is missing below `oldest` is not in /dev/kmsg any more: nothing waits for it.
+    /// Takes what the ring has. `true` if it stopped early because too much waits for /dev/kmsg.
+    /// What is missing below `oldest` is no longer in /dev/kmsg: nothing waits for it.
     fn drain<R: Ring>(
         &mut self,
         ring: &mut Option<R>,

@@ -20,7 +20,7 @@ struct Kernel {
     position: u64,
     overrun: bool,
     evicted: bool,
-    /// What goes on while the agent reads: one entry is printed at each read of /dev/kmsg.
+    /// What is printed while the agent reads: one entry at each read of /dev/kmsg.
     meanwhile: VecDeque<Print>,
     clock: u64,
 }
@@ -243,7 +243,7 @@ impl Run {
         prop_assert!(self.out.lines.is_sorted_by(|a, b| a.0 < b.0), "out of order or twice: {:?}", self.out.lines);
         for (seq, text) in &self.out.lines {
             let record = &kernel.records[usize::try_from(*seq).unwrap()];
-            // Nobody knows of a missed fragment behind the last one that was seen.
+            // A missed fragment after the last one that was seen cannot be noticed.
             let excused = record.holed && (kernel.evicted || self.kmsg.is_none() || !record.complete);
             prop_assert!(record.text == *text || excused, "record {seq} is cut for no reason");
         }
@@ -299,7 +299,7 @@ proptest! {
             *seq -= BASE;
         }
         let kernel = run.kernel.borrow();
-        // Nothing follows the last seen record, so nobody knows of those after it.
+        // Nothing follows the last record that was seen, so those after it cannot be noticed.
         let last = run.out.lines.last().map_or(0, |line| line.0 + 1);
         let unknown = kernel.records.len() as u64 - last;
         drop(kernel);
