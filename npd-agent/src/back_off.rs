@@ -45,6 +45,7 @@ impl BackOff {
 
     /// It has failed at `now`: when to retry. `asked` is the server's Retry-After; `random` is from 0 to 1 and
     /// keeps the nodes of a cluster, which have all failed at once, from coming back at once.
+    #[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "only the API server is shared by nodes"))]
     pub(crate) fn failed(&mut self, asked: Option<Duration>, random: f64, now: Instant) -> Retry {
         let pause = self.pause();
         let least = asked.unwrap_or_default().min(LONGEST_ASKED);
@@ -66,6 +67,7 @@ impl Default for BackOff {
 }
 
 /// A number from 0 to 1 that differs from node to node and from call to call.
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "only the API server is shared by nodes"))]
 pub(crate) fn random() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     // Its keys are random, which is enough here.

@@ -5,8 +5,10 @@
 
 pub mod cgroup;
 pub mod clock;
+#[cfg(feature = "system-stats")]
 pub(crate) mod files;
 pub mod limits;
+#[cfg(feature = "system-stats")]
 pub(crate) mod mounts;
 pub mod pod;
 pub mod space;
@@ -94,6 +96,7 @@ impl Node {
     }
 
     /// A mount point as a path that can be asked.
+    #[cfg(any(test, feature = "system-stats"))]
     pub(crate) fn below_root(&self, mount_point: &str) -> PathBuf {
         self.root.join(mount_point.trim_start_matches('/'))
     }

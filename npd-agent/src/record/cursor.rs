@@ -33,6 +33,7 @@ pub struct CursorError;
 
 /// Where reading a file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "journald"), allow(dead_code, reason = "only the journal makes all of them"))]
 pub(crate) enum Origin {
     /// With the first entry of this wall time, microseconds.
     Since(u64),
