@@ -1,12 +1,12 @@
 #!/bin/sh
-# Says whether a service that keeps the clock is running.
+# Checks whether a time synchronization service is running.
 #
-# Exit status: 0 one is, 1 none is, 2 nobody can tell.
+# Exit status: 0 one is, 1 none is, 2 unknown.
 #
 # Usage: check_ntp.sh [UNIT...]
-# The units are the usual ones by default. systemctl has to reach the node's systemd: in a pod it needs the host's
-# /run/systemd and the D-Bus socket. That the service runs does not say that the clock is right: the metric
-# clock/synchronized of a system stats monitor does.
+# The units are the usual ones by default. systemctl must reach the node's systemd: in a pod it needs the host's
+# /run/systemd and the D-Bus socket. A running service does not mean that the clock is right: the metric
+# clock/synchronized of a system stats monitor shows that.
 
 set -u
 
@@ -21,7 +21,7 @@ if ! command -v systemctl > /dev/null 2>&1; then
   exit "$UNKNOWN"
 fi
 
-# Whether systemd answers at all. It says "running", "degraded", "starting" and so on, or nothing, "offline" or "unknown".
+# Whether systemd answers at all. It prints "running", "degraded", "starting" and so on, or nothing, "offline" or "unknown".
 case $(systemctl is-system-running 2> /dev/null) in
   '' | offline | unknown)
     echo "systemd cannot be asked"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Says whether a name can be resolved.
+# Checks whether a name can be resolved.
 #
-# Exit status: 0 it can, 1 it cannot, 2 nobody can tell.
+# Exit status: 0 it can, 1 it cannot, 2 unknown.
 #
 # Usage: dns_problem.sh [NAME]
 # The name is kubernetes.default by default, which only the cluster's DNS knows: a pod with `hostNetwork: true` needs
