@@ -1,7 +1,7 @@
 //! How the agent itself is doing, for the kubelet, for systemd and for people: HTTP pages and sd_notify(3).
 
-pub mod http;
-pub mod listener;
+pub(crate) mod http;
+pub(crate) mod listener;
 mod readiness;
-pub mod server;
-pub mod systemd;
+pub(crate) mod server;
+pub(crate) mod systemd;

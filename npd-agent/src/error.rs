@@ -7,11 +7,11 @@ use std::{error::Error, fmt};
 /// The errors of this crate never repeat their source, but some of other crates do. A cause that the error before it already
 /// contains is omitted.
 #[derive(Clone, Copy, Debug)]
-pub struct ErrorChain<'e>(pub &'e dyn Error);
+pub(crate) struct ErrorChain<'e>(pub &'e dyn Error);
 
 /// An error and its causes as a string; see [`ErrorChain`].
 #[must_use]
-pub fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     ErrorChain(error).to_string()
 }
 

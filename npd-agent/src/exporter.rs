@@ -5,10 +5,10 @@ pub mod kubernetes;
 #[cfg(not(feature = "kubernetes"))]
 #[path = "exporter/kubernetes/absent.rs"]
 pub mod kubernetes;
-pub mod log;
-pub mod node_conditions;
-pub mod prometheus;
-pub mod recent;
+pub(crate) mod log;
+pub(crate) mod node_conditions;
+pub(crate) mod prometheus;
+pub(crate) mod recent;
 
 use crate::problem::{Declared, Status};
 

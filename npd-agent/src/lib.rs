@@ -3,15 +3,15 @@
 //! Data flows one way: sources ([`source`]) produce [`record`]s, monitors ([`monitor`]) match them against [`rules`] and produce
 //! statuses ([`problem`]), and the [`detector`] passes these to the exporters ([`exporter`]).
 
-pub mod admin;
+pub(crate) mod admin;
 pub mod agent;
 pub(crate) mod back_off;
 pub mod cli;
 pub mod command;
-pub mod component;
+pub(crate) mod component;
 pub mod config;
-pub mod detector;
-pub mod error;
+pub(crate) mod detector;
+pub(crate) mod error;
 pub mod exporter;
 pub mod feature;
 pub(crate) mod fingerprint;
@@ -25,13 +25,13 @@ pub(crate) mod log_once;
 pub mod metric;
 pub mod monitor;
 pub mod node;
-pub mod path_watch;
+pub(crate) mod path_watch;
 pub mod problem;
 pub mod process;
 pub mod record;
 pub mod rules;
 pub mod source;
-pub mod state;
+pub(crate) mod state;
 #[cfg(any(feature = "custom-plugin", feature = "kubernetes"))]
 pub(crate) mod text;
 pub mod time;

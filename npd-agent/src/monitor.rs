@@ -7,8 +7,8 @@
 mod condition;
 #[cfg(feature = "custom-plugin")]
 pub mod custom_plugin;
-pub mod launcher;
-pub mod recheck;
+pub(crate) mod launcher;
+pub(crate) mod recheck;
 pub mod system_log;
 #[cfg(feature = "system-stats")]
 pub mod system_stats;

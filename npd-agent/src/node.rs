@@ -3,16 +3,16 @@
 //! There is one [`Node`], made at the start and passed down, so that `$HOST_PROC` and the like apply everywhere.
 //! Nothing here makes decisions: it reads what the kernel reports.
 
-pub mod cgroup;
+pub(crate) mod cgroup;
 pub mod clock;
 #[cfg(feature = "system-stats")]
 pub(crate) mod files;
-pub mod limits;
+pub(crate) mod limits;
 #[cfg(feature = "system-stats")]
 pub(crate) mod mounts;
-pub mod pod;
+pub(crate) mod pod;
 pub mod space;
-pub mod tasks;
+pub(crate) mod tasks;
 
 use std::{
     ffi::OsString,

@@ -25,7 +25,7 @@ use rustix::{
 
 /// The watches.
 #[derive(Debug)]
-pub struct PathWatch {
+pub(crate) struct PathWatch {
     inotify: OwnedFd,
     folders: Vec<Folder>,
     /// What is watched for besides the appearance and disappearance of names.
@@ -36,7 +36,7 @@ pub struct PathWatch {
 
 /// Where a path leads: a folder, without symlinks, and a name in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
+pub(crate) struct Home {
     /// The folder.
     pub folder: PathBuf,
     /// The name of the file in it, which need not exist.
@@ -65,19 +65,19 @@ impl PathWatch {
     /// # Errors
     ///
     /// If no inotify instance is available (`fs.inotify.max_user_instances`).
-    pub fn new(also: WatchFlags) -> io::Result<Self> {
+    pub(crate) fn new(also: WatchFlags) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         Ok(Self { inotify, folders: Vec::new(), also, failed: None })
     }
 
     /// Why some changes of the paths go unnoticed; `None` if none do.
     #[must_use]
-    pub fn failure(&self) -> Option<&io::Error> {
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
         self.failed.as_ref()
     }
 
     /// Reads the pending events. Returns `true` if one was about the paths. Events of other watches go to `other`.
-    pub fn drain(&mut self, mut other: impl FnMut(i32, ReadFlags)) -> bool {
+    pub(crate) fn drain(&mut self, mut other: impl FnMut(i32, ReadFlags)) -> bool {
         let mut seen = false;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&self.inotify, &mut buffer);
@@ -98,7 +98,7 @@ impl PathWatch {
     }
 
     /// Follows these absolute paths and no others. Returns where each of them leads, if its folder exists.
-    pub fn follow<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) -> Vec<Option<Home>> {
+    pub(crate) fn follow<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) -> Vec<Option<Home>> {
         let before = std::mem::take(&mut self.folders);
         self.failed = None;
         let homes = paths.into_iter().map(|path| self.walk(path)).collect();
@@ -112,12 +112,12 @@ impl PathWatch {
 
     /// Adds a watch that is not part of a path. `None` if that fails.
     #[must_use]
-    pub fn add(&self, path: &str, flags: WatchFlags) -> Option<i32> {
+    pub(crate) fn add(&self, path: &str, flags: WatchFlags) -> Option<i32> {
         inotify::add_watch(&self.inotify, path, flags).ok()
     }
 
     /// Removes a watch. It is not an error if it has already ended with its file.
-    pub fn forget(&self, watch: i32) {
+    pub(crate) fn forget(&self, watch: i32) {
         inotify::remove_watch(&self.inotify, watch).unwrap_or_default();
     }
 

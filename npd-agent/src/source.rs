@@ -3,11 +3,11 @@
 //! A source reads on a thread of its own and passes its records to a [`subscriber`]. It knows neither
 //! monitors nor rules. The [`supervisor`] starts it, and restarts it whenever it fails.
 
-pub mod file;
+pub(crate) mod file;
 pub mod journal;
 pub mod kernel;
-pub mod subscriber;
-pub mod supervisor;
+pub(crate) mod subscriber;
+pub(crate) mod supervisor;
 
 use std::{
     error::Error,

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::state::two_slot_file::Defect;
+pub(crate) use crate::state::two_slot_file::Defect;
 
 use crate::{
     fingerprint, log_once::LogOnce, node::Node, record::Position, state::two_slot_file::TwoSlotFile, time::Timestamp,
@@ -247,7 +247,7 @@ impl StateFile {
 }
 
 /// Logs an error: no trouble with a state stops anything.
-pub fn warn_on_error<T>(outcome: Result<T, StateError>) -> Option<T> {
+pub(crate) fn warn_on_error<T>(outcome: Result<T, StateError>) -> Option<T> {
     outcome.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "state file error")).ok()
 }
 

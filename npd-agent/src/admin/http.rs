@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The limits of clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Concurrent connections; others wait in the kernel's queue.
     pub connections: usize,
     /// Time from the start of a connection, or from the last response, to the end of the head of a request.
@@ -44,7 +44,7 @@ const HEAD_MAX: usize = 8 << 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stop`.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_MAX);
     let places = Arc::new(Semaphore::new(limits.connections));

@@ -14,7 +14,7 @@ use super::http::{self, Limits};
 
 /// An open port.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -22,7 +22,7 @@ pub struct Listener {
 /// A port that cannot be opened, in node-problem-detector's words.
 #[derive(Debug, thiserror::Error)]
 #[error("Failed to start {name}: listen tcp {address}")]
-pub struct ListenError {
+pub(crate) struct ListenError {
     name: &'static str,
     address: SocketAddr,
     source: io::Error,
@@ -32,7 +32,7 @@ pub struct ListenError {
 
 impl Listener {
     /// Opens the port; `None` if it is 0 or less.
-    pub async fn bind(name: &'static str, ip: IpAddr, port: i64) -> Result<Option<Self>, ListenError> {
+    pub(crate) async fn bind(name: &'static str, ip: IpAddr, port: i64) -> Result<Option<Self>, ListenError> {
         let port = u16::try_from(port).unwrap_or(0);
         if port == 0 {
             return Ok(None);
@@ -45,7 +45,13 @@ impl Listener {
     }
 
     /// Serves the pages until `stop`, as a task in `servers`. Returns the URL of `page`.
-    pub fn serve(self, servers: &mut JoinSet<()>, pages: Router, page: &str, stop: &CancellationToken) -> String {
+    pub(crate) fn serve(
+        self,
+        servers: &mut JoinSet<()>,
+        pages: Router,
+        page: &str,
+        stop: &CancellationToken,
+    ) -> String {
         let serving = http::serve(self.listener, pages, Limits::default(), stop.clone());
         servers.spawn(serving.instrument(tracing::info_span!("http", address = %self.address)));
         format!("http://{}{page}", self.address)

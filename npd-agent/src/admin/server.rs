@@ -14,7 +14,7 @@ use crate::{component::Components, exporter::recent::Recent};
 
 /// What the pages show.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// The components of the agent and their state.
     pub components: Components,
     /// The recent findings.
@@ -22,7 +22,7 @@ pub struct Shown {
 }
 
 /// The router of all pages.
-pub fn router(shown: Shown) -> Router {
+pub(crate) fn router(shown: Shown) -> Router {
     Router::new()
         // node-problem-detector, too, answers any method.
         .route("/healthz", any(async |State(shown): State<Shown>| readiness::healthz(&shown.components)))

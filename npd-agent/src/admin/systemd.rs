@@ -38,7 +38,7 @@ const STATUS_MAX: usize = 400;
 
 /// A connection to systemd's notification socket.
 #[derive(Debug)]
-pub struct Systemd {
+pub(crate) struct Systemd {
     address: OsString,
     socket: UnixDatagram,
     /// The maximum time between two notifications of the watchdog.
@@ -47,7 +47,7 @@ pub struct Systemd {
 
 /// Why systemd cannot be notified.
 #[derive(Debug, thiserror::Error)]
-pub enum NotifyError {
+pub(crate) enum NotifyError {
     /// An invalid address.
     #[error("NOTIFY_SOCKET is {0:?}: it must be an absolute path, or @ followed by a name")]
     Address(OsString),
@@ -60,7 +60,7 @@ pub enum NotifyError {
 
 impl Systemd {
     /// Connects to the socket in the environment; `None` if there is none.
-    pub fn from_env() -> Result<Option<Self>, NotifyError> {
+    pub(crate) fn from_env() -> Result<Option<Self>, NotifyError> {
         Self::from_variables(|name| env::var_os(name))
     }
 
@@ -71,7 +71,7 @@ impl Systemd {
     }
 
     /// Notifies systemd that the agent is ready, then of every change, until `stop`.
-    pub async fn notify(mut self, components: Components, stop: CancellationToken) {
+    pub(crate) async fn notify(mut self, components: Components, stop: CancellationToken) {
         if let Err(error) = self.send_all(&components, &stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot notify systemd any more");
         }

@@ -5,7 +5,7 @@ use crate::problem::{Severity, Status};
 
 /// Writes to the agent's own log.
 #[derive(Debug, Default)]
-pub struct LogExporter;
+pub(crate) struct LogExporter;
 
 impl Exporter for LogExporter {
     fn export(&mut self, status: &Status) {

@@ -16,7 +16,7 @@ use crate::{
 
 /// The conditions of all monitors.
 #[derive(Debug)]
-pub struct NodeConditions {
+pub(crate) struct NodeConditions {
     gone: Gone,
     /// By monitor, the types that it can report.
     declared: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -28,7 +28,7 @@ pub struct NodeConditions {
 
 /// What to do with a condition that no monitor has any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
+pub(crate) enum Gone {
     /// Forget it.
     Forget,
     /// Keep it as it was last reported.
@@ -40,12 +40,12 @@ pub enum Gone {
 impl NodeConditions {
     /// No monitor is declared yet.
     #[must_use]
-    pub fn new(gone: Gone) -> Self {
+    pub(crate) fn new(gone: Gone) -> Self {
         Self { gone, declared: BTreeMap::new(), views: BTreeMap::new(), merged: BTreeMap::new() }
     }
 
     /// Takes the types that a monitor can report, which replace those that it declared before.
-    pub fn declare(&mut self, declared: &Declared) {
+    pub(crate) fn declare(&mut self, declared: &Declared) {
         let types: BTreeSet<_> = declared.conditions.iter().cloned().collect();
         if self.gone == Gone::Forget {
             for (kind, views) in &mut self.views {
@@ -63,7 +63,7 @@ impl NodeConditions {
     }
 
     /// Takes the conditions that a monitor reports.
-    pub fn update(&mut self, status: &Status) {
+    pub(crate) fn update(&mut self, status: &Status) {
         for condition in &status.conditions {
             let types = self.declared.get(&status.monitor);
             if self.gone == Gone::Keep || types.is_some_and(|types| types.contains(&condition.kind)) {
@@ -75,18 +75,18 @@ impl NodeConditions {
     }
 
     /// All conditions, by type.
-    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Condition> {
         self.merged.values()
     }
 
     /// Whether a monitor can report this type.
     #[must_use]
-    pub fn is_declared(&self, kind: &str) -> bool {
+    pub(crate) fn is_declared(&self, kind: &str) -> bool {
         self.declared.values().any(|types| types.contains(kind))
     }
 
     /// Sets the transition time of a condition to this one if it is earlier.
-    pub fn backdate_transition(&mut self, kind: &str, transition: Timestamp) {
+    pub(crate) fn backdate_transition(&mut self, kind: &str, transition: Timestamp) {
         if let Some(condition) = self.merged.get_mut(kind) {
             condition.transition = condition.transition.min(transition);
         }

@@ -16,7 +16,7 @@ use crate::{
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
 /// Counts problems.
-pub struct PrometheusExporter {
+pub(crate) struct PrometheusExporter {
     metrics: ProblemMetrics,
     /// The reason with which each condition type was last True. One map for all monitors: at most one reason of a type
     /// is 1.
@@ -31,7 +31,7 @@ impl PrometheusExporter {
     /// # Errors
     ///
     /// If the registry already has metrics of these names.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self { metrics: ProblemMetrics::register(registry)?, last_reason: BTreeMap::new() })
     }
 }
@@ -80,7 +80,7 @@ impl Exporter for PrometheusExporter {
 }
 
 /// The page `/metrics`.
-pub fn router(registry: Registry) -> Router {
+pub(crate) fn router(registry: Registry) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(registry)
 }
 

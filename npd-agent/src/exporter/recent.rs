@@ -18,7 +18,7 @@ const BYTES_MAX: usize = 256 << 10;
 
 /// The conditions and newest problems. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Recent {
+pub(crate) struct Recent {
     shared: Arc<Mutex<Kept>>,
 }
 
@@ -32,7 +32,7 @@ struct Kept {
 
 /// A problem as the page shows it.
 #[derive(Clone, Debug, Serialize)]
-pub struct RecentProblem {
+pub(crate) struct RecentProblem {
     /// The config file of the monitor.
     monitor: Arc<str>,
     source: Arc<str>,
@@ -59,13 +59,13 @@ impl Default for Recent {
 impl Recent {
     /// The node's conditions, by type.
     #[must_use]
-    pub fn conditions(&self) -> Vec<Condition> {
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
         self.shared.lock().conditions.iter().cloned().collect()
     }
 
     /// The newest problems, newest first.
     #[must_use]
-    pub fn problems(&self) -> Vec<RecentProblem> {
+    pub(crate) fn problems(&self) -> Vec<RecentProblem> {
         self.shared.lock().problems.iter().rev().cloned().collect()
     }
 }

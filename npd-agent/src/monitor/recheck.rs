@@ -22,7 +22,7 @@ const GONE: &str = "gone";
 
 /// Answers a question. It reads files in /proc and /sys and can take some milliseconds on a node with many mounts.
 #[must_use]
-pub fn answer(node: &Node, question: &Question) -> Answer {
+pub(crate) fn answer(node: &Node, question: &Question) -> Answer {
     let evidence = question.evidence.as_deref();
     match question.kind {
         RecheckKind::Mount => mount(evidence, &mounts_of(node, &question.subject)),

@@ -7,7 +7,7 @@ use crate::problem::Fields;
 
 /// Adds a cgroup to the fields of a problem, with the pod and the container that its path names. The root cgroup is
 /// ignored, since it does not identify an owner, and existing fields are kept.
-pub fn describe(cgroup: &str, fields: &mut Fields) {
+pub(crate) fn describe(cgroup: &str, fields: &mut Fields) {
     if cgroup == "/" || fields.get("cgroup").is_some() {
         return;
     }
@@ -22,7 +22,7 @@ pub fn describe(cgroup: &str, fields: &mut Fields) {
 
 /// The pod's uid, if the path names one.
 #[must_use]
-pub fn pod_uid(cgroup: &str) -> Option<String> {
+pub(crate) fn pod_uid(cgroup: &str) -> Option<String> {
     cgroup.split('/').rev().find_map(|part| {
         let part = part.strip_suffix(".slice").unwrap_or(part);
         let (before, uid) = part.rsplit_once("pod")?;
@@ -33,7 +33,7 @@ pub fn pod_uid(cgroup: &str) -> Option<String> {
 
 /// The container's id, if the path names one: 64 hexadecimal digits.
 #[must_use]
-pub fn container_id(cgroup: &str) -> Option<&str> {
+pub(crate) fn container_id(cgroup: &str) -> Option<&str> {
     cgroup.split('/').rev().find_map(|part| {
         let part = part.strip_suffix(".scope").unwrap_or(part);
         let id = part.rsplit(['-', ':']).next()?;

@@ -1,16 +1,16 @@
 //! The kernel log as a source: through the probes and /dev/kmsg, or through the journal if neither is available.
 
 pub(crate) mod driver;
-pub mod events;
-pub mod kmsg;
+pub(crate) mod events;
+pub(crate) mod kmsg;
 pub(crate) mod line_pump;
-pub mod log;
+pub(crate) mod log;
 pub(crate) mod losses;
-pub mod metrics;
+pub(crate) mod metrics;
 pub mod mode;
 pub mod probes;
 pub(crate) mod retest;
-pub mod stream;
+pub(crate) mod stream;
 
 use std::sync::Arc;
 
@@ -29,10 +29,10 @@ use crate::{
 };
 
 /// The name of the kernel log among the sources.
-pub const NAME: &str = "kmsg";
+pub(crate) const NAME: &str = "kmsg";
 
 /// The kernel log.
-pub struct KernelLogSource<S> {
+pub(crate) struct KernelLogSource<S> {
     options: KernelLogOptions,
     subscriber: S,
     metrics: KernelMetrics,
@@ -50,7 +50,12 @@ enum Open<S> {
 impl<S: Subscriber + Clone + 'static> KernelLogSource<S> {
     /// The kernel log, read for `subscriber`, whose clones are the same subscriber.
     #[must_use]
-    pub fn new(options: KernelLogOptions, subscriber: S, metrics: KernelMetrics, state: Option<Arc<StateDir>>) -> Self {
+    pub(crate) fn new(
+        options: KernelLogOptions,
+        subscriber: S,
+        metrics: KernelMetrics,
+        state: Option<Arc<StateDir>>,
+    ) -> Self {
         Self { options, subscriber, metrics, state, open: None }
     }
 

@@ -20,14 +20,14 @@ use super::{Health, LogSource, SourceError, Stop};
 use crate::{back_off::BackOff, component::Components, error::chain, metric::own::AgentMetrics, time::Now};
 
 /// The first pause before a source is restarted; doubled up to the longest while it keeps failing.
-pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_mins(1);
 /// A source that ran for this long before it failed has not kept failing: the pauses start over.
 const STEADY: Duration = Duration::from_mins(5);
 
 /// The running sources.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     metrics: AgentMetrics,
     components: Components,
     running: Vec<Running>,
@@ -36,10 +36,10 @@ pub struct Supervisor {
 }
 
 /// Makes a source, on its thread.
-pub type Build = Box<dyn FnOnce() -> Box<dyn LogSource> + Send>;
+pub(crate) type Build = Box<dyn FnOnce() -> Box<dyn LogSource> + Send>;
 
 /// The outcome of the first attempt to open a source.
-pub type Opened = Receiver<Result<(), SourceError>>;
+pub(crate) type Opened = Receiver<Result<(), SourceError>>;
 
 #[derive(Debug)]
 struct Running {
@@ -60,13 +60,13 @@ struct End {
 impl Supervisor {
     /// No source yet.
     #[must_use]
-    pub fn new(metrics: AgentMetrics, components: Components) -> Self {
+    pub(crate) fn new(metrics: AgentMetrics, components: Components) -> Self {
         Self { metrics, components, running: Vec::new(), ended: Arc::default() }
     }
 
     /// Starts a source under the name that it has in metrics. The caller may await the outcome of the first attempt to
     /// open it; opening is retried in any case.
-    pub fn start(&mut self, name: &str, build: Build) -> io::Result<Opened> {
+    pub(crate) fn start(&mut self, name: &str, build: Build) -> io::Result<Opened> {
         let (first_outcome, opened) = mpsc::sync_channel(1);
         let stop = Stop::new()?;
         let order = stop.clone();
@@ -128,12 +128,12 @@ impl Supervisor {
 
     /// Whether there is a source of this name.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.running.iter().any(|running| running.name == name)
     }
 
     /// Ends one source, after it has read what is already there.
-    pub fn stop(&mut self, name: &str) {
+    pub(crate) fn stop(&mut self, name: &str) {
         for running in self.running.extract_if(.., |running| running.name == name) {
             running.stop.stop();
             running.join();
@@ -141,7 +141,7 @@ impl Supervisor {
     }
 
     /// Ends all sources.
-    pub fn stop_all(&mut self) {
+    pub(crate) fn stop_all(&mut self) {
         for running in &self.running {
             running.stop.stop();
         }
@@ -151,7 +151,7 @@ impl Supervisor {
     }
 
     /// Waits until a source's thread ends without having been stopped.
-    pub async fn broken(&self) {
+    pub(crate) async fn broken(&self) {
         while !self.running.iter().any(|running| running.ended.load(Ordering::Acquire)) {
             self.ended.notified().await;
         }
@@ -159,7 +159,7 @@ impl Supervisor {
 }
 
 /// Logs that a source has failed and will be retried.
-pub fn log_failure(source: &str, error: &SourceError, pause: Duration) {
+pub(crate) fn log_failure(source: &str, error: &SourceError, pause: Duration) {
     tracing::error!(
         source,
         error = error as &dyn std::error::Error,

@@ -31,7 +31,7 @@ const NEWEST_MAX: usize = 4096;
 
 /// What to read.
 #[derive(Clone, Debug)]
-pub struct FilelogOptions {
+pub(crate) struct FilelogOptions {
     /// The name of the source.
     pub name: String,
     /// The file.
@@ -41,7 +41,7 @@ pub struct FilelogOptions {
 }
 
 /// A log file.
-pub struct Filelog<S> {
+pub(crate) struct Filelog<S> {
     reader: Reader<S>,
     lost: IntCounter,
     tail: Option<FileTail>,
@@ -64,7 +64,7 @@ struct Reader<S> {
 impl<S: Subscriber> Filelog<S> {
     /// The file, read for `subscriber`.
     #[must_use]
-    pub fn new(options: FilelogOptions, subscriber: S, metrics: &AgentMetrics) -> Self {
+    pub(crate) fn new(options: FilelogOptions, subscriber: S, metrics: &AgentMetrics) -> Self {
         let lost = metrics.lost(&options.name);
         let reader = Reader {
             subscriber,

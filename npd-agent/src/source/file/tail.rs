@@ -45,8 +45,8 @@ mod stat;
 mod step;
 mod watch;
 
-pub use crate::record::file_position::FilePosition;
-pub use lines::Ending;
+pub(crate) use crate::record::file_position::FilePosition;
+pub(crate) use lines::Ending;
 
 use self::{
     lines::{CHUNK, LogFile},
@@ -56,14 +56,15 @@ use self::{
 use crate::{path_watch::Home, record::file_position::FileMark};
 
 /// Longer lines are cut: their first bytes are delivered and the rest is dropped.
-pub const MAX_LINE: usize = 2 << 20;
+pub(crate) const MAX_LINE: usize = 2 << 20;
 
 /// A line of the log.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its bytes without the newline; a carriage return stays.
     pub text: &'a [u8],
     /// How it ends.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the tests of rotations look at"))]
     pub ending: Ending,
     /// The position after the line, in its file.
     mark: &'a FileMark,
@@ -75,7 +76,7 @@ pub struct Line<'a> {
 
 /// Follows one path. Holds an inotify instance (the default limit is 128 per user) and one or two open files.
 #[derive(Debug)]
-pub struct FileTail {
+pub(crate) struct FileTail {
     path: PathBuf,
     watch: Watch,
     buffer: Vec<u8>,
@@ -103,7 +104,7 @@ enum Origin {
 
 /// Whether the path can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// It is being followed.
     Following,
     /// Nothing is at the path; the file that was there before may still be followed.
@@ -114,7 +115,7 @@ pub enum FileState {
 
 /// What happened during a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadOutcome {
+pub(crate) struct ReadOutcome {
     /// There is more to read immediately.
     pub more: bool,
     /// How often a newer file replaced the current one.
@@ -127,7 +128,7 @@ pub struct ReadOutcome {
 
 /// Why the path cannot be read. Retry after [`FileTail::timeout`], not earlier.
 #[derive(Debug, thiserror::Error)]
-pub enum FileTailError {
+pub(crate) enum FileTailError {
     /// It cannot be examined or opened.
     #[error("cannot open log file {}", path.display())]
     Open {
@@ -167,7 +168,7 @@ const DELETED: Duration = Duration::from_mins(1);
 impl Line<'_> {
     /// The position to resume from after this line. Costs a copy of some 100 bytes.
     #[must_use]
-    pub fn position(&self) -> FilePosition {
+    pub(crate) fn position(&self) -> FilePosition {
         if self.current {
             FilePosition { file: Some(*self.mark), predecessor: self.other.copied() }
         } else {
@@ -185,7 +186,7 @@ impl FileTail {
     ///
     /// Only if no inotify instance is available (`fs.inotify.max_user_instances`), or if the path is relative and there
     /// is no working directory. A missing file is not an error: the tail waits for it.
-    pub fn new(path: &Path, from: Option<FilePosition>) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path, from: Option<FilePosition>) -> io::Result<Self> {
         Ok(Self {
             path: std::path::absolute(path)?,
             watch: Watch::new()?,
@@ -201,20 +202,20 @@ impl FileTail {
 
     /// When to read although the descriptor is not readable; `None` if only an event can bring something new.
     #[must_use]
-    pub fn timeout(&self) -> Option<Duration> {
+    pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout_at(Instant::now())
     }
 
     /// Whether the path can be followed, as of the last read.
     #[must_use]
-    pub fn state(&self) -> FileState {
+    pub(crate) fn state(&self) -> FileState {
         self.state
     }
 
     /// The position after the last delivered line; before the first one, the position that the tail was created with.
     /// Within the callback of a read, ask the [`Line`].
     #[must_use]
-    pub fn position(&self) -> FilePosition {
+    pub(crate) fn position(&self) -> FilePosition {
         match (&self.current, self.origin) {
             (Some(current), _) => FilePosition {
                 file: Some(current.mark),
@@ -225,7 +226,10 @@ impl FileTail {
     }
 
     /// Passes all current lines to `take`, which may break; the line that it got then counts as read.
-    pub fn read(&mut self, take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>) -> Result<ReadOutcome, FileTailError> {
+    pub(crate) fn read(
+        &mut self,
+        take: &mut dyn FnMut(&Line<'_>) -> ControlFlow<()>,
+    ) -> Result<ReadOutcome, FileTailError> {
         self.read_at(Instant::now(), take)
     }
 

@@ -24,7 +24,7 @@ const BUFFER_SIZE: usize = 8192;
 
 /// One record, as the kernel returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KmsgRecord<'a> {
+pub(crate) struct KmsgRecord<'a> {
     /// Severity and facility.
     pub priority: Priority,
     /// The sequence number.
@@ -39,14 +39,14 @@ pub struct KmsgRecord<'a> {
 
 /// An open /dev/kmsg.
 #[derive(Debug)]
-pub struct Kmsg {
+pub(crate) struct Kmsg {
     file: File,
     buffer: Box<[u8; BUFFER_SIZE]>,
 }
 
 /// What a read of /dev/kmsg returned.
 #[derive(Debug, PartialEq, Eq)]
-pub enum KmsgRead<'a> {
+pub(crate) enum KmsgRead<'a> {
     /// A record.
     Record(KmsgRecord<'a>),
     /// The kernel overwrote what would have been next; reading goes on at the oldest record.
@@ -83,7 +83,7 @@ pub enum KmsgError {
 impl<'a> KmsgRecord<'a> {
     /// Decodes one record; `None` if it is not valid.
     #[must_use]
-    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let semicolon = bytes.iter().position(|b| *b == b';')?;
         let (head, rest) = (&bytes[..semicolon], &bytes[semicolon + 1..]);
         let mut parts = head.split(|b| *b == b',');
@@ -105,13 +105,13 @@ impl<'a> KmsgRecord<'a> {
 
     /// The text as it was printed.
     #[must_use]
-    pub fn text(&self) -> Cow<'a, [u8]> {
+    pub(crate) fn text(&self) -> Cow<'a, [u8]> {
         unescape(self.escaped)
     }
 
     /// The dictionary: `SUBSYSTEM=pci`, `DEVICE=+pci:0000:00:01.0` and the like, as `subsystem` and `device`.
     #[must_use]
-    pub fn fields(&self) -> Fields {
+    pub(crate) fn fields(&self) -> Fields {
         let mut fields = Fields::default();
         for line in self.dictionary.split(|b| *b == b'\n') {
             let Some(line) = line.strip_prefix(b" ") else { continue };
@@ -128,7 +128,7 @@ impl<'a> KmsgRecord<'a> {
 
     /// Whether the kernel may have cut the record to make it fit.
     #[must_use]
-    pub fn may_be_cut(&self) -> bool {
+    pub(crate) fn may_be_cut(&self) -> bool {
         self.escaped.len() > 960
     }
 }
@@ -189,7 +189,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 impl Kmsg {
     /// Opens the log at its oldest record and makes sure that it can be read.
-    pub fn open(path: &Path) -> Result<Self, KmsgError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, KmsgError> {
         let file = OpenOptions::new()
             .read(true)
             .custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
@@ -204,7 +204,7 @@ impl Kmsg {
     }
 
     /// Reads the next record; never blocks.
-    pub fn read(&mut self) -> io::Result<KmsgRead<'_>> {
+    pub(crate) fn read(&mut self) -> io::Result<KmsgRead<'_>> {
         loop {
             return match (&self.file).read(&mut self.buffer[..]) {
                 Ok(0) => Ok(KmsgRead::End),
@@ -220,13 +220,13 @@ impl Kmsg {
     }
 
     /// Moves past the newest record.
-    pub fn seek_end(&self) -> io::Result<()> {
+    pub(crate) fn seek_end(&self) -> io::Result<()> {
         rustix::fs::seek(&self.file, SeekFrom::End(0))?;
         Ok(())
     }
 
     /// Moves to the oldest record.
-    pub fn seek_oldest(&self) -> io::Result<()> {
+    pub(crate) fn seek_oldest(&self) -> io::Result<()> {
         rustix::fs::seek(&self.file, SeekFrom::Start(0))?;
         Ok(())
     }
@@ -239,7 +239,7 @@ impl AsFd for Kmsg {
 }
 
 /// Writes one line of level 7 (debug) into the kernel log.
-pub fn write_debug(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_debug(path: &Path, text: &str) -> io::Result<()> {
     // One write(2) is one record.
     OpenOptions::new().write(true).open(path)?.write_all(format!("<7>{text}\n").as_bytes())
 }

@@ -36,7 +36,7 @@ pub struct KernelLogOptions {
 
 /// Why there is no kernel log.
 #[derive(Debug, thiserror::Error)]
-pub enum KernelLogError {
+pub(crate) enum KernelLogError {
     /// Neither stream can be read.
     #[error(
         "the kernel log cannot be read, neither through the probe ({probe}) nor from /dev/kmsg. Run as root, or with CAP_SYSLOG for \
@@ -73,13 +73,13 @@ pub enum KernelLogError {
 }
 
 /// The open kernel log.
-pub struct KernelLog {
+pub(crate) struct KernelLog {
     driver: Driver,
 }
 
 /// Where an earlier run of the agent stopped.
 #[derive(Debug, Default)]
-pub struct Resume {
+pub(crate) struct Resume {
     /// The newest record that was accepted: what is missing after it is lost.
     pub newest: Option<u64>,
     /// The tasks that were known to hang.
@@ -90,7 +90,7 @@ pub struct Resume {
 
 impl KernelLog {
     /// Opens the kernel log, tests it, and passes the records that it still holds to `subscriber`.
-    pub fn open(
+    pub(crate) fn open(
         options: KernelLogOptions,
         resume: Resume,
         subscriber: Box<dyn Subscriber>,
@@ -101,18 +101,18 @@ impl KernelLog {
 
     /// How it is read.
     #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         self.driver.mode
     }
 
     /// The state of each probe.
     #[must_use]
-    pub fn probes(&self) -> &[ProbeReport] {
+    pub(crate) fn probes(&self) -> &[ProbeReport] {
         &self.driver.reports
     }
 
     /// Reads until `stop`, and then what is there.
-    pub fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
+    pub(crate) fn run(&mut self, stop: &Stop, health: &Health) -> Result<(), KernelLogError> {
         self.driver.run(stop, health)
     }
 }

@@ -18,7 +18,7 @@ use crate::metric::own::{KernelLogMetrics, LabelValue, Origin, ProbeMetrics};
 
 /// The metrics of the kernel log. Clones share them.
 #[derive(Clone)]
-pub struct KernelMetrics {
+pub(crate) struct KernelMetrics {
     table: KernelLogMetrics,
     from_probe: IntCounter,
     from_kmsg: IntCounter,
@@ -54,7 +54,7 @@ impl KernelMetrics {
     /// # Errors
     ///
     /// If the registry already has metrics of these names.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let table = KernelLogMetrics::register(registry)?;
         let counters = ProbeCounters { maps: Arc::default(), described: ProbeMetrics::new()? };
         registry.register(Box::new(counters.clone()))?;

@@ -12,11 +12,11 @@ mod loaded;
 #[cfg(feature = "ebpf")]
 mod ring;
 
-pub use loaded::{Counters, Probes, ProbesRing};
+pub(crate) use loaded::{Counters, Probes, ProbesRing};
 
 /// One probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The kind of its records.
     pub kind: Kind,
     /// Its name in logs and metrics.
@@ -30,7 +30,7 @@ pub struct Probe {
 }
 
 /// All probes.
-pub const PROBES: [Probe; 7] = [
+pub(crate) const PROBES: [Probe; 7] = [
     Probe::new(Kind::Printk, "printk", "printk", "console"),
     Probe::new(Kind::HungTask, "hung_task", "sched", "sched_process_hang"),
     Probe::new(Kind::OomVictim, "oom_victim", "oom", "mark_victim"),
@@ -58,7 +58,7 @@ pub enum ProbeState {
 
 /// A probe and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeReport {
+pub(crate) struct ProbeReport {
     /// The probe.
     pub probe: Probe,
     /// Its state.
@@ -76,7 +76,7 @@ impl Probe {
 
     /// A report of this probe.
     #[must_use]
-    pub fn report(self, state: ProbeState, why: impl Into<String>) -> ProbeReport {
+    pub(crate) fn report(self, state: ProbeState, why: impl Into<String>) -> ProbeReport {
         ProbeReport { probe: self, state, why: why.into() }
     }
 }
@@ -107,7 +107,7 @@ impl ProbeState {
 
     /// The state that the kernel's refusal stands for.
     #[must_use]
-    pub fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(crate) fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {

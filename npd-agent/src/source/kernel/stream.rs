@@ -1,6 +1,6 @@
 //! The kernel log's two streams, the printk probe and /dev/kmsg, as one sequence: each record once, in order, losses counted.
 
-pub mod calibration;
-pub mod fragment;
-pub mod merge;
-pub mod tail;
+pub(crate) mod calibration;
+pub(crate) mod fragment;
+pub(crate) mod merge;
+pub(crate) mod tail;

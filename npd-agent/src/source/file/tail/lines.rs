@@ -45,7 +45,7 @@ pub(crate) struct LogFile {
 
 /// How a line ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// With its newline.
     Newline,
     /// With its newline, but it was longer than [`MAX_LINE`] and the rest was dropped.

@@ -13,7 +13,7 @@ use crate::{
 
 /// One structured event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelEvent {
+pub(crate) struct KernelEvent {
     /// What has happened.
     pub kind: Kind,
     /// The key that it shares with its printed line.
@@ -28,7 +28,7 @@ pub struct KernelEvent {
 
 /// Decodes the record of a tracepoint; `None` if it lacks what the report needs.
 #[must_use]
-pub fn decode(header: &Header, body: &[u8], layout: &Layout, node: &dyn Lookup) -> Option<KernelEvent> {
+pub(crate) fn decode(header: &Header, body: &[u8], layout: &Layout, node: &dyn Lookup) -> Option<KernelEvent> {
     let kind = Kind::from_number(header.kind)?;
     let (context, rest) = Context::parse(body)?;
     let (raw, strings) = rest.split_at_checked(usize::from(header.len).min(RAW_MAX))?;

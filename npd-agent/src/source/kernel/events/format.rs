@@ -7,7 +7,7 @@ use std::{io, path::Path};
 
 /// The fields of one tracepoint's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     fields: Vec<Field>,
 }
 
@@ -33,26 +33,26 @@ enum FieldKind {
 
 impl Layout {
     /// Reads the layout of a tracepoint from tracefs.
-    pub fn read(tracefs: &Path, group: &str, name: &str) -> io::Result<Self> {
+    pub(crate) fn read(tracefs: &Path, group: &str, name: &str) -> io::Result<Self> {
         let path = tracefs.join("events").join(group).join(name).join("format");
         Ok(Self::parse(&std::fs::read_to_string(path)?))
     }
 
     /// Parses the text of a `format` file; lines that are not fields are skipped.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         Self { fields: text.lines().filter_map(Field::parse).collect() }
     }
 
     /// The offset of a field in bytes.
     #[must_use]
-    pub fn offset(&self, name: &str) -> Option<usize> {
+    pub(crate) fn offset(&self, name: &str) -> Option<usize> {
         self.field(name).map(|field| field.offset)
     }
 
     /// An integer field; an unsigned one above `i64::MAX` wraps.
     #[must_use]
-    pub fn number(&self, record: &[u8], name: &str) -> Option<i64> {
+    pub(crate) fn number(&self, record: &[u8], name: &str) -> Option<i64> {
         let field = self.field(name)?;
         let FieldKind::Number { signed } = field.kind else { return None };
         let bytes = record.get(field.offset..field.offset.checked_add(field.size)?)?;
@@ -65,7 +65,7 @@ impl Layout {
 
     /// A string field, up to its NUL; what is not UTF-8 is replaced.
     #[must_use]
-    pub fn string(&self, record: &[u8], name: &str) -> Option<String> {
+    pub(crate) fn string(&self, record: &[u8], name: &str) -> Option<String> {
         let field = self.field(name)?;
         let bytes = match field.kind {
             FieldKind::Number { .. } => return None,

@@ -15,7 +15,7 @@ const FOLLOWED_MAX: usize = 4096;
 
 /// Whether a report is of a new hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Episode {
+pub(crate) enum Episode {
     /// The task hangs, or hangs again.
     New,
     /// The hang is known.
@@ -24,7 +24,7 @@ pub enum Episode {
 
 /// A hang that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// The task.
     pub pid: u32,
     /// Its name.
@@ -35,7 +35,7 @@ pub struct Recovered {
 
 /// The hangs that are not over.
 #[derive(Debug, Default)]
-pub struct HungTasks {
+pub(crate) struct HungTasks {
     tasks: BTreeMap<u32, Hang>,
 }
 
@@ -51,7 +51,7 @@ struct Hang {
 
 impl HungTasks {
     /// The kernel reports a hung task. `state` is what /proc shows now, `interval` is how often the kernel checks.
-    pub fn report(
+    pub(crate) fn report(
         &mut self,
         pid: u32,
         comm: &str,
@@ -76,7 +76,7 @@ impl HungTasks {
     }
 
     /// Removes the hangs that are over and returns them; `look` reads /proc.
-    pub fn check(
+    pub(crate) fn check(
         &mut self,
         interval: Duration,
         now: Monotonic,
@@ -91,12 +91,12 @@ impl HungTasks {
     }
 
     /// The hangs whose task's state is known, with that state.
-    pub fn known(&self) -> impl Iterator<Item = (u32, &str, TaskState)> {
+    pub(crate) fn known(&self) -> impl Iterator<Item = (u32, &str, TaskState)> {
         self.tasks.iter().filter_map(|(pid, hang)| Some((*pid, hang.comm.as_str(), hang.state?)))
     }
 
     /// Adds a hang that an earlier run of the agent has reported.
-    pub fn remember(&mut self, pid: u32, comm: String, state: TaskState, now: Monotonic) {
+    pub(crate) fn remember(&mut self, pid: u32, comm: String, state: TaskState, now: Monotonic) {
         if self.tasks.len() < FOLLOWED_MAX {
             self.tasks.insert(pid, Hang { comm, state: Some(state), since: now, last: now });
         }
@@ -104,13 +104,13 @@ impl HungTasks {
 
     /// How many tasks hang.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tasks.len()
     }
 
     /// Whether no task hangs.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 

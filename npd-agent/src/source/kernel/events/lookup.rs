@@ -1,9 +1,9 @@
 //! What the events do not say and the node has to be asked for: names, cgroups, and whether a task still hangs.
 
-use crate::node::{Node, tasks::TaskState};
+use crate::node::Node;
 
 /// The questions to the node; a trait, so that decoding can be tested without a kernel.
-pub trait Lookup {
+pub(crate) trait Lookup {
     /// The name of a block device, such as `sda1`.
     fn device(&self, major: u32, minor: u32) -> Option<String>;
     /// `kernel.hung_task_timeout_secs`.
@@ -16,8 +16,6 @@ pub trait Lookup {
     fn cgroup_of(&self, pid: u32) -> Option<String>;
     /// The cgroup-v2 directory with this inode.
     fn cgroup_by_inode(&self, inode: u64) -> Option<String>;
-    /// What a task is doing; `None` if it has ended.
-    fn task(&self, pid: u32) -> Option<TaskState>;
 }
 
 impl Lookup for Node {
@@ -43,9 +41,5 @@ impl Lookup for Node {
 
     fn cgroup_by_inode(&self, inode: u64) -> Option<String> {
         self.cgroup_by_inode(inode)
-    }
-
-    fn task(&self, pid: u32) -> Option<TaskState> {
-        self.task(pid)
     }
 }

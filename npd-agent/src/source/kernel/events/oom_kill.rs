@@ -6,11 +6,11 @@
 use crate::{node::pod, problem::Fields};
 
 /// The start of such a line.
-pub const MARK: &str = "oom-kill:constraint=";
+pub(crate) const MARK: &str = "oom-kill:constraint=";
 
 /// The content of such a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OomKill {
+pub(crate) struct OomKill {
     /// The victim, as in the line that follows.
     pub pid: u32,
     cgroup: String,
@@ -21,7 +21,7 @@ pub struct OomKill {
 impl OomKill {
     /// Parses a line; `None` if it is another one.
     #[must_use]
-    pub fn of_line(text: &str) -> Option<Self> {
+    pub(crate) fn of_line(text: &str) -> Option<Self> {
         let (_, rest) = text.strip_prefix(MARK)?.split_once(",task_memcg=")?;
         // The cgroup's path and the task's name may both contain commas.
         let (rest, pid) = rest.rsplit_once(",pid=")?;
@@ -31,7 +31,7 @@ impl OomKill {
     }
 
     /// Adds the pod and container to the fields of the victim's problem, unless they are there already.
-    pub fn complete(&self, fields: &mut Fields) {
+    pub(crate) fn complete(&self, fields: &mut Fields) {
         pod::describe(&self.cgroup, fields);
     }
 }

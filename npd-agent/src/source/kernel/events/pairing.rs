@@ -33,7 +33,7 @@ const MARKS: [&str; 6] = [
 
 /// The key that identifies an event and its log line as the same problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub(crate) enum Identity {
     /// A hung task.
     HungTask {
         /// The thread.
@@ -69,7 +69,7 @@ pub enum Identity {
 
 /// What to do with a line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum LineAction {
+pub(crate) enum LineAction {
     /// Report it, with the fields of its event.
     Report(Fields),
     /// Its problem was reported already.
@@ -78,7 +78,7 @@ pub enum LineAction {
 
 /// The events that wait for their lines, and the lines that wait for their events.
 #[derive(Debug)]
-pub struct EventLinePairs {
+pub(crate) struct EventLinePairs {
     marks: Option<packed::Searcher>,
     waiting: VecDeque<Waiting>,
     lines: VecDeque<(Identity, Monotonic)>,
@@ -107,7 +107,7 @@ struct Reported {
 impl Identity {
     /// The identity of a printed line; `None` for most lines.
     #[must_use]
-    pub fn of_line(text: &str) -> Option<Self> {
+    pub(crate) fn of_line(text: &str) -> Option<Self> {
         if let Some((task, _)) = text.split_once(" blocked for more than ") {
             let pid = task.strip_prefix("INFO: task ")?.rsplit_once(':')?.1;
             return Some(Self::HungTask { pid: pid.parse().ok()? });
@@ -182,7 +182,7 @@ impl Default for EventLinePairs {
 impl EventLinePairs {
     /// No event or line waits yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             marks: packed::Searcher::new(MARKS),
             waiting: VecDeque::new(),
@@ -194,12 +194,12 @@ impl EventLinePairs {
 
     /// Whether an event could belong to a line at all. For most lines this is the only check.
     #[must_use]
-    pub fn is_candidate(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_candidate(&self, text: &[u8]) -> bool {
         self.marks.as_ref().is_none_or(|marks| marks.find(text).is_some())
     }
 
     /// Takes a line, and returns what to do with it.
-    pub fn line(&mut self, text: &[u8], now: Monotonic) -> LineAction {
+    pub(crate) fn line(&mut self, text: &[u8], now: Monotonic) -> LineAction {
         let Some(identity) = std::str::from_utf8(text).ok().and_then(Identity::of_line) else {
             return LineAction::Report(Fields::default());
         };
@@ -229,7 +229,7 @@ impl EventLinePairs {
     }
 
     /// Takes an event; `known` if its problem was reported before.
-    pub fn event(&mut self, event: KernelEvent, known: bool, now: Monotonic) {
+    pub(crate) fn event(&mut self, event: KernelEvent, known: bool, now: Monotonic) {
         self.forget(now);
         if let Some(at) = self.lines.iter().position(|(line, _)| line.pairs_with(&event.identity)) {
             self.lines.remove(at);
@@ -250,7 +250,7 @@ impl EventLinePairs {
     }
 
     /// The next event whose line did not come in time, to be reported.
-    pub fn expired(&mut self, now: Monotonic) -> Option<KernelEvent> {
+    pub(crate) fn expired(&mut self, now: Monotonic) -> Option<KernelEvent> {
         while self.waiting.front()?.until <= now {
             let waiting = self.waiting.pop_front()?;
             self.remember_reported(waiting.event.identity.clone(), true, now);
@@ -263,13 +263,13 @@ impl EventLinePairs {
 
     /// When [`Self::expired`] has an event to return.
     #[must_use]
-    pub fn deadline(&self) -> Option<Monotonic> {
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
         self.waiting.front().map(|waiting| waiting.until)
     }
 
     /// How many events or lines were not reported because their counterpart was.
     #[must_use]
-    pub const fn suppressed(&self) -> u64 {
+    pub(crate) const fn suppressed(&self) -> u64 {
         self.suppressed
     }
 

@@ -20,7 +20,7 @@ const FOLDERS: [&str; 2] = ["kernel/tracing", "kernel/debug/tracing"];
 
 /// Why no tracepoint can be looked up.
 #[derive(Debug, thiserror::Error)]
-pub enum TracefsError {
+pub(crate) enum TracefsError {
     /// It is mounted but not readable: that needs uid 0 or CAP_DAC_READ_SEARCH.
     #[error("{} cannot be read", path.display())]
     Forbidden {
@@ -38,7 +38,7 @@ pub enum TracefsError {
 }
 
 /// Finds tracefs, or mounts it for the calling thread.
-pub fn find_or_mount(node: &Node) -> Result<PathBuf, TracefsError> {
+pub(crate) fn find_or_mount(node: &Node) -> Result<PathBuf, TracefsError> {
     for folder in FOLDERS {
         let path = node.sys.join(folder);
         match std::fs::read_dir(path.join("events")) {

@@ -13,7 +13,7 @@ use aya::{
 };
 use npd_common::Kind;
 
-pub use super::ring::ProbesRing;
+pub(crate) use super::ring::ProbesRing;
 use super::{PROBES, Probe, ProbeReport, ProbeState};
 use crate::{
     error::chain,
@@ -24,7 +24,7 @@ use crate::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/npd-ebpf"));
 
 /// The probes in the kernel. Dropping it detaches them.
-pub struct Probes {
+pub(crate) struct Probes {
     ebpf: Ebpf,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     node: Node,
@@ -35,7 +35,7 @@ pub struct Probes {
 }
 
 /// The probes' counters, summed over the CPUs.
-pub struct Counters {
+pub(crate) struct Counters {
     seen: PerCpuArray<MapData, u64>,
     dropped: PerCpuArray<MapData, u64>,
 }
@@ -48,7 +48,7 @@ impl Probes {
     /// # Kernel
     ///
     /// 5.8 for the ring buffer. CAP_BPF and CAP_PERFMON; all probes but printk's also read tracefs.
-    pub fn load(
+    pub(crate) fn load(
         node: &Node,
         ring_size: u32,
         diagnostics: bool,
@@ -125,25 +125,25 @@ impl Probes {
 
     /// The state of each probe after loading.
     #[must_use]
-    pub fn reports(&self) -> &[ProbeReport] {
+    pub(crate) fn reports(&self) -> &[ProbeReport] {
         &self.reports
     }
 
     /// The layout of the records of this kind.
     #[must_use]
-    pub fn layout(&self, kind: u8) -> Option<&Layout> {
+    pub(crate) fn layout(&self, kind: u8) -> Option<&Layout> {
         self.layouts.get(&kind)
     }
 
     /// Whether the printk probe can read what is printed; if not, it only signals that something was.
     #[must_use]
-    pub fn reads_text(&self) -> bool {
+    pub(crate) fn reads_text(&self) -> bool {
         self.reads_text
     }
 
     /// Attaches probes whose tracepoints have appeared since, for example because a module was loaded.
     /// Returns the new reports.
-    pub fn attach_new(&mut self) -> Vec<ProbeReport> {
+    pub(crate) fn attach_new(&mut self) -> Vec<ProbeReport> {
         let Some(tracefs) = self.tracefs.clone() else { return Vec::new() };
         let mut new = Vec::new();
         for index in 0..self.reports.len() {
@@ -159,7 +159,7 @@ impl Probes {
     }
 
     /// Prints the probes' own diagnostics, if they were asked for.
-    pub fn flush_diagnostics(&mut self) {
+    pub(crate) fn flush_diagnostics(&mut self) {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -259,7 +259,7 @@ impl Counters {
     /// How often a probe fired, and how many of its records found the ring full. `None` if that cannot be
     /// read, for example because /sys is hidden, without which the number of possible CPUs is unknown.
     #[must_use]
-    pub fn read(&self, kind: Kind) -> Option<(u64, u64)> {
+    pub(crate) fn read(&self, kind: Kind) -> Option<(u64, u64)> {
         let sum = |counters: &PerCpuArray<MapData, u64>| {
             counters.get(&(kind as u32), 0).ok().map(|cpus| cpus.iter().sum::<u64>())
         };

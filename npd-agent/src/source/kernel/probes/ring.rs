@@ -28,7 +28,7 @@ const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 
 /// The ring buffer that all probes write to.
-pub struct ProbesRing {
+pub(crate) struct ProbesRing {
     map: MapData,
     consumer: Mapping,
     /// The producer's page, then the data.

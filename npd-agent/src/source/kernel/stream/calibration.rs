@@ -15,7 +15,7 @@ const REMEMBERED: usize = 64;
 
 /// Watches both streams until the base is known.
 #[derive(Debug)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     nonce: Option<Vec<u8>>,
     fragments: VecDeque<(u64, Vec<u8>)>,
     candidate: Option<Sequencer>,
@@ -26,18 +26,18 @@ pub struct Calibration {
 impl Calibration {
     /// A calibration; `nonce` is the text of the self-test line, if one was written.
     #[must_use]
-    pub fn new(nonce: Option<&str>) -> Self {
+    pub(crate) fn new(nonce: Option<&str>) -> Self {
         Self { nonce: nonce.map(|text| text.as_bytes().to_vec()), fragments: VecDeque::new(), candidate: None }
     }
 
     /// Whether this is the text of the self-test line.
     #[must_use]
-    pub fn is_nonce(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_nonce(&self, text: &[u8]) -> bool {
         self.nonce.as_deref() == Some(text)
     }
 
     /// Remembers a fragment of the ring.
-    pub fn fragment(&mut self, fragment: &Fragment<'_>) {
+    pub(crate) fn fragment(&mut self, fragment: &Fragment<'_>) {
         if self.fragments.len() == REMEMBERED {
             self.fragments.pop_front();
         }
@@ -45,7 +45,7 @@ impl Calibration {
     }
 
     /// Looks for a record of /dev/kmsg among the fragments; returns the sequencer once the base is certain.
-    pub fn record(&mut self, record: &KmsgRecord<'_>) -> Option<Sequencer> {
+    pub(crate) fn record(&mut self, record: &KmsgRecord<'_>) -> Option<Sequencer> {
         let text = record.text();
         let mut same = self.fragments.iter().filter(|(_, fragment)| *fragment == *text);
         // A text that was printed more than once is ambiguous.

@@ -20,7 +20,7 @@ const TEXT: u64 = 1 << 56;
 
 /// A fragment of text, borrowed from the ring buffer's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment<'a> {
+pub(crate) struct Fragment<'a> {
     /// When it was printed.
     pub ktime: Monotonic,
     /// The address of its text in the kernel's memory.
@@ -35,7 +35,7 @@ pub struct Fragment<'a> {
 
 /// Turns block ids into sequence numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequencer {
+pub(crate) struct Sequencer {
     base: u64,
 }
 
@@ -44,7 +44,7 @@ pub struct Sequencer {
 impl<'a> Fragment<'a> {
     /// Decodes what follows `header` in the ring. `None` if it is too short or its text could not be read.
     #[must_use]
-    pub fn parse(header: &Header, body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(header: &Header, body: &'a [u8]) -> Option<Self> {
         if header.blind != 0 {
             return None;
         }
@@ -62,7 +62,7 @@ impl<'a> Fragment<'a> {
 
     /// The address right after the text, where a continuation would start.
     #[must_use]
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.address.wrapping_add(self.text.len() as u64)
     }
 }
@@ -87,26 +87,27 @@ fn is_complete(text: &[u8], tail: [u8; TAIL_SIZE]) -> bool {
 impl Sequencer {
     /// The sequencer of a kernel whose record 0 would have the block id `base`.
     #[must_use]
-    pub const fn with_base(base: u64) -> Self {
+    pub(crate) const fn with_base(base: u64) -> Self {
         Self { base }
     }
 
     /// Block ids as they are: they order the fragments, though they are not the log's sequence numbers.
     #[must_use]
-    pub const fn uncalibrated() -> Self {
+    pub(crate) const fn uncalibrated() -> Self {
         Self { base: 0 }
     }
 
     /// The constant between block ids and sequence numbers.
+    #[cfg(test)]
     #[must_use]
-    pub const fn base(self) -> u64 {
+    pub(crate) const fn base(self) -> u64 {
         self.base
     }
 
     /// The sequence number of the record that starts with `fragment`; `None` for a continuation.
     /// `expected` is a number that it should be close to, if one is known.
     #[must_use]
-    pub fn sequence(self, fragment: &Fragment<'_>, expected: Option<u64>) -> Option<u64> {
+    pub(crate) fn sequence(self, fragment: &Fragment<'_>, expected: Option<u64>) -> Option<u64> {
         let seq = fragment.block.wrapping_sub(self.base);
         let plausible = match expected {
             Some(expected) => seq.abs_diff(expected) < PLAUSIBLE,

@@ -27,7 +27,7 @@ const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// One line of the kernel log, whole, borrowed from where it was read.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its sequence number.
     pub seq: u64,
     /// Its text.
@@ -40,7 +40,7 @@ pub struct Line<'a> {
 
 /// What /dev/kmsg has beside the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Details {
+pub(crate) struct Details {
     /// Severity and facility.
     pub priority: Priority,
     /// The dictionary.
@@ -48,7 +48,7 @@ pub struct Details {
 }
 
 /// Where merged lines go.
-pub trait Output {
+pub(crate) trait Output {
     /// Takes the next line.
     fn line(&mut self, line: Line<'_>);
     /// Counts this many records as finally lost.
@@ -57,7 +57,7 @@ pub trait Output {
 
 /// Whether a record that both streams had was the same in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agreement {
+pub(crate) enum Agreement {
     /// Nothing to compare.
     Unknown,
     /// The same.
@@ -68,7 +68,7 @@ pub enum Agreement {
 
 /// The merge of the two streams.
 #[derive(Debug)]
-pub struct Merge {
+pub(crate) struct Merge {
     /// The lowest sequence number that is neither delivered nor given up.
     next: u64,
     /// Whether /dev/kmsg is there to fill holes.
@@ -111,7 +111,7 @@ struct Waiting {
 impl Merge {
     /// A merge that delivers from sequence number `next` on.
     #[must_use]
-    pub fn new(next: u64, with_kmsg: bool) -> Self {
+    pub(crate) fn new(next: u64, with_kmsg: bool) -> Self {
         Self {
             next,
             with_kmsg,
@@ -125,36 +125,36 @@ impl Merge {
 
     /// The lowest sequence number that is neither delivered nor given up.
     #[must_use]
-    pub const fn next(&self) -> u64 {
+    pub(crate) const fn next(&self) -> u64 {
         self.next
     }
 
     /// By how many nanoseconds the probes' clock is ahead of /dev/kmsg's. The two drift apart over weeks.
     #[must_use]
-    pub const fn clock_lead(&self) -> i64 {
+    pub(crate) const fn clock_lead(&self) -> i64 {
         self.clock_lead
     }
 
     /// Whether a record at or after [`Self::next`] is known to exist that only /dev/kmsg can complete now.
     #[must_use]
-    pub fn wants_kmsg(&self) -> bool {
+    pub(crate) fn wants_kmsg(&self) -> bool {
         self.with_kmsg && !self.waiting.is_empty()
     }
 
     /// Whether this record was delivered, given up, or waits.
     #[must_use]
-    pub fn knows(&self, seq: u64) -> bool {
+    pub(crate) fn knows(&self, seq: u64) -> bool {
         seq < self.next || self.waiting.contains_key(&seq)
     }
 
     /// Starts at another sequence number; only before the first record.
-    pub fn start_at(&mut self, seq: u64) {
+    pub(crate) fn start_at(&mut self, seq: u64) {
         debug_assert!(self.waiting.is_empty());
         self.next = seq;
     }
 
     /// Gives up the holes that the others wait for.
-    pub fn give_up(&mut self, out: &mut impl Output) {
+    pub(crate) fn give_up(&mut self, out: &mut impl Output) {
         if !self.waiting.is_empty() {
             self.skip_to_waiting(u64::MAX, out);
         }
@@ -162,13 +162,13 @@ impl Merge {
 
     /// Whether so much waits that the holes should be filled before more is taken from the ring.
     #[must_use]
-    pub fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.waiting_bytes > WAITING_BYTES_MAX / 4
     }
 
     /// Takes a fragment from the ring; `seq` is `None` for a continuation.
     #[inline]
-    pub fn fragment(&mut self, fragment: &Fragment<'_>, seq: Option<u64>, out: &mut impl Output) {
+    pub(crate) fn fragment(&mut self, fragment: &Fragment<'_>, seq: Option<u64>, out: &mut impl Output) {
         match seq {
             Some(seq) if seq == self.next && fragment.complete && self.waiting.is_empty() => {
                 out.line(Line { seq, text: fragment.text, time: fragment.ktime, kmsg: None });
@@ -184,7 +184,7 @@ impl Merge {
 
     /// Takes a record from /dev/kmsg. The records must come in order without a gap but for those that the kernel
     /// has overwritten, and the ring must have been drained since this one was read.
-    pub fn kmsg(&mut self, record: &KmsgRecord<'_>, out: &mut impl Output) -> Agreement {
+    pub(crate) fn kmsg(&mut self, record: &KmsgRecord<'_>, out: &mut impl Output) -> Agreement {
         let agreement = self.compare(record);
         if record.seq < self.next {
             return agreement;
@@ -204,7 +204,7 @@ impl Merge {
     }
 
     /// Everything available was read: gives up the holes that others have waited for too long.
-    pub fn rest(&mut self, now: Monotonic, out: &mut impl Output) {
+    pub(crate) fn rest(&mut self, now: Monotonic, out: &mut impl Output) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             self.skip_to_waiting(u64::MAX, out);
         }
@@ -212,7 +212,7 @@ impl Merge {
 
     /// When [`Self::rest`] has to be called next.
     #[must_use]
-    pub fn deadline(&self) -> Option<Monotonic> {
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
         let (_, first) = self.waiting.first_key_value()?;
         Some(first.time.after(self.patience()))
     }
@@ -228,7 +228,7 @@ impl Merge {
     }
 
     /// Asks for the next line of the ring to be compared with its copy in /dev/kmsg.
-    pub fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         self.sample = match std::mem::replace(&mut self.sample, RingSample::Off) {
             RingSample::Off => RingSample::Armed(Vec::new()),
             RingSample::Armed(text) | RingSample::Taken { text, .. } => RingSample::Armed(text),

@@ -28,13 +28,13 @@ const FOLLOWED: usize = 16;
 const SILENT_AFTER: u32 = 4;
 
 /// The ring buffer of the probes.
-pub trait Ring {
+pub(crate) trait Ring {
     /// Passes the next record to `take`, in place; `false` if there is none.
     fn next(&mut self, take: &mut impl FnMut(&[u8])) -> bool;
 }
 
 /// /dev/kmsg.
-pub trait KmsgLog {
+pub(crate) trait KmsgLog {
     /// Reads the next record.
     fn read(&mut self) -> io::Result<KmsgRead<'_>>;
     /// Moves past the newest record.
@@ -44,14 +44,14 @@ pub trait KmsgLog {
 }
 
 /// Where lines and structured events go.
-pub trait Sink: Output {
+pub(crate) trait Sink: Output {
     /// Takes the record of a tracepoint other than printk's.
     fn event(&mut self, header: &Header, body: &[u8]);
 }
 
 /// How the printk probe is used.
 #[derive(Debug)]
-pub enum ProbeRole {
+pub(crate) enum ProbeRole {
     /// Not at all: there is none, or it is broken.
     Unused,
     /// It only wakes the reader; once calibrated, its lines are used.
@@ -62,7 +62,7 @@ pub enum ProbeRole {
 
 /// What one [`Tail::cycle`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cycle {
+pub(crate) struct Cycle {
     /// Fragments of text taken from the ring.
     pub fragments: usize,
     /// The base of the sequence numbers was found just now.
@@ -75,7 +75,7 @@ pub struct Cycle {
 
 /// The state of following.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     merge: Merge,
     role: ProbeRole,
     /// /dev/kmsg was read without a jump since some record at or below the merge's next.
@@ -95,49 +95,49 @@ pub struct Tail {
 impl Tail {
     /// Starts with the oldest record of /dev/kmsg, where it stands.
     #[must_use]
-    pub fn new(role: ProbeRole) -> Self {
+    pub(crate) fn new(role: ProbeRole) -> Self {
         let merge = Merge::new(0, true);
         Self { merge, role, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
     /// Starts with the next line of the ring, without /dev/kmsg.
     #[must_use]
-    pub fn without_kmsg(sequencer: Sequencer) -> Self {
+    pub(crate) fn without_kmsg(sequencer: Sequencer) -> Self {
         let (merge, role) = (Merge::new(0, false), ProbeRole::Lines(sequencer));
         Self { merge, role, contiguous: true, unproven: false, missed: 0, anchored: false, expected: None }
     }
 
     /// An earlier run of the agent has read everything before this record: what was overwritten since is lost.
-    pub fn expect(&mut self, seq: u64) {
+    pub(crate) fn expect(&mut self, seq: u64) {
         self.expected = Some(seq);
     }
 
     /// Uses the printk probe in another way from now on.
-    pub fn set_role(&mut self, role: ProbeRole) {
+    pub(crate) fn set_role(&mut self, role: ProbeRole) {
         self.role = role;
         self.missed = 0;
     }
 
     /// By how many nanoseconds the probes' clock is ahead of /dev/kmsg's, where a record showed it.
     #[must_use]
-    pub fn clock_lead(&self) -> i64 {
+    pub(crate) fn clock_lead(&self) -> i64 {
         self.merge.clock_lead()
     }
 
     /// The probe is not silent after all: the ring was full.
-    pub fn excuse(&mut self) {
+    pub(crate) fn excuse(&mut self) {
         self.missed = 0;
     }
 
     /// When a cycle is due even if nothing new arrives.
     #[must_use]
-    pub fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
+    pub(crate) fn deadline(&self, now: Monotonic) -> Option<Monotonic> {
         let proof = self.unproven.then(|| now.after(std::time::Duration::from_millis(50)));
         self.merge.deadline().into_iter().chain(proof).min()
     }
 
     /// Takes everything available from both streams. `kmsg` is `None` if it cannot be read.
-    pub fn cycle<R: Ring, K: KmsgLog>(
+    pub(crate) fn cycle<R: Ring, K: KmsgLog>(
         &mut self,
         ring: &mut Option<R>,
         kmsg: &mut Option<K>,

@@ -4,7 +4,6 @@ use npd_common::{CONTEXT_SIZE, HEADER_SIZE};
 use proptest::prelude::*;
 
 use super::*;
-use crate::node::tasks::TaskState;
 
 struct Node;
 
@@ -25,9 +24,6 @@ impl Lookup for Node {
         Some("/kubepods/pod0a1b2c3d-1111-2222-3333-444455556666/x".into())
     }
     fn cgroup_by_inode(&self, _: u64) -> Option<String> {
-        None
-    }
-    fn task(&self, _: u32) -> Option<TaskState> {
         None
     }
 }
