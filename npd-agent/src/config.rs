@@ -31,7 +31,7 @@ use std::{
 pub use self::{
     custom_plugin::CustomPluginConfig,
     monitor_kind::{MonitorKind, STATS_KEYS, guess},
-    report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning},
+    report::{ConfigError, ConfigErrors, KnownNames, Location, Notice, Problem, Warning},
     system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig},
     system_stats::SystemStatsConfig,
 };
@@ -85,7 +85,7 @@ pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
     let mut errors = Vec::new();
     for (i, file) in files.iter().enumerate() {
         if files[..i].contains(file) {
-            loaded.warnings.push(Warning { file: file.path.clone(), place: None, notice: Notice::FileTwice });
+            loaded.warnings.push(Warning { file: file.path.clone(), location: None, notice: Notice::FileTwice });
             continue;
         }
         if let Err(found) = loaded.read(file, files) {
@@ -115,14 +115,14 @@ pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors>
 
 /// Reads the content of a file as [`load`] would.
 pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
-    let failed = |problem| ConfigError { file: path.to_owned(), place: None, problem };
+    let failed = |problem| ConfigError { file: path.to_owned(), location: None, problem };
     read_file(path).map_err(|problem| ConfigErrors { errors: vec![failed(problem)], warnings: Vec::new() })
 }
 
 fn parse<'t>(path: &Path, text: &'t [u8]) -> Result<json::Document<'t>, Vec<ConfigError>> {
     json::parse(text).map_err(|error| {
-        let place = Some(Place { position: error.position, pointer: String::new() });
-        vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
+        let location = Some(Location { position: error.position, pointer: String::new() });
+        vec![ConfigError { file: path.to_owned(), location, problem: Problem::Syntax(error.what) }]
     })
 }
 
@@ -165,7 +165,7 @@ impl Loaded {
         if monitor != file.monitor {
             let twice = all.contains(&ConfigFile { monitor, ..file.clone() });
             let notice = if twice { Notice::FileTwice } else { Notice::LogMonitor };
-            self.warnings.push(Warning { file: file.path.clone(), place: None, notice });
+            self.warnings.push(Warning { file: file.path.clone(), location: None, notice });
             if twice {
                 return Ok(());
             }

@@ -19,7 +19,7 @@ enum Part {
 
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the $ at byte {at} starts no ${{name}}; a dollar sign is written $$")]
+#[error("the $ at byte {at} does not start a ${{name}}; write $$ for a dollar sign")]
 pub struct TemplateError {
     /// Where in the text.
     pub at: usize,
