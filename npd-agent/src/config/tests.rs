@@ -112,7 +112,7 @@ fn every_error_of_every_file_is_reported_in_one_run() {
          JSON allows no comma after the last one",
         "two:1:34: /bufferSize: a buffer of -1 lines is not valid, allowed: 1 to 1000 lines (0 means 10)",
         "two:2:13: /lookback: time: missing unit in duration \"5\", \
-         allowed are Go durations such as 300ms, 5m or 1h30m",
+         allowed: Go durations such as 300ms, 5m or 1h30m",
     ];
     assert_eq!(files.errors(&paths), expected);
 }

@@ -168,7 +168,7 @@ fn duplicate_containers_merge() {
 
 #[test]
 fn integers_are_read_by_their_spelling() {
-    let refused = "is no integer, allowed: 64-bit integers without fraction or exponent";
+    let refused = "is not an integer, allowed: 64-bit integers without fraction or exponent";
     for spelling in ["10.0", "1e1", "1E2", "0e0", "-0.0", "1.5", "9223372036854775808", "-9223372036854775809"] {
         assert_eq!(decode(format!("{{\"size\":{spelling}}}")), format!("{spelling} {refused}"));
     }

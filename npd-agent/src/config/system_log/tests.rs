@@ -203,7 +203,7 @@ fn each_error_of_a_rule_or_condition_says_where_it_is_and_what_is_allowed() {
         (
             with(r#""conditions":[{"type":"A","transition":@"soon"}]"#),
             "/conditions/0/transition: soon is not a time, \
-             allowed are RFC 3339 times such as 2026-01-31T08:00:00Z",
+             allowed: RFC 3339 times such as 2026-01-31T08:00:00Z",
         ),
         (
             with(r#""conditions":[{"type":"A","transition":@1}]"#),
