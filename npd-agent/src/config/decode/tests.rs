@@ -235,7 +235,7 @@ fn what_is_no_unicode_becomes_replacement_characters() {
 }
 
 #[test]
-fn a_typo_is_told_from_a_key_of_another_kind() {
+fn a_typo_is_distinguished_from_an_unrelated_key() {
     let keys = &["lookback", "bufferSize", "source", "conditions", "rules", "metricsReporting", "type"];
     for (key, meant) in [
         ("lookBck", Some("lookback")),
