@@ -31,7 +31,7 @@ use std::{
 pub use self::{
     custom_plugin::CustomPluginConfig,
     monitor_kind::{MonitorKind, STATS_KEYS, guess},
-    report::{ConfigError, ConfigErrors, Declared, Notice, Place, Problem, Warning},
+    report::{ConfigError, ConfigErrors, KnownNames, Location, Notice, Problem, Warning},
     system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig},
     system_stats::SystemStatsConfig,
 };
@@ -40,7 +40,7 @@ pub(crate) use self::system_stats::conflicts;
 
 use crate::{fingerprint, go::json};
 
-/// The most bytes a file may have.
+/// Maximum size of a file in bytes.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
 
 /// A config file and the monitor that it is for.
@@ -52,7 +52,7 @@ pub struct ConfigFile {
     pub monitor: MonitorKind,
 }
 
-/// All configuration there is, checked.
+/// The whole configuration, checked.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// One for each file of `--config.system-log-monitor`, in their order.
@@ -61,7 +61,7 @@ pub struct Loaded {
     pub custom_plugins: Vec<CustomPluginConfig>,
     /// One for each file of `--config.system-stats-monitor`, in their order.
     pub system_stats: Vec<SystemStatsConfig>,
-    /// What is odd about the files.
+    /// The warnings about the files.
     pub warnings: Vec<Warning>,
 }
 
@@ -69,23 +69,23 @@ pub struct Loaded {
 ///
 /// # Errors
 ///
-/// Everything that is wrong with any of the files; see [`Problem`].
+/// All errors of all files; see [`Problem`].
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, ConfigErrors> {
     load_files(&paths.iter().map(ConfigFile::system_log).collect::<Vec<_>>())
 }
 
 /// Loads files of any monitors. A file that is given twice to one of them is loaded once, and a log monitor that is given as a
-/// custom plugin monitor is taken as what it is: node-problem-detector's own files for counting lines run a program.
+/// custom plugin monitor is loaded as a log monitor: node-problem-detector's own files for counting lines run a program.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with any of the files; see [`Problem`].
+/// All errors of all files; see [`Problem`].
 pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
     let mut loaded = Loaded::default();
     let mut errors = Vec::new();
     for (i, file) in files.iter().enumerate() {
         if files[..i].contains(file) {
-            loaded.warnings.push(Warning { file: file.path.clone(), place: None, notice: Notice::FileTwice });
+            loaded.warnings.push(Warning { file: file.path.clone(), location: None, notice: Notice::FileTwice });
             continue;
         }
         if let Err(found) = loaded.read(file, files) {
@@ -98,11 +98,11 @@ pub fn load_files(files: &[ConfigFile]) -> Result<Loaded, ConfigErrors> {
     if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors { errors, warnings: loaded.warnings }) }
 }
 
-/// Loads one file that was read already, for a change of it while the agent runs.
+/// Loads the new text of a file that has changed while the agent runs.
 ///
 /// # Errors
 ///
-/// As [`load`]; the file has to be of the monitor that it was for.
+/// As [`load`]; the file must still be for the same monitor.
 pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors> {
     let mut loaded = Loaded::default();
     let added =
@@ -115,18 +115,19 @@ pub fn load_text(file: &ConfigFile, text: &[u8]) -> Result<Loaded, ConfigErrors>
 
 /// Reads the content of a file as [`load`] would.
 pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
-    let failed = |problem| ConfigError { file: path.to_owned(), place: None, problem };
+    let failed = |problem| ConfigError { file: path.to_owned(), location: None, problem };
     read_file(path).map_err(|problem| ConfigErrors { errors: vec![failed(problem)], warnings: Vec::new() })
 }
 
 fn parse<'t>(path: &Path, text: &'t [u8]) -> Result<json::Document<'t>, Vec<ConfigError>> {
     json::parse(text).map_err(|error| {
-        let place = Some(Place { position: error.position, pointer: String::new() });
-        vec![ConfigError { file: path.to_owned(), place, problem: Problem::Syntax(error.what) }]
+        let location = Some(Location { position: error.position, pointer: String::new() });
+        vec![ConfigError { file: path.to_owned(), location, problem: Problem::Syntax(error.what) }]
     })
 }
 
-/// Two texts with the same digest are the same, for all that the content of config files can be.
+/// A digest of a file's text. Texts with the same digest are taken to be the same; a collision between config files is not
+/// to be expected.
 #[must_use]
 pub fn digest(text: &[u8]) -> u64 {
     fingerprint::extend(fingerprint::EMPTY, text)
@@ -157,7 +158,7 @@ impl ConfigFile {
 // === impl Loaded ===
 
 impl Loaded {
-    /// Reads a file and adds what it says; `all` are given.
+    /// Reads a file and adds its configuration; `all` are the files on the command line.
     fn read(&mut self, file: &ConfigFile, all: &[ConfigFile]) -> Result<(), Vec<ConfigError>> {
         let text = read_text(&file.path).map_err(|found| found.errors)?;
         let document = parse(&file.path, &text)?;
@@ -165,7 +166,7 @@ impl Loaded {
         if monitor != file.monitor {
             let twice = all.contains(&ConfigFile { monitor, ..file.clone() });
             let notice = if twice { Notice::FileTwice } else { Notice::LogMonitor };
-            self.warnings.push(Warning { file: file.path.clone(), place: None, notice });
+            self.warnings.push(Warning { file: file.path.clone(), location: None, notice });
             if twice {
                 return Ok(());
             }
@@ -173,7 +174,7 @@ impl Loaded {
         self.add(&file.path, monitor, &document, digest(&text))
     }
 
-    /// Adds what a file says.
+    /// Adds the configuration of a file.
     fn add(
         &mut self,
         path: &Path,
@@ -210,7 +211,7 @@ impl Loaded {
 }
 
 /// Reads a regular file of bounded size. Opening some devices has effects, opening a FIFO waits for a writer, and
-/// `/dev/zero` has no end: none of them is opened, and a change between the look and the opening does no harm.
+/// `/dev/zero` has no end: none of them is opened, and a change between the check and the opening does no harm.
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     check_regular(std::fs::metadata(path).map_err(Problem::Unreadable)?.file_type())?;
     let file = open(path).map_err(Problem::Unreadable)?;

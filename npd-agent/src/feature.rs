@@ -1,7 +1,7 @@
 //! The parts that a build can have or lack: cargo's features.
 //!
-//! What a build lacks is still known by name: whoever asks for it is told which feature is missing. The sources differ
-//! only where a part begins; there `absent.rs` stands in for it.
+//! A part that a build lacks is still known by name: using it is an error that names the missing feature. The sources
+//! differ only where a part begins; there `absent.rs` replaces it.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Feature {
     SystemStats,
 }
 
-/// A part that is asked for and that this build lacks.
+/// A part that was requested and that this build lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this npd-agent was built without the feature `{0}`")]
 pub struct NotBuilt(pub Feature);
@@ -60,7 +60,7 @@ impl Feature {
         }
     }
 
-    /// An error when this build does not have it.
+    /// An error if this build does not have it.
     pub const fn require(self) -> Result<(), NotBuilt> {
         if self.is_built() { Ok(()) } else { Err(NotBuilt(self)) }
     }

@@ -4,13 +4,13 @@
 //! latest lines joined with newlines and must reach the end of the newest one. Here that costs next to nothing for
 //! a line that hits no rule, and hardly grows with the number of rules:
 //!
-//! 1. One pass over the raw bytes looks for the strings of which each rule needs one (`literals`, `prefilter`,
+//! 1. One pass over the raw bytes looks for the strings, one of which each rule requires (`literals`, `prefilter`,
 //!    `gram_index`). An innocent line ends here. Only where a rule can match a newline is it copied, to memory that is
 //!    reused.
 //! 2. Otherwise the rules whose strings occur are searched one by one, backwards from the end (`matcher`). Rules
 //!    from which no string can be derived are searched together in each line; most give up after a few bytes.
 //!
-//! It does no I/O, knows no clock and says nothing about what a hit means.
+//! It does no I/O, reads no clock and does not know what a hit means.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -139,7 +139,7 @@ impl Rules {
         self.keep(line, at);
     }
 
-    /// Whether a line with this text, or with a part of it, can hit anything or has to be kept. It may say yes too
+    /// Whether a line with this text, or with a part of it, can hit anything or has to be kept. It may answer yes too
     /// often, never no.
     #[inline]
     #[must_use]
@@ -157,7 +157,7 @@ impl Rules {
 
     /// Appends one line that is not to hit anything itself; later matches may start in it.
     pub fn push_unmatched(&mut self, line: &[u8], at: Timestamp) {
-        // Not worth a look: the line may hold what any of these rules need.
+        // Not searched: the line may contain what any of these rules requires.
         for gated in self.gated.iter_mut().filter(|gated| gated.place == Place::Anywhere) {
             gated.open_until = self.count + self.size.get() as u64;
             self.open_until = gated.open_until;

@@ -1,4 +1,4 @@
-//! Texts that must not be longer than a number of bytes.
+//! Shortens texts to a maximum number of bytes.
 
 #[cfg(feature = "kubernetes")]
 use std::borrow::Cow;

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     suite.test("a config file that is not there ends with 255 and is named", missing_file);
     suite.test("broken JSON ends with 255 and is named with its line", broken_json);
     suite.test("wrong values in a config end with 255, each with its pointer", wrong_config_values);
-    suite.test("all errors of all files are told in one run", all_errors);
+    suite.test("all errors of all files are reported in one run", all_errors);
     suite.test("with --log-format=json the errors are JSON as well", errors_as_json);
     suite.test("no exporter ends with 255", no_exporter);
     suite.test("a metrics port in use ends with 255 and names the port", port_in_use);
@@ -187,8 +187,8 @@ fn old_flag() -> Result<()> {
     let agent = setup.arg(format!("--system-log-monitors={}", path.display())).start()?;
     agent.fence()?;
     let log = agent.stop()?;
-    let told = log.iter().any(|line| line.raw.contains("--system-log-monitors") && line.raw.contains("deprecated"));
-    ensure!(told, "the agent does not say that the flag is deprecated");
+    let warned = log.iter().any(|line| line.raw.contains("--system-log-monitors") && line.raw.contains("deprecated"));
+    ensure!(warned, "the agent does not log that the flag is deprecated");
     Ok(())
 }
 

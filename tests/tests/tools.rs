@@ -83,7 +83,7 @@ fn all_errors_and_warnings_are_told_with_their_places() -> Result<()> {
         [
             format!("warning: {folder}/odd.json:1:20: /rule: unknown key \"rule\" is ignored, did you mean \"rules\"?"),
             format!(
-                "error: {folder}/bad.json:2:47: /rules/0/condition: the permanent rule's condition \"X\" is not declared under \"conditions\", there are none"
+                "error: {folder}/bad.json:2:47: /rules/0/condition: the permanent rule's condition \"X\" is not declared under \"conditions\", known: none"
             ),
             format!("error: {folder}/bad.json:2:78: /rules/0/pattern: missing closing ): `a(`"),
             "2 files, 2 errors, 1 warnings".to_owned(),
@@ -102,10 +102,10 @@ fn a_file_is_checked_as_that_of_the_monitor_it_is_for() -> Result<()> {
     let (said, folder) = (texts(&output).0, folder.path().display());
     let expected = [
         format!(
-            "error: {folder}/stats.json:1:45: /net/metricsConfigs/net~1rx_bytes: metric \"net/rx_bytes\" has no \"displayName\", it needs one such as \"net/rx_bytes\""
+            "error: {folder}/stats.json:1:45: /net/metricsConfigs/net~1rx_bytes: metric \"net/rx_bytes\" has no \"displayName\", set one such as \"net/rx_bytes\""
         ),
         format!(
-            "error: {folder}/neither.json:1:1: \"plugin\" is missing, allowed is \"kmsg\", \"filelog\", \"journald\""
+            "error: {folder}/neither.json:1:1: \"plugin\" is missing, allowed: \"kmsg\", \"filelog\", \"journald\""
         ),
         "2 files, 2 errors, 0 warnings".to_owned(),
     ];

@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use super::report::{Findings, Notice, Problem};
 use crate::go::json::{Kind, Member, Position, Value};
 
-/// Something that takes one value after another.
+/// Something that values are decoded into, one after another.
 pub(super) trait Decode<'d>: Default {
-    /// Takes `value`. False when it has the wrong type, which is then among the findings; what an object or array
-    /// holds has its own findings and does not count.
+    /// Decodes `value`. `false` if it has the wrong type, which is then among the findings; the content of an object or
+    /// array has its own findings and does not count.
     fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool;
 }
 
@@ -25,7 +25,7 @@ pub(super) trait Scalar<'d>: Copy + Default {
     fn read(value: Value<'d>) -> Result<Self, Problem>;
 }
 
-/// A scalar and where it stands.
+/// A scalar and its location.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Field<'d, T> {
     /// Never given, or only as null: Go's zero value.
@@ -33,11 +33,11 @@ pub(super) enum Field<'d, T> {
     Absent,
     /// Given.
     Present { value: T, at: Value<'d> },
-    /// Given with the wrong type; the error is reported.
+    /// Given with the wrong type; the error is among the findings.
     Refused,
 }
 
-/// A scalar that a later null takes back.
+/// A scalar that a later null resets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Optional<'d, T>(pub(super) Field<'d, T>);
 
@@ -59,16 +59,16 @@ pub(super) struct Element<'d, T> {
     pub(super) at: Value<'d>,
     /// Nothing but null has been decoded into it.
     pub(super) null: bool,
-    /// Something of the wrong type was given; the error is reported.
+    /// Something of the wrong type was given; the error is among the findings.
     pub(super) refused: bool,
 }
 
-/// An object of strings with any keys. Keys are told apart by case.
+/// An object of strings with any keys. Keys are case-sensitive.
 #[derive(Debug, Default)]
 pub(super) struct Map<'d> {
-    /// Where the object stands; nothing when there is none.
+    /// The object; `None` if absent.
     pub(super) at: Option<Value<'d>>,
-    /// What it maps, and where each value stands.
+    /// The entries, each with its value in the document.
     pub(super) entries: HashMap<&'d str, (&'d str, Value<'d>)>,
 }
 
@@ -126,7 +126,7 @@ fn report_unknown(member: Member<'_>, keys: &'static [&'static str], findings: &
     findings.notice_at_key(member, Notice::UnknownKey { key: member.key.to_owned(), nearest, known: keys });
 }
 
-/// JSON has no comments, so people write keys that nobody reads: `_comment`, `//`, `$schema`.
+/// JSON has no comments, so people write keys that are not meant to be read: `_comment`, `//`, `$schema`.
 fn is_remark(key: &str) -> bool {
     !key.starts_with(|first: char| first.is_alphabetic()) || ["comment", "description"].iter().any(|k| folds_to(key, k))
 }
@@ -148,7 +148,7 @@ pub(super) fn nearest(key: &str, keys: &[&'static str]) -> Option<&'static str> 
 // === impl Field ===
 
 impl<'d, T: Scalar<'d>> Field<'d, T> {
-    /// The value, or Go's zero value when there is none. Nothing when what was given is no such value.
+    /// The value, or Go's zero value if absent; `None` if it had the wrong type.
     pub(super) fn get(&self) -> Option<T> {
         match self {
             Self::Absent => Some(T::default()),
@@ -157,7 +157,7 @@ impl<'d, T: Scalar<'d>> Field<'d, T> {
         }
     }
 
-    /// Where the value stands; `owner` when there is none.
+    /// The value in the document; `owner` if absent.
     pub(super) fn at(&self, owner: Value<'d>) -> Value<'d> {
         match self {
             Self::Present { at, .. } => *at,
@@ -255,7 +255,8 @@ impl<'d, T: Decode<'d>> Decode<'d> for List<'d, T> {
 // === impl Element ===
 
 impl<'d, T> Element<'d, T> {
-    /// What was decoded, and where it stands. Null in the place of `what` is an error; what was refused is told of already.
+    /// The decoded value and its value in the document. Null instead of `what` is an error; a value of the wrong type was
+    /// reported before.
     pub(super) fn given(&self, what: &'static str, findings: &mut Findings) -> Option<(&T, Value<'d>)> {
         if self.null {
             findings.error(self.at, Problem::Null(what));
@@ -285,7 +286,7 @@ impl<'d> Decode<'d> for Map<'d> {
             if let Some(before) = first.insert(member.key, member.position) {
                 report_duplicate(member, before, findings);
             }
-            // Unlike a field, an entry starts anew each time: null makes it the empty string.
+            // Unlike a field, an entry starts from scratch each time: null makes it the empty string.
             let mut entry = Field::<&str>::Absent;
             entry.decode(member.value, findings);
             self.entries.insert(member.key, (entry.get().unwrap_or_default(), member.value));
@@ -315,7 +316,7 @@ impl Scalar<'_> for bool {
 }
 
 impl Scalar<'_> for i64 {
-    /// Go looks at the spelling: `10.0` and `1e1` are no integers.
+    /// Go looks at the spelling: `10.0` and `1e1` are not integers.
     fn read(value: Value<'_>) -> Result<Self, Problem> {
         match value.kind() {
             Kind::Number(spelling) => spelling.parse().map_err(|_| Problem::Integer(spelling.to_owned())),

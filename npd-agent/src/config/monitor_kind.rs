@@ -1,4 +1,4 @@
-//! Which monitor a config file is for, and how that shows in the file.
+//! Which monitor a config file is for, and how that can be seen from the file.
 
 use std::path::Path;
 
@@ -72,13 +72,13 @@ fn plugin<'d>(document: &'d json::Document<'_>) -> Option<(json::Value<'d>, &'d 
 // === impl MonitorKind ===
 
 impl MonitorKind {
-    /// This monitor, or for a custom plugin monitor whose file is one of a log that one.
+    /// This monitor; the log monitor if a custom plugin monitor was given a log monitor's file.
     pub(super) fn or_log_monitor(self, document: &json::Document<'_>) -> Self {
         let names_log = plugin(document).is_some_and(|(_, name)| LogInput::NAMES.contains(&name));
         if self == Self::CustomPlugin && names_log { Self::SystemLog } else { self }
     }
 
-    /// What this build lacks for such a file, and what in the file asks for it. Nothing else is said of the file then.
+    /// What this build lacks for such a file, and what in the file asks for it. No other error of the file is reported then.
     pub(super) fn require<'d>(self, document: &'d json::Document<'_>) -> Result<(), (json::Value<'d>, NotBuilt)> {
         let (at, name) = plugin(document).unwrap_or((document.root(), ""));
         let features: &[Feature] = match (self, name) {

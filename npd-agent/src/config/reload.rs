@@ -1,8 +1,8 @@
 //! Config files that change while the agent runs.
 //!
-//! What counts is what a file says, not its time: an editor's temporary files, a touch, and the swap of a ConfigMap's
-//! `..data` link to the same content change nothing. inotify says when to look; a file is looked at when it has been
-//! quiet for a moment, so that one that is just being written is not taken for a broken one.
+//! Only the content of a file matters, not its time: an editor's temporary files, a touch, and the swap of a ConfigMap's
+//! `..data` link to the same content change nothing. inotify says when to look; a file is read once it has been
+//! quiet for a moment, so that one that is still being written is not mistaken for a broken one.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -14,17 +14,18 @@ use crate::{
     path_watch::PathWatch,
 };
 
-/// So long nothing must happen to the files before they are read, and at the most it is waited so often.
+/// Quiet period before changed files are read again.
 const QUIET: Duration = Duration::from_millis(100);
+/// How many times the quiet period may be extended.
 const PATIENCE: u32 = 20;
-/// A file that cannot be used is read again after so long, before that is told: perhaps it is just being written.
+/// Pause before an invalid file is read a second time and only then reported: it may still be being written.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
-/// Where the files cannot be watched they are looked at so often.
+/// Polling interval if the files cannot be watched.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The config files.
 pub struct Reload {
-    /// Nothing when the system has no inotify instance left: then they are looked at now and then.
+    /// `None` if the system has no inotify instance left; the files are polled then.
     watch: Option<AsyncFd<PathWatch>>,
     files: Vec<Known>,
 }
@@ -34,7 +35,7 @@ pub struct Reload {
 pub struct Changed {
     /// The file.
     pub file: ConfigFile,
-    /// What it says now.
+    /// Its new configuration.
     pub outcome: Result<Loaded, ConfigErrors>,
     digest: Option<u64>,
 }
@@ -42,7 +43,7 @@ pub struct Changed {
 struct Known {
     file: ConfigFile,
     absolute: PathBuf,
-    /// Of what it said when it was read last; nothing when it could not be read.
+    /// Digest of its text when it was last read; `None` if it could not be read.
     digest: Option<u64>,
 }
 
@@ -53,7 +54,7 @@ impl Reload {
     ///
     /// # Errors
     ///
-    /// When there is no working directory that a relative path is relative to.
+    /// If a path is relative and there is no working directory.
     pub fn new(loaded: &Loaded) -> io::Result<Self> {
         let files = loaded.files().map(|(file, digest)| {
             let absolute = std::path::absolute(&file.path)?;
@@ -68,7 +69,7 @@ impl Reload {
         Ok(reload)
     }
 
-    /// Waits until a file says something else than before, and gives all that do.
+    /// Waits until the content of a file changes, and returns all files that have changed.
     pub async fn changed(&mut self) -> Vec<Changed> {
         loop {
             let mut changed = self.look();
@@ -116,7 +117,7 @@ impl Reload {
         }
     }
 
-    /// Reads all files and gives those that have changed.
+    /// Reads all files and returns those that have changed.
     fn look(&self) -> Vec<Changed> {
         let mut changed = Vec::new();
         for known in &self.files {
@@ -137,7 +138,7 @@ impl Reload {
     }
 }
 
-/// Waits for events; `true` when one of them was about the files.
+/// Waits for events; `true` if one of them was about the files.
 async fn seen(watch: &mut AsyncFd<PathWatch>) -> bool {
     match watch.readable_mut().await {
         Ok(mut ready) => {
@@ -168,10 +169,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_just_being_written_is_not_taken_for_a_broken_one() {
+    async fn a_file_that_is_still_being_written_is_not_mistaken_for_a_broken_one() {
         let (_folder, path, mut reload) = watched();
         fs::write(&path, "").unwrap();
-        // It is looked at first, and found empty; then the rest comes.
+        // The first read finds it empty; then the rest is written.
         let rest = async { fs::write(&path, GOOD.replace("kmsg", "kmsg\", \"source\": \"x")).unwrap() };
         let (changed, ()) = tokio::join!(reload.changed(), rest);
         let loaded = changed.into_iter().next().unwrap().outcome.unwrap();
@@ -179,13 +180,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stays_broken_is_told_once() {
+    async fn a_file_that_stays_broken_is_reported_once() {
         let (_folder, path, mut reload) = watched();
         fs::write(&path, "{").unwrap();
         assert!(reload.changed().await[0].outcome.is_err());
         fs::write(&path, "{").unwrap();
         let again = tokio::time::timeout(Duration::from_secs(1), reload.changed()).await;
-        assert!(again.is_err(), "it says what it said before");
+        assert!(again.is_err(), "its content is the same as before");
         fs::remove_file(&path).unwrap();
         assert!(reload.changed().await[0].outcome.as_ref().unwrap_err().to_string().contains("cannot be read"));
         fs::write(&path, GOOD).unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_inotify_the_files_are_looked_at_now_and_then() {
+    async fn without_inotify_the_files_are_polled() {
         let (_folder, path, mut reload) = watched();
         reload.watch = None;
         tokio::time::pause();

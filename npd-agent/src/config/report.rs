@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and what is merely odd, each with its place.
+//! What is wrong with a configuration, and what is only suspicious, each with its location.
 
 mod words;
 
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::words::{Chain, Excerpt, Listed, Meant, OneLine, Quoted, RuleKind, Suggestion, TypeIs};
+use self::words::{Chain, DidYouMean, Excerpt, OneLine, Quoted, QuotedList, RuleKind, Suggestion, TypeIs};
 use crate::{
     feature::NotBuilt,
     go::{
@@ -18,49 +18,49 @@ use crate::{
     rules::{PatternError, TemplateError},
 };
 
-/// Everything that is wrong with the configuration files; npd does not start with any of it.
+/// Everything that is wrong with the configuration files; npd does not start if there is any.
 ///
-/// Displays one error a line.
+/// Displays one error per line.
 #[derive(Debug)]
 pub struct ConfigErrors {
     /// The errors, file by file in the order of the command line, within a file from top to bottom.
     pub errors: Vec<ConfigError>,
-    /// What was odd besides; often the cause of an error, as a key that is spelt wrong.
+    /// The warnings of the same files; often the cause of an error, such as a misspelt key.
     pub warnings: Vec<Warning>,
 }
 
-/// One thing that is wrong. Displays on one line as `file:line:column: /json/pointer: what is wrong, what is allowed`.
+/// One error. Displays on one line as `file:line:column: /json/pointer: what is wrong, what is allowed`.
 #[derive(Debug)]
 pub struct ConfigError {
     /// The file, as named on the command line.
     pub file: PathBuf,
-    /// Where in the file; nothing when it could not be read at all.
-    pub place: Option<Place>,
+    /// Where in the file; `None` if it could not be read at all.
+    pub location: Option<Location>,
     /// What is wrong.
     pub problem: Problem,
 }
 
-/// Something that node-problem-detector takes without a word and that probably is a mistake. Displays as an error does.
+/// Something that node-problem-detector accepts silently and that is probably a mistake. Displayed like an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The file, as named on the command line.
     pub file: PathBuf,
-    /// Where in the file; nothing when the file as such is meant.
-    pub place: Option<Place>,
-    /// What is odd.
+    /// Where in the file; `None` if it is about the file as a whole.
+    pub location: Option<Location>,
+    /// What is suspicious.
     pub notice: Notice,
 }
 
-/// A place in a file.
+/// A position in a file, as line and column and as a pointer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// Line and column.
     pub position: Position,
     /// The RFC 6901 pointer; empty for the file's whole value and for syntax errors.
     pub pointer: String,
 }
 
-/// What can be wrong.
+/// The kinds of errors.
 ///
 /// The causes are part of the text, not sources: each error is one finished line.
 #[derive(Debug, thiserror::Error)]
@@ -69,73 +69,73 @@ pub enum Problem {
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// Reading anything else could hang or never end.
-    #[error("is {0}, a configuration must be a regular file")]
+    #[error("is {0}, must be a regular file")]
     NotAFile(&'static str),
     /// A bound on memory.
-    #[error("is larger than {} MiB, the most a configuration may have", .0 >> 20)]
+    #[error("is larger than {} MiB, the maximum for a configuration file", .0 >> 20)]
     TooLarge(u64),
     /// It is not JSON.
     #[error("not valid JSON: {0}")]
     Syntax(String),
-    /// A value of another type.
+    /// A value of the wrong type.
     #[error("is {got}, must be {want}")]
     Mismatch {
-        /// What belongs here.
+        /// The type that is expected.
         want: &'static str,
-        /// What stands here.
+        /// What was found instead.
         got: String,
     },
     /// A number that Go does not read as a 64-bit integer.
-    #[error("{} is no integer, allowed are digits without fraction and exponent that fit 64 bits", Excerpt(.0))]
+    #[error("{} is not an integer, allowed: 64-bit integers without fraction or exponent", Excerpt(.0))]
     Integer(String),
-    /// Null in an array of objects. A rule of nothing would match every line.
+    /// Null in an array of objects. An empty rule would match every line.
     #[error("is null, must be {0}")]
     Null(&'static str),
-    /// This build cannot do what the file wants.
+    /// This build lacks a feature that the file needs.
     #[error(transparent)]
     NotBuilt(NotBuilt),
     /// No plugin is named.
-    #[error("\"plugin\" is missing, allowed is {}", Listed(.0))]
+    #[error("\"plugin\" is missing, allowed: {}", QuotedList(.0))]
     PluginMissing(&'static [&'static str]),
-    /// A plugin nobody knows.
-    #[error("unknown plugin {}, allowed is {}", Quoted(.plugin), Listed(.allowed))]
+    /// An unknown plugin.
+    #[error("unknown plugin {}, allowed: {}", Quoted(.plugin), QuotedList(.allowed))]
     PluginUnknown {
         /// The plugin.
         plugin: String,
-        /// Those there are.
+        /// The plugins that exist.
         allowed: &'static [&'static str],
     },
     /// The file belongs to another monitor.
-    #[error("plugin {} belongs to a {flag} file, allowed is {}", Quoted(.plugin), Listed(.allowed))]
+    #[error("plugin {} belongs in a {flag} file, allowed: {}", Quoted(.plugin), QuotedList(.allowed))]
     PluginElsewhere {
         /// The plugin.
         plugin: String,
         /// The flag the file should be given to.
         flag: &'static str,
-        /// Those there are.
+        /// The plugins that exist.
         allowed: &'static [&'static str],
     },
-    /// Not a duration, in Go's words.
-    #[error("{0}, allowed are Go durations such as 300ms, 5m or 1h30m")]
+    /// Not a duration; the text is Go's.
+    #[error("{0}, allowed: Go durations such as 300ms, 5m or 1h30m")]
     Duration(DurationError),
     /// Not a time as Go reads RFC 3339.
-    #[error("{} is not a time, allowed are RFC 3339 times such as 2026-01-31T08:00:00Z", Excerpt(.0))]
+    #[error("{} is not a time, allowed: RFC 3339 times such as 2026-01-31T08:00:00Z", Excerpt(.0))]
     Time(String),
     /// Too few or too many lines.
-    #[error("a buffer of {lines} lines is not possible, allowed are 1 to {most} lines (0 means {default})")]
+    #[error("a buffer of {lines} lines is not valid, allowed: 1 to {most} lines (0 means {default})")]
     BufferSize {
-        /// What was asked for.
+        /// The number requested.
         lines: i64,
         /// The default.
         default: usize,
-        /// The most there can be.
+        /// The maximum.
         most: usize,
     },
     /// A condition without a name.
-    #[error("the condition has no type, it needs one such as \"KernelDeadlock\"")]
+    #[error("the condition has no type, set one such as \"KernelDeadlock\"")]
     ConditionUntyped,
-    /// One condition with two healthy states.
-    #[error("condition {} is declared at {first} with another reason or message, one declaration is allowed", Quoted(.kind))]
+    /// Two declarations of a condition that disagree about its healthy state.
+    #[error("condition {} is already declared at {first} with a different reason or message, only one declaration is allowed", Quoted(.kind))]
     ConditionTwice {
         /// The condition's type.
         kind: String,
@@ -150,92 +150,92 @@ pub enum Problem {
         /// The condition it names.
         condition: String,
         /// What is declared.
-        declared: Declared,
+        declared: KnownNames,
     },
     /// Not usable as a label of a metric.
     #[error(
-        "{} cannot label a metric, allowed are at most 255 printable ASCII characters (anything with \"metricsReporting\": false)",
+        "{} cannot be used as a metric label, allowed: at most 255 printable ASCII characters (anything with \"metricsReporting\": false)",
         Excerpt(.0)
     )]
     Label(String),
     /// Not a regular expression.
     #[error("{}", Chain(.0))]
     Pattern(PatternError),
-    /// A rule that has nothing to run.
+    /// A rule without a program to run.
     #[error("\"path\" is missing, the rule needs a program to run")]
     NoPluginPath,
-    /// A key of rules of the other plugin.
-    #[error("\"{key}\" is for \"plugin\": \"{plugin}\", here \"{instead}\" says what to run")]
+    /// A key that only rules of the other plugin have.
+    #[error("\"{key}\" is only allowed with \"plugin\": \"{plugin}\", use \"{instead}\" here")]
     PluginKey {
         /// The key.
         key: &'static str,
-        /// Whose it is.
+        /// The plugin that it belongs to.
         plugin: &'static str,
-        /// What is to be said instead.
+        /// The key to use instead.
         instead: &'static str,
     },
-    /// A check of the agent's own that there is not, or that has no such arguments.
+    /// A built-in check that does not exist, or arguments that it does not accept.
     #[error("{0}")]
     BuiltIn(String),
-    /// No program can be told of a NUL.
-    #[error("the path or an argument has a NUL character in it, no program can be given one")]
+    /// Neither a path nor an argument of execve(2) can contain a NUL.
+    #[error("the path or an argument contains a NUL character, which cannot be passed to a program")]
     PluginNul,
-    /// A value outside of what is possible.
-    #[error("{} is not possible, allowed is {allowed}", Excerpt(.value))]
+    /// A value out of range.
+    #[error("{} is not valid, allowed: {allowed}", Excerpt(.value))]
     Value {
         /// What was given.
         value: String,
-        /// What could be.
+        /// What is allowed.
         allowed: String,
     },
     /// A log file without a name.
     #[error("\"logPath\" is missing, plugin \"filelog\" needs the path of the log file")]
     NoLogPath,
-    /// Every entry of the journal.
-    #[error("\"pluginConfig\" says no \"source\", \"unit\" or \"transport\", plugin \"journald\" needs one of them")]
+    /// Without a filter the rules would see every entry of the journal.
+    #[error("\"pluginConfig\" has no \"source\", \"unit\" or \"transport\", plugin \"journald\" needs one of them")]
     NoJournalSource,
-    /// A time that cannot be read, or not be found.
-    #[error("\"{missing}\" is missing, \"timestamp\" and \"timestampFormat\" need each other")]
+    /// A timestamp that can be found but not parsed, or parsed but not found.
+    #[error("\"{missing}\" is missing, \"timestamp\" and \"timestampFormat\" must be given together")]
     HalfTimestamp {
         /// The missing half.
         missing: &'static str,
     },
     /// A layout without any field.
-    #[error("{} is no time layout, allowed are Go's, which show Mon Jan 2 15:04:05 MST 2006 as the log would", Quoted(.0))]
+    #[error("{} is not a time layout, allowed: Go layouts, which write Mon Jan 2 15:04:05 MST 2006 the way the log does", Quoted(.0))]
     Layout(String),
-    /// An event is over at once.
-    #[error("a temporary rule has nothing to clear, \"{0}\" is for permanent rules")]
+    /// An event is over at once, so it cannot be cleared.
+    #[error("a temporary rule has nothing to clear, \"{0}\" is only for permanent rules")]
     TemporaryRecovery(&'static str),
     /// Not a message template.
-    #[error("{0}, allowed are ${{name}} and $$")]
+    #[error("{0}, allowed: ${{name}} and $$")]
     Template(TemplateError),
-    /// A name that is neither a group nor a field.
+    /// A name that is neither a group of the pattern nor a field of the record.
     #[error("{} is neither a named group of the pattern nor a field of the record, {known}", Quoted(.name))]
     UnknownName {
         /// The name.
         name: String,
-        /// The names there are.
-        known: Declared,
+        /// The names that exist.
+        known: KnownNames,
     },
-    /// A metric that has to have a name and has none.
-    #[error("metric \"{0}\" has no \"displayName\", it needs one such as \"{0}\"")]
+    /// A metric that needs a name and has none.
+    #[error("metric \"{0}\" has no \"displayName\", set one such as \"{0}\"")]
     MetricUnnamed(&'static str),
-    /// Two metrics that Prometheus could not tell apart.
-    #[error("{} is the name of metric \"{of}\" already, each needs a name of its own", Quoted(.name))]
+    /// Two metrics that Prometheus could not distinguish.
+    #[error("{} is already the name of metric \"{of}\", each metric needs its own name", Quoted(.name))]
     MetricTwice {
         /// The name.
         name: String,
-        /// The other metric, and its file where that is another.
+        /// The other metric, and its file if that is a different one.
         of: String,
     },
-    /// A name that npd itself uses.
-    #[error("{} is a name of npd's own, allowed is any that does not begin with npd_", Quoted(.0))]
+    /// A name in the namespace of npd's own metrics.
+    #[error("{} is reserved for npd, allowed: names that do not begin with npd_", Quoted(.0))]
     MetricReserved(String),
-    /// No threshold, or two.
+    /// No threshold, or both.
     #[error("an alert needs either \"above\" or \"below\"")]
     AlertBound,
-    /// An event nobody can tell apart.
-    #[error("the alert has no reason, it needs one such as \"MemoryPressure\"")]
+    /// An event that could not be distinguished from others.
+    #[error("the alert has no reason, set one such as \"MemoryPressure\"")]
     AlertReason,
     /// A label that the metric does not have.
     #[error("metric \"{metric}\" has no label {}, {known}", Quoted(.name))]
@@ -245,10 +245,10 @@ pub enum Problem {
         /// The metric.
         metric: &'static str,
         /// The labels it has.
-        known: Declared,
+        known: KnownNames,
     },
-    /// Nobody to ask about.
-    #[error("recheck \"{what}\" needs to know which: give the pattern a group (?P<{subject}>…)")]
+    /// A recheck without a subject to ask about.
+    #[error("recheck \"{what}\" needs a subject, add a group (?P<{subject}>…) to the pattern")]
     RecheckSubject {
         /// The question.
         what: &'static str,
@@ -257,52 +257,52 @@ pub enum Problem {
     },
 }
 
-/// What can be odd.
+/// The kinds of warnings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
     /// One path given twice.
-    #[error("is given more than once and loaded once")]
+    #[error("is given more than once, it is loaded only once")]
     FileTwice,
     /// A log monitor among the custom plugin monitors.
-    #[error("is a log monitor and is used as one; --config.system-log-monitor is its flag")]
+    #[error("is a log monitor and is loaded as one; use --config.system-log-monitor for it")]
     LogMonitor,
-    /// A key nobody reads.
+    /// A key that is not used.
     #[error("unknown key {} is ignored{}", Quoted(.key), Suggestion(*.nearest, .known))]
     UnknownKey {
         /// The key.
         key: String,
-        /// What was probably meant.
+        /// The closest known name, if any is close.
         nearest: Option<&'static str>,
-        /// What could be meant.
+        /// All known keys.
         known: &'static [&'static str],
     },
-    /// A metric nobody measures.
-    #[error("there is no metric {} in \"{section}\", it is ignored{}", Quoted(.id), Meant(*.nearest))]
+    /// A metric that does not exist.
+    #[error("unknown metric {} in \"{section}\" is ignored{}", Quoted(.id), DidYouMean(*.nearest))]
     UnknownMetric {
         /// Its id.
         id: String,
-        /// Where it stands.
+        /// The section it was found in.
         section: &'static str,
-        /// What was probably meant.
+        /// The closest known name, if any is close.
         nearest: Option<&'static str>,
     },
     /// A metric without a name is not exported.
     #[error("the metric has no \"displayName\" and is not measured")]
     MetricUnnamed,
-    /// All foreign modules are unknown then.
+    /// All foreign modules count as unknown then.
     #[error("no kernel module is known, {} {why}", .file.display())]
     KnownModules {
-        /// The file that should say which are.
+        /// The file that should list them.
         file: PathBuf,
         /// Why it does not.
         why: String,
     },
     /// One key twice in an object.
-    #[error("key {} was given before at {first}; of two scalars the later counts, arrays and objects are merged", Quoted(.key))]
+    #[error("key {} was already given at {first}; the later of two scalars wins, arrays and objects are merged", Quoted(.key))]
     DuplicateKey {
         /// The key.
         key: String,
-        /// Where it was first.
+        /// Where it was given first.
         first: Position,
     },
     /// A setting that the plugin does not use.
@@ -316,76 +316,76 @@ pub enum Notice {
     /// A rule type other than the two.
     #[error("{} neither \"temporary\" nor \"permanent\" and counts as permanent", TypeIs(.0))]
     RuleType(String),
-    /// A pattern that every line has.
+    /// A pattern that matches every line.
     #[error("the rule has no pattern and matches every line")]
     MatchesEveryLine,
-    /// A pattern that holds for no line but the first ever.
+    /// A pattern that can match at most the very first line.
     #[error(
-        "^ is the start of all {lines} lines of the buffer, so the pattern never matches, (?m)^ is the start of a line"
+        "^ matches only at the start of the {lines}-line buffer, so the pattern never matches, use (?m)^ for the start of a line"
     )]
     NeverMatches {
         /// The size of the buffer.
         lines: NonZeroUsize,
     },
-    /// An event nobody can tell apart.
+    /// Events that could not be distinguished from others.
     #[error("the rule has no reason, its events and metrics will have an empty one")]
     NoReason,
-    /// An event does not set conditions.
+    /// A condition in a temporary rule; events do not set conditions.
     #[error("a temporary rule sets no condition, {} is ignored", Quoted(.0))]
     TemporaryCondition(String),
     /// The same declaration twice.
-    #[error("condition {} is declared at {first} in the same words, this one is ignored", Quoted(.kind))]
+    #[error("condition {} is already declared at {first} with the same reason and message, this one is ignored", Quoted(.kind))]
     ConditionRepeated {
         /// The condition's type.
         kind: String,
         /// Where it was declared before.
         first: Position,
     },
-    /// A condition changes once; there is nothing to fold.
-    #[error("a permanent rule's repeats change nothing, \"foldWithin\" has no effect here")]
+    /// A condition changes only once, so there are no repeats to fold.
+    #[error("repeats of a permanent rule change nothing, \"foldWithin\" has no effect here")]
     PermanentFold,
-    /// Nothing tells how old a line is.
+    /// The age of a line is unknown.
     #[error("lines without \"timestamp\" have no age, \"lookback\" has no effect and the file is read from its end")]
     LookbackWithoutTime,
-    /// It may be there when it is to run, or on the node.
+    /// The program may exist by the time it is run, or on the node.
     #[error("there is no program {} here; a relative path is looked up in the agent's working directory", Quoted(.0))]
     NoProgram(String),
-    /// A condition that cannot become true.
+    /// A condition that can never become true.
     #[error("no rule sets condition {}, it will always be False", Quoted(.0))]
     ConditionUnused(String),
 }
 
-/// The conditions of a file as an error names them: the first few.
+/// The names that an error lists as known, such as the declared conditions: the first few and how many more there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
+pub struct KnownNames {
     first: Vec<String>,
     more: usize,
 }
 
-/// What was found in one file.
+/// The errors and warnings of one file.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    errors: Vec<(Place, Problem)>,
-    warnings: Vec<(Place, Notice)>,
+    errors: Vec<(Location, Problem)>,
+    warnings: Vec<(Location, Notice)>,
 }
 
 // === impl Findings ===
 
 impl Findings {
-    /// Notes an error at `value`.
+    /// Adds an error at `value`.
     pub(super) fn error(&mut self, value: Value<'_>, problem: Problem) {
-        self.errors.push((Place::of(value), problem));
+        self.errors.push((Location::of(value), problem));
     }
 
-    /// Notes something odd at `value`.
+    /// Adds a warning at `value`.
     pub(super) fn notice(&mut self, value: Value<'_>, notice: Notice) {
-        self.warnings.push((Place::of(value), notice));
+        self.warnings.push((Location::of(value), notice));
     }
 
-    /// Notes something odd about a key.
+    /// Adds a warning about a key.
     pub(super) fn notice_at_key(&mut self, member: Member<'_>, notice: Notice) {
-        let place = Place { position: member.position, pointer: member.value.pointer() };
-        self.warnings.push((place, notice));
+        let location = Location { position: member.position, pointer: member.value.pointer() };
+        self.warnings.push((location, notice));
     }
 
     /// Whether there is any error.
@@ -393,19 +393,19 @@ impl Findings {
         !self.errors.is_empty()
     }
 
-    /// Everything as the findings of `file`, in the order of the text.
+    /// The errors and warnings of `file`, in the order of its text.
     pub(super) fn finish(mut self, file: &Path) -> (Vec<ConfigError>, Vec<Warning>) {
-        self.errors.sort_by_key(|(place, _)| place.position);
-        self.warnings.sort_by_key(|(place, _)| place.position);
-        let error = |(place, problem)| ConfigError { file: file.to_owned(), place: Some(place), problem };
-        let warning = |(place, notice)| Warning { file: file.to_owned(), place: Some(place), notice };
+        self.errors.sort_by_key(|(location, _)| location.position);
+        self.warnings.sort_by_key(|(location, _)| location.position);
+        let error = |(location, problem)| ConfigError { file: file.to_owned(), location: Some(location), problem };
+        let warning = |(location, notice)| Warning { file: file.to_owned(), location: Some(location), notice };
         (self.errors.into_iter().map(error).collect(), self.warnings.into_iter().map(warning).collect())
     }
 }
 
-// === impl Place ===
+// === impl Location ===
 
-impl Place {
+impl Location {
     fn of(value: Value<'_>) -> Self {
         Self { position: value.position(), pointer: value.pointer() }
     }
@@ -414,7 +414,7 @@ impl Place {
 // === impl Problem ===
 
 impl Problem {
-    /// `got` stands where `want` belongs.
+    /// Found `got` where `want` was expected.
     pub(super) fn mismatch(want: &'static str, got: Kind<'_>) -> Self {
         let got = match got {
             Kind::Number(spelling) => format!("the number {}", Excerpt(spelling)),
@@ -431,25 +431,25 @@ impl Problem {
     }
 }
 
-// === impl Declared ===
+// === impl KnownNames ===
 
-impl Declared {
-    /// How many conditions an error names.
+impl KnownNames {
+    /// Maximum number of names an error lists.
     const SHOWN: usize = 10;
 
-    /// Of all conditions, in the order of the file.
+    /// From all names, in the order of the file.
     pub(super) fn new<'a>(kinds: impl ExactSizeIterator<Item = &'a str>) -> Self {
         let more = kinds.len().saturating_sub(Self::SHOWN);
         Self { first: kinds.take(Self::SHOWN).map(str::to_owned).collect(), more }
     }
 }
 
-impl fmt::Display for Declared {
+impl fmt::Display for KnownNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.first.is_empty() {
-            return f.write_str("there are none");
+            return f.write_str("known: none");
         }
-        f.write_str("there is ")?;
+        f.write_str("known: ")?;
         for (i, kind) in self.first.iter().enumerate() {
             write!(f, "{}{}", if i == 0 { "" } else { ", " }, Quoted(kind))?;
         }
@@ -475,7 +475,7 @@ impl std::error::Error for ConfigErrors {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_line(f, &self.file, self.place.as_ref(), &self.problem)
+        write_line(f, &self.file, self.location.as_ref(), &self.problem)
     }
 }
 
@@ -483,19 +483,24 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_line(f, &self.file, self.place.as_ref(), &self.notice)
+        write_line(f, &self.file, self.location.as_ref(), &self.notice)
     }
 }
 
-fn write_line(f: &mut fmt::Formatter<'_>, file: &Path, place: Option<&Place>, what: &dyn fmt::Display) -> fmt::Result {
+fn write_line(
+    f: &mut fmt::Formatter<'_>,
+    file: &Path,
+    location: Option<&Location>,
+    what: &dyn fmt::Display,
+) -> fmt::Result {
     use fmt::Write as _;
 
     let mut line = OneLine(f);
     write!(line, "{}", file.display())?;
-    if let Some(place) = place {
-        write!(line, ":{}", place.position)?;
-        if !place.pointer.is_empty() {
-            write!(line, ": {}", place.pointer)?;
+    if let Some(location) = location {
+        write!(line, ":{}", location.position)?;
+        if !location.pointer.is_empty() {
+            write!(line, ": {}", location.pointer)?;
         }
     }
     write!(line, ": {what}")

@@ -299,7 +299,7 @@ pub(crate) fn conflicts<'a>(
             errors.extend(same.map(|same| {
                 let of = format!("{}\" of \"{}", same.id.metric().id, other.path.display());
                 let problem = Problem::MetricTwice { name: metric.name.to_string(), of };
-                ConfigError { file: config.path.clone(), place: None, problem }
+                ConfigError { file: config.path.clone(), location: None, problem }
             }));
         }
     }

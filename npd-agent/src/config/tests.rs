@@ -76,9 +76,9 @@ fn a_log_monitor_among_the_plugins_is_a_log_monitor() {
     let plugin = ConfigFile::custom_plugin(&counter);
     assert_eq!(
         warnings(std::slice::from_ref(&plugin)),
-        ["counter: is a log monitor and is used as one; --config.system-log-monitor is its flag"]
+        ["counter: is a log monitor and is loaded as one; use --config.system-log-monitor for it"]
     );
-    let twice = ["counter: is given more than once and loaded once"];
+    let twice = ["counter: is given more than once, it is loaded only once"];
     assert_eq!(warnings(&[ConfigFile::system_log(&counter), plugin]), twice);
 }
 
@@ -89,7 +89,7 @@ fn a_path_given_twice_is_loaded_once_with_a_warning() {
     let loaded = load(&[a.clone(), b, a.clone()]).unwrap();
     assert_eq!(loaded.system_logs.len(), 2);
     let warnings: Vec<_> = loaded.warnings.iter().map(|warning| files.strip(warning)).collect();
-    assert_eq!(warnings, ["a: is given more than once and loaded once"]);
+    assert_eq!(warnings, ["a: is given more than once, it is loaded only once"]);
 
     fs::write(&a, "").unwrap();
     assert_eq!(files.errors(&[a.clone(), a]), ["a:1:1: not valid JSON: unexpected end of JSON input"]);
@@ -110,9 +110,9 @@ fn every_error_of_every_file_is_reported_in_one_run() {
         "list:1:1: is an array, must be an object",
         "syntax:3:1: not valid JSON: invalid character '}' looking for beginning of object key string; \
          JSON allows no comma after the last one",
-        "two:1:34: /bufferSize: a buffer of -1 lines is not possible, allowed are 1 to 1000 lines (0 means 10)",
+        "two:1:34: /bufferSize: a buffer of -1 lines is not valid, allowed: 1 to 1000 lines (0 means 10)",
         "two:2:13: /lookback: time: missing unit in duration \"5\", \
-         allowed are Go durations such as 300ms, 5m or 1h30m",
+         allowed: Go durations such as 300ms, 5m or 1h30m",
     ];
     assert_eq!(files.errors(&paths), expected);
 }
@@ -122,10 +122,7 @@ fn warnings_come_with_the_errors_they_may_explain() {
     let files = Files::new();
     let path = files.add("a", r#"{"plugn": "kmsg"}"#);
     let errors = load(&[path]).unwrap_err();
-    assert_eq!(
-        files.strip(&errors.errors[0]),
-        r#"a:1:1: "plugin" is missing, allowed is "kmsg", "filelog", "journald""#
-    );
+    assert_eq!(files.strip(&errors.errors[0]), r#"a:1:1: "plugin" is missing, allowed: "kmsg", "filelog", "journald""#);
     let warning = r#"a:1:2: /plugn: unknown key "plugn" is ignored, did you mean "plugin"?"#;
     assert_eq!(files.strip(&errors.warnings[0]), warning);
 }
@@ -142,10 +139,10 @@ fn only_a_regular_file_is_opened() {
     let paths =
         [files.0.path().join("."), fifo, files.path("socket"), PathBuf::from("/dev/zero"), dangling, PathBuf::new()];
     let expected = [
-        ": is a directory, a configuration must be a regular file",
-        "fifo: is a FIFO, a configuration must be a regular file",
-        "socket: is a socket, a configuration must be a regular file",
-        "/dev/zero: is a device, a configuration must be a regular file",
+        ": is a directory, must be a regular file",
+        "fifo: is a FIFO, must be a regular file",
+        "socket: is a socket, must be a regular file",
+        "/dev/zero: is a device, must be a regular file",
         "dangling: cannot be read: No such file or directory (os error 2)",
         ": cannot be read: No such file or directory (os error 2)",
     ];
@@ -173,7 +170,7 @@ fn a_file_of_more_than_16_mib_is_refused() {
     let padded = |size: usize| format!("{MINIMAL}{}", " ".repeat(size - MINIMAL.len()));
     assert!(load(&[files.add("full", padded(16 << 20))]).is_ok());
     let errors = files.errors(&[files.add("over", padded((16 << 20) + 1))]);
-    assert_eq!(errors, ["over: is larger than 16 MiB, the most a configuration may have"]);
+    assert_eq!(errors, ["over: is larger than 16 MiB, the maximum for a configuration file"]);
 }
 
 #[test]

@@ -16,13 +16,13 @@ pub enum DurationError {
     /// It does not follow the grammar, or is too long for 64 bits of nanoseconds.
     #[error("time: invalid duration {}", GoQuoted(.0))]
     Invalid(String),
-    /// A number stands without its unit. Only a single `0` may.
+    /// A number without its unit. Only a single `0` may.
     #[error("time: missing unit in duration {}", GoQuoted(.0))]
     MissingUnit(String),
-    /// The unit is none of `ns`, `us`, `µs`, `μs`, `ms`, `s`, `m`, `h`.
+    /// The unit is not one of `ns`, `us`, `µs`, `μs`, `ms`, `s`, `m`, `h`.
     #[error("time: unknown unit {} in duration {}", GoQuoted(.unit), GoQuoted(.duration))]
     UnknownUnit {
-        /// What stands where the unit should.
+        /// The text in the place of the unit.
         unit: String,
         /// The whole text.
         duration: String,
@@ -103,14 +103,14 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     })
 }
 
-/// The digits before the point as a number, or nothing when that passes [`LIMIT`].
+/// The digits before the point as a number, or `None` if that exceeds [`LIMIT`].
 fn read_whole(digits: &str) -> Option<u64> {
     digits.bytes().try_fold(0_u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0')).filter(|number| *number <= LIMIT)
     })
 }
 
-/// `whole.fraction` times `unit`, or nothing when that passes [`LIMIT`].
+/// `whole.fraction` times `unit`, or `None` if that exceeds [`LIMIT`].
 fn term_nanos(whole: u64, fraction: &str, unit: u64) -> Option<u64> {
     if whole > LIMIT / unit {
         return None;
@@ -161,7 +161,7 @@ impl GoDuration {
         self.0
     }
 
-    /// The span as std knows it, or nothing when it is negative.
+    /// The span as std knows it, or `None` if it is negative.
     #[must_use]
     pub fn to_std(self) -> Option<std::time::Duration> {
         u64::try_from(self.0).ok().map(std::time::Duration::from_nanos)

@@ -72,13 +72,13 @@ pub enum Kind<'d> {
 pub struct Member<'d> {
     /// The key, unquoted.
     pub key: &'d str,
-    /// Where the key stands.
+    /// The position of the key.
     pub position: Position,
-    /// What it stands for.
+    /// Its value.
     pub value: Value<'d>,
 }
 
-/// A value and its links. The first entry is the text's own value; nobody's sibling or child, its index 0 means "none".
+/// A value and its links. The first entry is the text's own value; it is never a sibling or child, so index 0 means "none" in a link.
 #[derive(Debug)]
 struct Entry {
     parent: u32,
@@ -92,7 +92,7 @@ struct Entry {
     content: Content,
 }
 
-/// How a value is called in what it lies in.
+/// The name of a value within its array or object.
 #[derive(Debug)]
 enum Label {
     Root,
@@ -158,12 +158,12 @@ impl<'d> Value<'d> {
         self.document.text.get(entry.start..entry.end).unwrap_or_default()
     }
 
-    /// The elements of an array; nothing for any other value.
+    /// The elements of an array; none for any other value.
     pub fn elements(self) -> impl Iterator<Item = Value<'d>> {
         self.children().filter(|child| matches!(child.entry().label, Label::Element(_)))
     }
 
-    /// The members of an object in the order of the text, duplicates included; nothing for any other value.
+    /// The members of an object in the order of the text, duplicates included; none for any other value.
     pub fn members(self) -> impl Iterator<Item = Member<'d>> {
         self.children().filter_map(|value| match &value.entry().label {
             Label::Member { key, position } => Some(Member { key, position: *position, value }),

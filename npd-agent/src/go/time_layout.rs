@@ -9,7 +9,7 @@
 //! Names of months are read in any case, AM and PM are not. `15` takes one digit. An offset may be `+24:60`. An
 //! abbreviation that the zone does not know is UTC, and so is `GMT+3`.
 //!
-//! What is not Go's, and meant:
+//! Deliberate differences from Go:
 //!
 //! * A layout without a year. Go gives the year 0 and NPD adds the current year, which puts a line of December that is
 //!   read in January in the future and makes March 1 of most February 29ths. Here it is the newest year that has the
@@ -96,7 +96,7 @@ impl Layout {
         &self.source
     }
 
-    /// Whether any part of it stands for a part of a time. If not it only reads itself, which is surely a mistake.
+    /// Whether any part of it represents a part of a time. If not, it matches only its own text, which is surely a mistake.
     #[must_use]
     pub fn has_fields(&self) -> bool {
         !self.chunks.is_empty()

@@ -60,14 +60,14 @@ fn compile(hir: &Hir) -> Result<PikeVM, Box<thompson::BuildError>> {
 // === impl Captures ===
 
 impl Captures {
-    /// `None` when the pattern has no named groups. `hir` is anchored at its end.
+    /// `None` if the pattern has no named groups. `hir` is anchored at its end.
     pub(super) fn new(hir: &Hir) -> Result<Option<Self>, PatternError> {
         let mut names = Vec::new();
         let hir = keep_named(hir, &mut names, &mut BTreeSet::new());
         if names.is_empty() {
             return Ok(None);
         }
-        // What cannot be built is an error now, not at the first match.
+        // A failure to build it is an error now, not at the first match.
         compile(&hir).map_err(PatternError::TooLarge)?;
         Ok(Some(Self { hir, machine: OnceLock::new(), names }))
     }

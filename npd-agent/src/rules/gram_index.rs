@@ -11,10 +11,10 @@ use std::{collections::HashSet, ops::ControlFlow};
 
 use super::literals;
 
-/// The bytes of a gram. More tell more but need longer literals.
+/// The bytes of a gram. Longer grams are more selective but need longer literals.
 pub(crate) const GRAM: usize = 4;
 
-/// Literals of so many bytes are found at every fourth place.
+/// Literals of at least this many bytes are found by looking at every fourth place.
 pub(crate) const LONG: usize = GRAM + 3;
 
 /// A set of grams, with errors: with few grams it seldom contains one that was not added.
@@ -26,7 +26,7 @@ pub(crate) struct GramSet([u64; 1 << SET_BITS]);
 pub(crate) struct GramIndex {
     /// How many bytes a gram has.
     width: usize,
-    /// At each so many-th place of a line a gram is looked up.
+    /// The distance between the places of a line at which a gram is looked up.
     stride: usize,
     set: Box<GramSet>,
     /// With the key to give back.
@@ -108,7 +108,7 @@ impl GramSet {
 // === impl GramIndex ===
 
 impl GramIndex {
-    /// Looks for literals, each with a key to give back; `None` when there are none. None may be empty.
+    /// Looks for literals, each with a key to return; `None` if there are none. None may be empty.
     pub(crate) fn new(literals: &[(&[u8], usize)]) -> Option<Self> {
         let mut sorted = literals.to_vec();
         // The short ones have the least choice.

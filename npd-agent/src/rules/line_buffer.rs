@@ -51,7 +51,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 // === impl LineBuffer ===
 
 impl LineBuffer {
-    /// An empty buffer for `capacity` lines; none at all is fine.
+    /// An empty buffer for `capacity` lines; a capacity of 0 is fine.
     pub(super) fn new(capacity: usize) -> Self {
         Self { lines: Vec::new(), capacity, newest: 0 }
     }

@@ -1,4 +1,4 @@
-//! Required literals: strings of which at least one stands in every text that a pattern matches.
+//! Required literals: a set of strings such that every text a pattern matches contains at least one of them.
 //!
 //! A line without any of them cannot be hit, and looking for a few strings is far cheaper than running an automaton.
 //! The literals are only necessary, never sufficient, and they hold on the raw bytes of a line: a string with U+FFFD
@@ -38,7 +38,7 @@ struct Candidate {
 const MAX_STRINGS: usize = 16;
 /// An alternation may need more, one for each branch.
 const MAX_BRANCHES: usize = 64;
-/// Longer strings do not tell more.
+/// Longer strings are not more selective.
 const MAX_LEN: usize = 96;
 /// Repetitions such as `-{3}` are spelt out up to here.
 const MAX_REPEAT: u32 = 16;
@@ -50,7 +50,7 @@ const SHORT_BITS: u32 = 2;
 /// A set that is expected at more than one position in 2^8 saves less than it costs.
 const LEAST_BITS: u32 = 8;
 
-/// Words of everyday kernel and system logs: they tell less than their letters.
+/// Words of everyday kernel and system logs: they are less selective than their letters suggest.
 const WORDS: &[u8] = b" device driver controller registered registers unregister loaded unloaded enabled disabled \
     enabling disabling detected available supported support supports using used initialized initializing starting \
     started stopped stopping finished running reached listening on target service session socket closed accepted \
@@ -84,7 +84,7 @@ static COMMON: GramSet = {
     set
 };
 
-/// How often a gram of `WORDS` occurs, and how much a further byte of the same word tells, in bits.
+/// How often a gram of `WORDS` occurs, and how selective a further byte of the same word is, in bits.
 const WORD_BITS: (u32, u32) = (9, 2);
 
 /// The best required literals of `hir`, if it has any that are worth looking for.
@@ -124,7 +124,7 @@ fn byte_rarity_bits(byte: u8) -> u32 {
     }
 }
 
-/// How rare a string is in log lines, in bits, as if its bytes and everyday words had nothing to do with each other.
+/// How rare a string is in log lines, in bits, as if its bytes and everyday words were independent of each other.
 pub(super) fn rarity_bits(string: &[u8]) -> u32 {
     // The bits of as many bytes from the start, for the latest `GRAM` lengths.
     let mut before = [0; GRAM];
@@ -163,7 +163,7 @@ fn newest_line_part(hir: &Hir) -> Hir {
     }
 }
 
-/// The best set of strings of which one stands in every match of `hir`.
+/// The best set of strings such that every match of `hir` contains one of them.
 fn best(hir: &Hir) -> Option<Candidate> {
     match hir.kind() {
         HirKind::Capture(capture) => best(&capture.sub),
@@ -338,7 +338,7 @@ fn worth(string: &[u8]) -> u32 {
 // === impl Candidate ===
 
 impl Candidate {
-    /// `None` when a match need not contain any of the strings.
+    /// `None` if a match need not contain any of the strings.
     fn new(strings: &[Vec<u8>]) -> Option<Self> {
         let mut strings: Vec<Vec<u8>> = strings.iter().map(|s| cut(s).to_vec()).collect();
         strings.sort_unstable();

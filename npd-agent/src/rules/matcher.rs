@@ -41,7 +41,7 @@ pub(super) struct Start {
     pub(super) len: usize,
 }
 
-/// Bounds the cache of one matcher. When it is full it is cleared and filled anew.
+/// Bounds the cache of one matcher. When it is full it is cleared and filled again.
 const CACHE_BYTES: usize = 128 << 10;
 
 // === impl Matcher ===

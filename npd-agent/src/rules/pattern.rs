@@ -79,7 +79,7 @@ impl Pattern {
         self.captures.iter().flat_map(|captures| captures.names())
     }
 
-    /// Whether it can match in a buffer of so many lines.
+    /// Whether it can match in a buffer of this many lines.
     ///
     /// `^` is the start of the whole buffer, not of a line. So `^oops` matches only in a buffer of one line; in a
     /// larger one `(?m)^oops` is what was meant.

@@ -1,4 +1,4 @@
-//! The message a rule writes: text with the names of what was found in it, as in `disk ${dev} is failing`.
+//! The message of a rule: text with placeholders for what was found, as in `disk ${dev} is failing`.
 //!
 //! `${name}` stands for a named group of the rule's pattern or for a field of the record, `$$` for a dollar sign; any
 //! other dollar sign is an error, so that a slip shows when the file is checked and not in an alert at night.
@@ -17,9 +17,9 @@ enum Part {
     Name(Arc<str>),
 }
 
-/// Why a text is no template.
+/// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the $ at byte {at} starts no ${{name}}; a dollar sign is written $$")]
+#[error("the $ at byte {at} does not start a ${{name}}; write $$ for a dollar sign")]
 pub struct TemplateError {
     /// Where in the text.
     pub at: usize,
@@ -75,7 +75,7 @@ impl Template {
     }
 }
 
-/// What Go takes for the name of a group, in ASCII.
+/// What Go accepts as the name of a group, in ASCII.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -241,7 +241,7 @@ fn an_unmatched_line_hits_nothing_but_can_start_a_match() {
 }
 
 #[test]
-fn two_hundred_rules_are_told_apart() {
+fn two_hundred_rules_do_not_mix_up_their_hits() {
     let patterns: Vec<String> = (0..200).map(|n| format!(r"driver{n}: fault \d+ on (port|lane) {n}\b.*")).collect();
     let mut rules = rules(&patterns.iter().map(String::as_str).collect::<Vec<_>>(), 10);
     for n in 0..200 {

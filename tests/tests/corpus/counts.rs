@@ -1,4 +1,4 @@
-//! What must come several times, or is told of once for many times.
+//! Problems that must occur several times before they are reported, or that are reported once for many times.
 
 use anyhow::{Result, ensure};
 
@@ -130,7 +130,7 @@ pub(crate) fn crash_loop(shipped: &Shipped) -> Result<()> {
     statuses.extend(node.wait(60));
     let events: Vec<_> = statuses.iter().flat_map(|status| &status.events).collect();
     ensure!(events.len() <= 12, "{} events in ten minutes", events.len());
-    let told: u64 = events.iter().map(|event| event.count).sum();
-    ensure!(told == 60, "{told} of 60 starts are told of");
+    let reported: u64 = events.iter().map(|event| event.count).sum();
+    ensure!(reported == 60, "{reported} of 60 starts are reported");
     Ok(())
 }

@@ -59,12 +59,12 @@ fn main() -> Result<ExitCode> {
         suite.test(claim, move || run(&shipped));
     };
     test("a monitor of a log file has the rules of the monitor that it stands in for", same_rules);
-    test("the frequent are told of at the count, not before it, and no longer when they are rare", thresholds);
+    test("a frequent problem is reported at its count, not before it, and ends when it becomes rare", thresholds);
     test("restarts that systemd 229 to 242 tells of in two lines count once", restarts_in_two_lines);
     test("an administrator's restarts are not frequent restarts", restarts_by_hand);
     test("restarts soon after boot do not count", restarts_after_boot);
     test("a service that systemd gave up holds its condition until it is started", given_up);
-    test("bad blocks are told apart by disk and kind, and are over one by one", bad_blocks);
+    test("bad blocks are distinguished by disk and kind, and end one by one", bad_blocks);
     test("what the node can be asked about names whom to ask about", rechecks);
     test("starts in a crash loop are folded, and all are counted", crash_loop);
     Ok(suite.run())

@@ -13,7 +13,7 @@ use npd_tests::driver::binary::shipped_config;
 /// The shipped log monitors by the names of their files.
 pub(crate) type Shipped = BTreeMap<String, SystemLogConfig>;
 
-/// Loads each file by itself: some declare the same condition, and nobody runs them all.
+/// Loads each file by itself: some declare the same condition, and no agent runs them all.
 pub(crate) fn shipped() -> Result<Shipped> {
     let mut shipped = Shipped::new();
     for path in entries(&shipped_config(""))? {

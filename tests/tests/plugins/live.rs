@@ -185,7 +185,7 @@ fn reload() -> Result<()> {
     ensure!(agent.reported("IsBad").len() == 1, "the condition is known: {:?}", agent.problems());
     fs::write(&file, r#"{"plugin": "custom", "pluginConfig": {"concurrency": 0}}"#)?;
     let told = agent.wait_for_reports("InvalidMonitorConfig", 1)?.remove(0);
-    ensure!(told.source == "test" && told.text.contains("a concurrency of 0 is not possible"), "{told:?}");
+    ensure!(told.source == "test" && told.text.contains("a concurrency of 0 is not valid"), "{told:?}");
     wait_for_runs(&agent, "IsBad", "problem", 2.0)?;
     let conditions = agent.page("/conditions")?.body;
     ensure!(conditions.contains(r#""status":"True""#), "{conditions}");

@@ -215,7 +215,7 @@ fn name_taken() -> Result<()> {
     let output = with_stats(setup.clone(), "b.json", &named("cpu/load_5m", "load"))?.output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(255), "ends with {}", output.status);
-    ensure!(text.contains("is the name of metric") && text.contains("b.json"), "it says {text}");
+    ensure!(text.contains("is already the name of metric") && text.contains("b.json"), "it says {text}");
 
     let agent = with_stats(setup, "b.json", &named("cpu/load_5m", "other"))?.start()?;
     wait(&agent, "both", |metrics| !metrics.series("load").is_empty() && !metrics.series("other").is_empty())?;

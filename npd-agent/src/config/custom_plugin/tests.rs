@@ -65,31 +65,15 @@ fn keys_are_taken_in_any_case_and_null_is_nothing() {
 #[test]
 fn what_could_never_work_is_an_error() {
     for (settings, rule, expected) in [
-        (
-            r#""invoke_interval": "0s""#,
-            "",
-            "/pluginConfig/invoke_interval: 0s is not possible, allowed is 10ms and more",
-        ),
-        (
-            r#""invoke_interval": "-1s""#,
-            "",
-            "/pluginConfig/invoke_interval: -1s is not possible, allowed is 10ms and more",
-        ),
-        (r#""timeout": "0s""#, "", "/pluginConfig/timeout: 0s is not possible, allowed is 1ms and more"),
-        (
-            r#""concurrency": 0"#,
-            "",
-            "/pluginConfig/concurrency: a concurrency of 0 is not possible, allowed is 1 to 256",
-        ),
-        (
-            r#""concurrency": -1"#,
-            "",
-            "/pluginConfig/concurrency: a concurrency of -1 is not possible, allowed is 1 to 256",
-        ),
+        (r#""invoke_interval": "0s""#, "", "/pluginConfig/invoke_interval: 0s is not valid, allowed: 10ms and more"),
+        (r#""invoke_interval": "-1s""#, "", "/pluginConfig/invoke_interval: -1s is not valid, allowed: 10ms and more"),
+        (r#""timeout": "0s""#, "", "/pluginConfig/timeout: 0s is not valid, allowed: 1ms and more"),
+        (r#""concurrency": 0"#, "", "/pluginConfig/concurrency: a concurrency of 0 is not valid, allowed: 1 to 256"),
+        (r#""concurrency": -1"#, "", "/pluginConfig/concurrency: a concurrency of -1 is not valid, allowed: 1 to 256"),
         (
             r#""max_output_length": -1"#,
             "",
-            "/pluginConfig/max_output_length: a length of -1 is not possible, allowed is 0 to 32768 bytes",
+            "/pluginConfig/max_output_length: a length of -1 is not valid, allowed: 0 to 32768 bytes",
         ),
         (
             r#""concurrency": "3""#,
@@ -99,20 +83,20 @@ fn what_could_never_work_is_an_error() {
         (
             "",
             r#", "timeout": "6s""#,
-            "/rules/0/timeout: a timeout of 6s is not possible, allowed is up to the 5s of \"pluginConfig\"",
+            "/rules/0/timeout: a timeout of 6s is not valid, allowed: up to the 5s of \"pluginConfig\"",
         ),
-        ("", r#", "invoke_interval": "0""#, "/rules/0/invoke_interval: 0s is not possible, allowed is 10ms and more"),
+        ("", r#", "invoke_interval": "0""#, "/rules/0/invoke_interval: 0s is not valid, allowed: 10ms and more"),
         ("", r#", "path": """#, "/rules/0/path: \"path\" is missing, the rule needs a program to run"),
         (
             "",
             r#", "args": ["a\u0000b"]"#,
-            "/rules/0/path: the path or an argument has a NUL character in it, no program can be given one",
+            "/rules/0/path: the path or an argument contains a NUL character, which cannot be passed to a program",
         ),
         ("", r#", "args": "x""#, "/rules/0/args: is the string \"x\", must be an array"),
         (
             "",
             r#", "type": "permanent", "condition": "C""#,
-            "/rules/0/condition: the permanent rule's condition \"C\" is not declared under \"conditions\", there are none",
+            "/rules/0/condition: the permanent rule's condition \"C\" is not declared under \"conditions\", known: none",
         ),
     ] {
         assert_eq!(errors(&with(settings, rule)), [expected]);
@@ -132,10 +116,10 @@ fn a_program_that_is_not_there_yet_is_a_warning() {
 fn the_file_of_another_monitor_is_told_where_it_belongs() {
     assert_eq!(
         errors(r#"{"plugin": "kmsg"}"#),
-        [r#"/plugin: plugin "kmsg" belongs to a --config.system-log-monitor file, allowed is "custom", "health""#]
+        [r#"/plugin: plugin "kmsg" belongs in a --config.system-log-monitor file, allowed: "custom", "health""#]
     );
-    assert_eq!(errors(r#"{"plugin": "x"}"#), [r#"/plugin: unknown plugin "x", allowed is "custom", "health""#]);
-    assert_eq!(errors("{}"), [r#""plugin" is missing, allowed is "custom", "health""#]);
+    assert_eq!(errors(r#"{"plugin": "x"}"#), [r#"/plugin: unknown plugin "x", allowed: "custom", "health""#]);
+    assert_eq!(errors("{}"), [r#""plugin" is missing, allowed: "custom", "health""#]);
 }
 
 #[test]
@@ -152,15 +136,15 @@ fn a_health_monitor_names_checks_of_the_agents_own() {
         ),
         (
             "",
-            "/rules/0: there is no check \"\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+            "/rules/0: unknown check \"\"; the checks are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
         ),
         (
             r#", "check": "files", "args": ["--threshold=x"]"#,
-            "/rules/0: invalid value 'x' for '--threshold <THRESHOLD>': \"x\" is no share: it must be a number from 0 to 100",
+            "/rules/0: invalid value 'x' for '--threshold <THRESHOLD>': \"x\" is not a percentage: it must be a number from 0 to 100",
         ),
         (
             r#", "check": "files", "path": "/bin/sh""#,
-            "/rules/0/path: \"path\" is for \"plugin\": \"custom\", here \"check\" says what to run",
+            "/rules/0/path: \"path\" is only allowed with \"plugin\": \"custom\", use \"check\" here",
         ),
     ] {
         assert_eq!(errors(&with(rule)), [expected]);
@@ -168,7 +152,7 @@ fn a_health_monitor_names_checks_of_the_agents_own() {
     let program = r#"{"plugin": "custom", "source": "s", "rules": [{"type": "temporary", "reason": "R", "path": "/bin/sh", "check": "files"}]}"#;
     assert_eq!(
         errors(program),
-        ["/rules/0/check: \"check\" is for \"plugin\": \"health\", here \"path\" says what to run"]
+        ["/rules/0/check: \"check\" is only allowed with \"plugin\": \"health\", use \"path\" here"]
     );
 }
 

@@ -168,7 +168,7 @@ fn duplicate_containers_merge() {
 
 #[test]
 fn integers_are_read_by_their_spelling() {
-    let refused = "is no integer, allowed are digits without fraction and exponent that fit 64 bits";
+    let refused = "is not an integer, allowed: 64-bit integers without fraction or exponent";
     for spelling in ["10.0", "1e1", "1E2", "0e0", "-0.0", "1.5", "9223372036854775808", "-9223372036854775809"] {
         assert_eq!(decode(format!("{{\"size\":{spelling}}}")), format!("{spelling} {refused}"));
     }
@@ -235,7 +235,7 @@ fn what_is_no_unicode_becomes_replacement_characters() {
 }
 
 #[test]
-fn a_typo_is_told_from_a_key_of_another_kind() {
+fn a_typo_is_distinguished_from_an_unrelated_key() {
     let keys = &["lookback", "bufferSize", "source", "conditions", "rules", "metricsReporting", "type"];
     for (key, meant) in [
         ("lookBck", Some("lookback")),
@@ -296,7 +296,7 @@ fn member() -> impl Strategy<Value = String> {
 
 /// Whether [`decode`] gave errors.
 fn refused(shown: &str) -> bool {
-    shown.contains(" must be ") || shown.contains(" is no integer")
+    shown.contains(" must be ") || shown.contains(" is not an integer")
 }
 
 proptest! {

@@ -1,11 +1,11 @@
-//! How a message shows what it did not write itself: keys, names and values from outside.
+//! How a message shows text that is not its own: keys, names and values from config files.
 
 use std::{error::Error, fmt};
 
-/// Escapes control characters: keys, names and patterns come from outside and must not forge further lines.
+/// Escapes control characters: keys, names and patterns come from config files and must not be able to forge log lines.
 pub(super) struct OneLine<'a, 'f>(pub(super) &'a mut fmt::Formatter<'f>);
 
-/// An error and its sources, as these errors are the end of the chain.
+/// An error and its sources in one line; a config error has no `source` of its own.
 pub(super) struct Chain<'a>(pub(super) &'a dyn Error);
 
 /// The beginning of a text that may be long.
@@ -14,22 +14,22 @@ pub(super) struct Excerpt<'a>(pub(super) &'a str);
 /// An [`Excerpt`] in double quotes.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
-/// Words in quotes with commas.
-pub(super) struct Listed<'a>(pub(super) &'a [&'a str]);
+/// Words in double quotes, separated by commas.
+pub(super) struct QuotedList<'a>(pub(super) &'a [&'a str]);
 
-/// What could have been meant by an unknown key.
+/// The closest known key for an unknown one, or else all known keys.
 pub(super) struct Suggestion<'a>(pub(super) Option<&'a str>, pub(super) &'a [&'a str]);
 
-/// What could have been meant by an unknown name, if anything is near.
-pub(super) struct Meant<'a>(pub(super) Option<&'a str>);
+/// The closest known name for an unknown one, if any is close.
+pub(super) struct DidYouMean<'a>(pub(super) Option<&'a str>);
 
-/// A permanent rule by its type.
+/// Introduces the condition of a rule that is permanent, or counts as permanent because of its type.
 pub(super) struct RuleKind<'a>(pub(super) &'a str);
 
-/// A type, or its absence.
+/// Introduces a statement about a rule's type, or about its absence.
 pub(super) struct TypeIs<'a>(pub(super) &'a str);
 
-/// How many characters of a text from outside a message shows.
+/// Maximum number of characters of a foreign text that a message shows.
 const EXCERPT: usize = 80;
 
 impl fmt::Display for Chain<'_> {
@@ -59,7 +59,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for QuotedList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, word) in self.0.iter().enumerate() {
             write!(f, "{}\"{word}\"", if i == 0 { "" } else { ", " })?;
@@ -72,12 +72,12 @@ impl fmt::Display for Suggestion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(nearest) => write!(f, ", did you mean \"{nearest}\"?"),
-            None => write!(f, ", known are {}", Listed(self.1)),
+            None => write!(f, ", known: {}", QuotedList(self.1)),
         }
     }
 }
 
-impl fmt::Display for Meant<'_> {
+impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |nearest| write!(f, ", did you mean \"{nearest}\"?"))
     }

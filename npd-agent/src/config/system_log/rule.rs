@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{
         decode::{Element, Field},
-        report::{Declared, Findings, Notice, Problem},
+        report::{Findings, KnownNames, Notice, Problem},
     },
     go::{
         duration::{GoDuration, parse_duration},
@@ -243,7 +243,7 @@ impl Names<'_> {
         let groups: Vec<_> = self.pattern.group_names().collect();
         let fields = self.fields().iter().copied().filter(|field| !groups.contains(field));
         let names: Vec<_> = groups.iter().copied().chain(fields).collect();
-        Problem::UnknownName { name: name.to_owned(), known: Declared::new(names.into_iter()) }
+        Problem::UnknownName { name: name.to_owned(), known: KnownNames::new(names.into_iter()) }
     }
 }
 
@@ -314,7 +314,7 @@ impl<'d> RuleHead<'_, 'd> {
         let index = conditions.by_kind.get(condition).map(|declared| declared.index);
         if index.is_none() && conditions.complete {
             let (rule_type, condition) = (kind.to_owned(), condition.to_owned());
-            let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
+            let declared = KnownNames::new(conditions.definitions.iter().map(|definition| &*definition.kind));
             let problem = Problem::ConditionUndeclared { rule: rule_type, condition, declared };
             findings.error(self.condition.at(at), problem);
         }

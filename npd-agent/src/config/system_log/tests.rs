@@ -133,14 +133,14 @@ fn node_problem_detector_takes_it_and_so_do_we() {
 #[test]
 fn each_error_of_a_setting_says_where_it_is_and_what_is_allowed() {
     for (text, error) in [
-        ("@null".to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
-        ("@{}".to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
-        (r#"{"plugin":@""}"#.to_owned(), r#"/plugin: "plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
-        (r#"@{"plugin":null}"#.to_owned(), r#""plugin" is missing, allowed is "kmsg", "filelog", "journald""#),
+        ("@null".to_owned(), r#""plugin" is missing, allowed: "kmsg", "filelog", "journald""#),
+        ("@{}".to_owned(), r#""plugin" is missing, allowed: "kmsg", "filelog", "journald""#),
+        (r#"{"plugin":@""}"#.to_owned(), r#"/plugin: "plugin" is missing, allowed: "kmsg", "filelog", "journald""#),
+        (r#"@{"plugin":null}"#.to_owned(), r#""plugin" is missing, allowed: "kmsg", "filelog", "journald""#),
         ("@[]".to_owned(), "is an array, must be an object"),
         (
             r#"{"Plugin":@"nope"}"#.to_owned(),
-            r#"/Plugin: unknown plugin "nope", allowed is "kmsg", "filelog", "journald""#,
+            r#"/Plugin: unknown plugin "nope", allowed: "kmsg", "filelog", "journald""#,
         ),
         (
             "@{\n  \"plugin\": \"filelog\"\n}".to_owned(),
@@ -148,33 +148,33 @@ fn each_error_of_a_setting_says_where_it_is_and_what_is_allowed() {
         ),
         (
             r#"@{"plugin":"journald"}"#.to_owned(),
-            r#""pluginConfig" says no "source", "unit" or "transport", plugin "journald" needs one of them"#,
+            r#""pluginConfig" has no "source", "unit" or "transport", plugin "journald" needs one of them"#,
         ),
         (
             r#"{"plugin":@"custom"}"#.to_owned(),
-            r#"/plugin: plugin "custom" belongs to a --config.custom-plugin-monitor file, allowed is "kmsg", "filelog", "journald""#,
+            r#"/plugin: plugin "custom" belongs in a --config.custom-plugin-monitor file, allowed: "kmsg", "filelog", "journald""#,
         ),
         (with(r#""source":@5"#), "/source: is the number 5, must be a string"),
         (
             with(r#""lookback":@"5""#),
-            r#"/lookback: time: missing unit in duration "5", allowed are Go durations such as 300ms, 5m or 1h30m"#,
+            r#"/lookback: time: missing unit in duration "5", allowed: Go durations such as 300ms, 5m or 1h30m"#,
         ),
         (
             with(r#""delay":@"1d""#),
-            r#"/delay: time: unknown unit "d" in duration "1d", allowed are Go durations such as 300ms, 5m or 1h30m"#,
+            r#"/delay: time: unknown unit "d" in duration "1d", allowed: Go durations such as 300ms, 5m or 1h30m"#,
         ),
         (with(r#""lookback":@5"#), "/lookback: is the number 5, must be a string"),
         (
             with(r#""bufferSize":@-1"#),
-            "/bufferSize: a buffer of -1 lines is not possible, allowed are 1 to 1000 lines (0 means 10)",
+            "/bufferSize: a buffer of -1 lines is not valid, allowed: 1 to 1000 lines (0 means 10)",
         ),
         (
             with(r#""bufferSize":@1001"#),
-            "/bufferSize: a buffer of 1001 lines is not possible, allowed are 1 to 1000 lines (0 means 10)",
+            "/bufferSize: a buffer of 1001 lines is not valid, allowed: 1 to 1000 lines (0 means 10)",
         ),
         (
             with(r#""bufferSize":@10.0"#),
-            "/bufferSize: 10.0 is no integer, allowed are digits without fraction and exponent that fit 64 bits",
+            "/bufferSize: 10.0 is not an integer, allowed: 64-bit integers without fraction or exponent",
         ),
         (with(r#""bufferSize":@"10""#), r#"/bufferSize: is the string "10", must be an integer (without quotes)"#),
         (
@@ -198,12 +198,12 @@ fn each_error_of_a_rule_or_condition_says_where_it_is_and_what_is_allowed() {
         (with(r#""conditions":[@null]"#), "/conditions/0: is null, must be a condition"),
         (
             with(r#""conditions":[@{"reason":"x"}]"#),
-            r#"/conditions/0: the condition has no type, it needs one such as "KernelDeadlock""#,
+            r#"/conditions/0: the condition has no type, set one such as "KernelDeadlock""#,
         ),
         (
             with(r#""conditions":[{"type":"A","transition":@"soon"}]"#),
             "/conditions/0/transition: soon is not a time, \
-             allowed are RFC 3339 times such as 2026-01-31T08:00:00Z",
+             allowed: RFC 3339 times such as 2026-01-31T08:00:00Z",
         ),
         (
             with(r#""conditions":[{"type":"A","transition":@1}]"#),
@@ -212,34 +212,34 @@ fn each_error_of_a_rule_or_condition_says_where_it_is_and_what_is_allowed() {
         (with(r#""conditions":[{"type":"A","status":@false}]"#), "/conditions/0/status: is false, must be a string"),
         (
             with(r#""conditions":[{"type":"A"},{"type":"B"},@{"type":"A","reason":"x"}]"#),
-            r#"/conditions/2: condition "A" is declared at 1:32 with another reason or message, one declaration is allowed"#,
+            r#"/conditions/2: condition "A" is already declared at 1:32 with a different reason or message, only one declaration is allowed"#,
         ),
         (
             with_rules(r#"{"type":"permanent","condition":@"KernelDeadlok","reason":"R","pattern":"x"}"#),
-            r#"/rules/0/condition: the permanent rule's condition "KernelDeadlok" is not declared under "conditions", there is "KernelDeadlock""#,
+            r#"/rules/0/condition: the permanent rule's condition "KernelDeadlok" is not declared under "conditions", known: "KernelDeadlock""#,
         ),
         (
             with(r#""rules":[@{"type":"permanent","reason":"R","pattern":"x"}]"#),
-            r#"/rules/0: the permanent rule's condition "" is not declared under "conditions", there are none"#,
+            r#"/rules/0: the permanent rule's condition "" is not declared under "conditions", known: none"#,
         ),
         (
             with(r#""rules":[@{"type":"Temporary","reason":"R","pattern":"x"}]"#),
-            r#"/rules/0: the rule's type "Temporary" counts as permanent, but its condition "" is not declared under "conditions", there are none"#,
+            r#"/rules/0: the rule's type "Temporary" counts as permanent, but its condition "" is not declared under "conditions", known: none"#,
         ),
         (
             with(r#""rules":[@{"reason":"R","pattern":"x"}]"#),
-            r#"/rules/0: the rule has no type and so counts as permanent, but its condition "" is not declared under "conditions", there are none"#,
+            r#"/rules/0: the rule has no type and so counts as permanent, but its condition "" is not declared under "conditions", known: none"#,
         ),
         (
             with(r#""rules":[{"type":"temporary","reason":@"café","pattern":"x"}]"#),
-            "/rules/0/reason: café cannot label a metric, allowed are at most 255 printable ASCII characters \
+            "/rules/0/reason: café cannot be used as a metric label, allowed: at most 255 printable ASCII characters \
              (anything with \"metricsReporting\": false)",
         ),
         (
             with(
                 r#""conditions":[{"type":"é"}],"rules":[{"type":"permanent","condition":@"é","reason":"R","pattern":"x"}]"#,
             ),
-            "/rules/0/condition: é cannot label a metric, allowed are at most 255 printable ASCII characters \
+            "/rules/0/condition: é cannot be used as a metric label, allowed: at most 255 printable ASCII characters \
              (anything with \"metricsReporting\": false)",
         ),
     ] {
@@ -309,11 +309,11 @@ fn what_node_problem_detector_takes_and_never_does_is_a_warning() {
         (with(r#"@"lookBck":"5m""#), r#"/lookBck: unknown key "lookBck" is ignored, did you mean "lookback"?"#),
         (
             with(&format!(r#""rules":[{{{temporary},@"path":1}}]"#)),
-            r#"/rules/0/path: unknown key "path" is ignored, known are "type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix", "message", "by", "threshold", "clearPattern", "clearAfter", "recheck", "foldWithin""#,
+            r#"/rules/0/path: unknown key "path" is ignored, known: "type", "condition", "reason", "pattern", "patternGeneratedMessageSuffix", "message", "by", "threshold", "clearPattern", "clearAfter", "recheck", "foldWithin""#,
         ),
         (
             with(&format!(r#""rules":[{{{temporary},@"Pattern":"y"}}]"#)),
-            r#"/rules/0/Pattern: key "Pattern" was given before at 1:60; of two scalars the later counts, arrays and objects are merged"#,
+            r#"/rules/0/Pattern: key "Pattern" was already given at 1:60; the later of two scalars wins, arrays and objects are merged"#,
         ),
         (with(r#""logPath":@"/var/log/kern.log""#), r#"/logPath: "logPath" has no effect with plugin "kmsg""#),
         (with(r#""skipList":[@"a"]"#), r#"/skipList/0: "skipList" has no effect with plugin "kmsg""#),
@@ -339,8 +339,8 @@ fn what_node_problem_detector_takes_and_never_does_is_a_warning() {
         ),
         (
             with(r#""rules":[{"type":"temporary","reason":"R","pattern":@"^x"}]"#),
-            "/rules/0/pattern: ^ is the start of all 10 lines of the buffer, so the pattern never matches, \
-             (?m)^ is the start of a line",
+            "/rules/0/pattern: ^ matches only at the start of the 10-line buffer, so the pattern never matches, \
+             use (?m)^ for the start of a line",
         ),
         (
             with(r#""rules":[@{"type":"temporary","pattern":"x"}]"#),
@@ -352,7 +352,7 @@ fn what_node_problem_detector_takes_and_never_does_is_a_warning() {
         ),
         (
             with(&format!(r#""conditions":[{DEADLOCK},@{DEADLOCK}],"rules":[{HUNG}]"#)),
-            r#"/conditions/1: condition "KernelDeadlock" is declared at 1:32 in the same words, this one is ignored"#,
+            r#"/conditions/1: condition "KernelDeadlock" is already declared at 1:32 with the same reason and message, this one is ignored"#,
         ),
         (
             with(&format!(r#""conditions":[@{DEADLOCK}]"#)),
@@ -369,8 +369,8 @@ fn duplicates_are_found_in_maps_and_whatever_their_case() {
     let found = warnings(&with(r#""pluginConfig":{"a":"1","a":"2"},"PluginConfig":null"#));
     let places: Vec<_> = found.iter().map(|warning| warning.split(';').next().unwrap()).collect();
     let expected = [
-        r#"1:42: /pluginConfig/a: key "a" was given before at 1:34"#,
-        r#"1:51: /PluginConfig: key "PluginConfig" was given before at 1:18"#,
+        r#"1:42: /pluginConfig/a: key "a" was already given at 1:34"#,
+        r#"1:51: /PluginConfig: key "PluginConfig" was already given at 1:18"#,
     ];
     assert_eq!(places, expected);
 }
@@ -392,7 +392,7 @@ fn an_error_names_the_first_ten_conditions() {
     let conditions = conditions.join(",");
     let rule = r#"{"type":"permanent","condition":"D","reason":"R","pattern":"x"}"#;
     let found = errors(&with(&format!(r#""conditions":[{conditions}],"rules":[{rule}]"#)));
-    assert!(found[0].ends_with(r#"there is "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9" and 2 more"#));
+    assert!(found[0].ends_with(r#"known: "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9" and 2 more"#));
 }
 
 #[test]

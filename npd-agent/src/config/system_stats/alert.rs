@@ -4,7 +4,7 @@ use super::{Alert, Bound, Effect, raw::RawAlert};
 use crate::{
     config::{
         decode::Field,
-        report::{Declared, Findings, Problem},
+        report::{Findings, KnownNames, Problem},
         system_log::{
             Conditions,
             rule::{check_label, check_span},
@@ -53,7 +53,7 @@ pub(super) fn check<'d>(
                 Problem::UnknownLabel {
                     name: (*name).to_owned(),
                     metric: metric.id,
-                    known: Declared::new(metric.labels.iter().copied()),
+                    known: KnownNames::new(metric.labels.iter().copied()),
                 },
             ),
         }
@@ -72,7 +72,7 @@ fn effect(raw: &RawAlert<'_>, conditions: &Conditions<'_>, findings: &mut Findin
                 return Some(Effect::Permanent { condition: declaration.index });
             }
             if conditions.complete {
-                let declared = Declared::new(conditions.definitions.iter().map(|definition| &*definition.kind));
+                let declared = KnownNames::new(conditions.definitions.iter().map(|definition| &*definition.kind));
                 let (rule, condition) = ("permanent".to_owned(), condition.to_owned());
                 findings.error(raw.condition.at(raw.at), Problem::ConditionUndeclared { rule, condition, declared });
             }

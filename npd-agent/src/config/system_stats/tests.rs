@@ -62,8 +62,8 @@ fn an_unknown_metric_is_ignored_with_a_warning() {
     let text = r#"{"cpu": {"metricsConfigs": {"cpu/load_1": {"displayName": "a"}, "net/rx_bytes": {"displayName": "b"},
 "cpu/load_15m": {}}}}"#;
     let expected = [
-        r#"1:43: /cpu/metricsConfigs/cpu~1load_1: there is no metric "cpu/load_1" in "cpu", it is ignored, did you mean "cpu/load_1m"?"#,
-        r#"1:81: /cpu/metricsConfigs/net~1rx_bytes: there is no metric "net/rx_bytes" in "cpu", it is ignored"#,
+        r#"1:43: /cpu/metricsConfigs/cpu~1load_1: unknown metric "cpu/load_1" in "cpu" is ignored, did you mean "cpu/load_1m"?"#,
+        r#"1:81: /cpu/metricsConfigs/net~1rx_bytes: unknown metric "net/rx_bytes" in "cpu" is ignored"#,
         r#"2:17: /cpu/metricsConfigs/cpu~1load_15m: the metric has no "displayName" and is not measured"#,
     ];
     assert_eq!(warnings(text), expected);
@@ -73,7 +73,7 @@ fn an_unknown_metric_is_ignored_with_a_warning() {
 fn a_metric_of_net_without_a_name_is_an_error() {
     let text = r#"{"net": {"metricsConfigs": {"net/rx_bytes": {}, "net/tx_bytes": {"displayName": "a"}}}}"#;
     let expected = [
-        r#"1:45: /net/metricsConfigs/net~1rx_bytes: metric "net/rx_bytes" has no "displayName", it needs one such as "net/rx_bytes""#,
+        r#"1:45: /net/metricsConfigs/net~1rx_bytes: metric "net/rx_bytes" has no "displayName", set one such as "net/rx_bytes""#,
     ];
     assert_eq!(errors(text), expected);
 }
@@ -83,8 +83,8 @@ fn two_metrics_need_two_names() {
     let text = r#"{"cpu": {"metricsConfigs": {"cpu/load_1m": {"displayName": "a b"}}},
 "memory": {"metricsConfigs": {"memory/bytes_used": {"displayName": "a/b"}, "memory/dirty_used": {"displayName": "npd/x"}}}}"#;
     let expected = [
-        r#"2:68: /memory/metricsConfigs/memory~1bytes_used/displayName: "a_b" is the name of metric "cpu/load_1m" already, each needs a name of its own"#,
-        r#"2:113: /memory/metricsConfigs/memory~1dirty_used/displayName: "npd_x" is a name of npd's own, allowed is any that does not begin with npd_"#,
+        r#"2:68: /memory/metricsConfigs/memory~1bytes_used/displayName: "a_b" is already the name of metric "cpu/load_1m", each metric needs its own name"#,
+        r#"2:113: /memory/metricsConfigs/memory~1dirty_used/displayName: "npd_x" is reserved for npd, allowed: names that do not begin with npd_"#,
     ];
     assert_eq!(errors(text), expected);
 }
@@ -101,25 +101,28 @@ fn two_files_may_measure_the_same_but_not_call_different_things_the_same() {
     assert_eq!(load_files(&[a.clone(), b]).unwrap().system_stats.len(), 2);
     let error = load_files(&[a, c]).unwrap_err().to_string();
     let error = error.replace(&format!("{}/", folder.path().display()), "");
-    assert_eq!(error, r#"c: "load" is the name of metric "cpu/load_1m" of "a" already, each needs a name of its own"#);
+    assert_eq!(
+        error,
+        r#"c: "load" is already the name of metric "cpu/load_1m" of "a", each metric needs its own name"#
+    );
 }
 
 #[test]
 fn wrong_settings_are_errors_with_their_place() {
     for (text, expected) in [
-        (r#"{"invokeInterval": "0s"}"#, "1:20: /invokeInterval: 0s is not possible, allowed is 10ms and more"),
-        (r#"{"invokeInterval": "-1m"}"#, "1:20: /invokeInterval: -1m0s is not possible, allowed is 10ms and more"),
+        (r#"{"invokeInterval": "0s"}"#, "1:20: /invokeInterval: 0s is not valid, allowed: 10ms and more"),
+        (r#"{"invokeInterval": "-1m"}"#, "1:20: /invokeInterval: -1m0s is not valid, allowed: 10ms and more"),
         (
             r#"{"invokeInterval": "5"}"#,
-            r#"1:20: /invokeInterval: time: missing unit in duration "5", allowed are Go durations such as 300ms, 5m or 1h30m"#,
+            r#"1:20: /invokeInterval: time: missing unit in duration "5", allowed: Go durations such as 300ms, 5m or 1h30m"#,
         ),
         (
             r#"{"disk": {"lsblkTimeout": "x"}}"#,
-            r#"1:27: /disk/lsblkTimeout: time: invalid duration "x", allowed are Go durations such as 300ms, 5m or 1h30m"#,
+            r#"1:27: /disk/lsblkTimeout: time: invalid duration "x", allowed: Go durations such as 300ms, 5m or 1h30m"#,
         ),
         (
             r#"{"procPath": "/no/such/folder"}"#,
-            "1:14: /procPath: /no/such/folder is not possible, allowed is a folder that has the node's /proc",
+            "1:14: /procPath: /no/such/folder is not valid, allowed: a folder that has the node's /proc",
         ),
         (r#"{"cpu": []}"#, "1:9: /cpu: is an array, must be an object"),
         (
@@ -172,24 +175,24 @@ fn a_wrong_alert_is_an_error_with_its_place() {
         ),
         (
             r#"{"above": 1e999, "type": "temporary", "reason": "R"}"#,
-            "/above: 1e999 is not possible, allowed is a number that fits 64 bits",
+            "/above: 1e999 is not valid, allowed: a number that fits 64 bits",
         ),
-        (r#"{"above": 1, "type": "temporary"}"#, r#": the alert has no reason, it needs one such as "MemoryPressure""#),
+        (r#"{"above": 1, "type": "temporary"}"#, r#": the alert has no reason, set one such as "MemoryPressure""#),
         (
             r#"{"above": 1, "type": "sometimes", "reason": "R"}"#,
-            r#"/type: type "sometimes" is not possible, allowed is "temporary" and "permanent""#,
+            r#"/type: type "sometimes" is not valid, allowed: "temporary" and "permanent""#,
         ),
         (
             r#"{"above": 1, "type": "permanent", "condition": "Cold", "reason": "R"}"#,
-            r#"/condition: the permanent rule's condition "Cold" is not declared under "conditions", there is "Hot""#,
+            r#"/condition: the permanent rule's condition "Cold" is not declared under "conditions", known: "Hot""#,
         ),
         (
             r#"{"above": 1, "type": "temporary", "reason": "R", "labels": {"stat": "user"}}"#,
-            r#"/labels/stat: metric "cpu/usage_time" has no label "stat", there is "state""#,
+            r#"/labels/stat: metric "cpu/usage_time" has no label "stat", known: "state""#,
         ),
         (
             r#"{"above": 1, "type": "temporary", "reason": "R", "for": "-1s"}"#,
-            "/for: -1s is not possible, allowed is a positive duration such as 90s or 10m",
+            "/for: -1s is not valid, allowed: a positive duration such as 90s or 10m",
         ),
     ] {
         let found = errors(&with_alert(alert));

@@ -76,7 +76,7 @@ impl Parser<'_> {
         Ok(class)
     }
 
-    /// `\pN`, `\p{Greek}` or `\d`, if that is what stands at the cursor.
+    /// `\pN`, `\p{Greek}` or `\d`, if there is one at the cursor.
     pub(super) fn escaped_class(&mut self) -> Result<Option<ClassUnicode>, GoRegexError> {
         let (negated, ranges) = match self.rest().as_bytes() {
             [b'\\', b'p' | b'P', ..] => return self.property().map(Some),

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Go's verdict on a pattern: what is wrong, the text it is wrong with, and where that is.
+/// Go's error for a pattern: what is wrong, the offending text, and where it is.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{kind}: `{fragment}`")]
 pub struct GoRegexError {

@@ -46,7 +46,7 @@ pub(super) enum Field {
         /// Whether the next field is a fraction. If not, the value may have one all the same.
         fraction_follows: bool,
     },
-    /// `.000` or `,000`: exactly so many digits.
+    /// `.000` or `,000`: exactly this many digits.
     Fraction(usize),
     /// `.999` or `,999`: any number of digits, or none.
     OptionalFraction,
@@ -129,7 +129,7 @@ fn field_at(layout: &[u8]) -> Option<(Field, usize)> {
     Some(match layout {
         [b'J', b'a', b'n', b'u', b'a', b'r', b'y', ..] => (Field::MonthName(NameLength::Long), 7),
         [b'M', b'o', b'n', b'd', b'a', b'y', ..] => (Field::Weekday(NameLength::Long), 6),
-        // "Janet" is no month and "Month" no day of the week.
+        // "Janet" is not a month and "Month" is not a day of the week.
         [b'J', b'a', b'n', b'a'..=b'z', ..] | [b'M', b'o', b'n', b'a'..=b'z', ..] => return None,
         [b'J', b'a', b'n', ..] => (Field::MonthName(NameLength::Short), 3),
         [b'M', b'o', b'n', ..] => (Field::Weekday(NameLength::Short), 3),

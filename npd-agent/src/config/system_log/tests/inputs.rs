@@ -60,23 +60,23 @@ fn an_input_that_could_not_be_read_is_an_error() {
         (file(r#""pluginConfig":{"message":@"("}"#), "/pluginConfig/message: missing closing ): `(`"),
         (
             file(r#""pluginConfig":@{"timestamp":"x"}"#),
-            "/pluginConfig: \"timestampFormat\" is missing, \"timestamp\" and \"timestampFormat\" need each other",
+            "/pluginConfig: \"timestampFormat\" is missing, \"timestamp\" and \"timestampFormat\" must be given together",
         ),
         (
             file(r#""pluginConfig":@{"timestampFormat":"2006"}"#),
-            "/pluginConfig: \"timestamp\" is missing, \"timestamp\" and \"timestampFormat\" need each other",
+            "/pluginConfig: \"timestamp\" is missing, \"timestamp\" and \"timestampFormat\" must be given together",
         ),
         (
             file(r#""pluginConfig":{"timestamp":"x","timestampFormat":@"%Y-%m-%d"}"#),
-            "/pluginConfig/timestampFormat: \"%Y-%m-%d\" is no time layout, allowed are Go's, which show Mon Jan 2 15:04:05 MST 2006 as the log would",
+            "/pluginConfig/timestampFormat: \"%Y-%m-%d\" is not a time layout, allowed: Go layouts, which write Mon Jan 2 15:04:05 MST 2006 the way the log does",
         ),
         (
             journal(r#""source":"x","priority":@"loud""#),
-            "/pluginConfig/priority: priority \"loud\" is not possible, allowed is 0 to 7, or one of emerg, alert, crit, err, warning, notice, info, debug",
+            "/pluginConfig/priority: priority \"loud\" is not valid, allowed: 0 to 7, or one of emerg, alert, crit, err, warning, notice, info, debug",
         ),
         (
             journal(r#""source":"x","priority":@"8""#),
-            "/pluginConfig/priority: priority \"8\" is not possible, allowed is 0 to 7, or one of emerg, alert, crit, err, warning, notice, info, debug",
+            "/pluginConfig/priority: priority \"8\" is not valid, allowed: 0 to 7, or one of emerg, alert, crit, err, warning, notice, info, debug",
         ),
     ] {
         let (text, position) = unmark(&marked);

@@ -65,69 +65,69 @@ fn each_error_says_where_it_is_and_what_is_allowed() {
     for (marked, error) in [
         (
             permanent(r#""message":@"${disk} is bad""#),
-            "/rules/0/message: \"disk\" is neither a named group of the pattern nor a field of the record, there is \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
+            "/rules/0/message: \"disk\" is neither a named group of the pattern nor a field of the record, known: \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
         ),
         (
             permanent(r#""message":@"$5""#),
-            "/rules/0/message: the $ at byte 0 starts no ${name}; a dollar sign is written $$, allowed are ${name} and $$",
+            "/rules/0/message: the $ at byte 0 does not start a ${name}; write $$ for a dollar sign, allowed: ${name} and $$",
         ),
         (
             permanent(r#""message":@"${count}""#),
-            "/rules/0/message: \"count\" is neither a named group of the pattern nor a field of the record, there is \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
+            "/rules/0/message: \"count\" is neither a named group of the pattern nor a field of the record, known: \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
         ),
         (
             permanent(r#""by":[@"x"]"#),
-            "/rules/0/by/0: \"x\" is neither a named group of the pattern nor a field of the record, there is \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
+            "/rules/0/by/0: \"x\" is neither a named group of the pattern nor a field of the record, known: \"dev\", \"pid\", \"comm\", \"sector\", \"errno\", \"cgroup\", \"pod_uid\", \"container_id\", \"subsystem\", \"device\"",
         ),
         (
             permanent(r#""by":["pid","comm","dev","sector",@"errno"]"#),
-            "/rules/0/by/4: 5 names is not possible, allowed is up to 4",
+            "/rules/0/by/4: 5 names is not valid, allowed: up to 4",
         ),
         (
             permanent(r#""threshold":{"count":@1,"window":"1m"}"#),
-            "/rules/0/threshold/count: a count of 1 is not possible, allowed is 2 to 1000 matches",
+            "/rules/0/threshold/count: a count of 1 is not valid, allowed: 2 to 1000 matches",
         ),
         (
             permanent(r#""threshold":{"count":@1001,"window":"1m"}"#),
-            "/rules/0/threshold/count: a count of 1001 is not possible, allowed is 2 to 1000 matches",
+            "/rules/0/threshold/count: a count of 1001 is not valid, allowed: 2 to 1000 matches",
         ),
         (
             permanent(r#""threshold":@{"count":5}"#),
-            "/rules/0/threshold: no window is not possible, allowed is a duration such as 20m",
+            "/rules/0/threshold: no window is not valid, allowed: a duration such as 20m",
         ),
         (
             permanent(r#""threshold":{"count":5,"window":@"20"}"#),
-            "/rules/0/threshold/window: time: missing unit in duration \"20\", allowed are Go durations such as 300ms, 5m or 1h30m",
+            "/rules/0/threshold/window: time: missing unit in duration \"20\", allowed: Go durations such as 300ms, 5m or 1h30m",
         ),
         (permanent(r#""threshold":@5"#), "/rules/0/threshold: is the number 5, must be an object"),
         (
             permanent(r#""clearPattern":@"""#),
-            "/rules/0/clearPattern: \"\" is not possible, allowed is a pattern: the empty one would match every line",
+            "/rules/0/clearPattern: \"\" is not valid, allowed: a pattern: the empty one would match every line",
         ),
         (permanent(r#""clearPattern":@"(""#), "/rules/0/clearPattern: missing closing ): `(`"),
         (
             permanent(r#""clearAfter":@"-1s""#),
-            "/rules/0/clearAfter: -1s is not possible, allowed is a positive duration such as 90s or 10m",
+            "/rules/0/clearAfter: -1s is not valid, allowed: a positive duration such as 90s or 10m",
         ),
         (
             permanent(r#""recheck":{"what":@"weather"}"#),
-            "/rules/0/recheck/what: \"weather\" is not possible, allowed is \"mount\", \"task\" and \"interface\"",
+            "/rules/0/recheck/what: \"weather\" is not valid, allowed: \"mount\", \"task\" and \"interface\"",
         ),
         (
             permanent(r#""recheck":{"what":"mount","every":@"10ms"}"#),
-            "/rules/0/recheck/every: 10ms is not possible, allowed is 1s and more",
+            "/rules/0/recheck/every: 10ms is not valid, allowed: 1s and more",
         ),
         (
             permanent(r#""recheck":@{"what":"interface"}"#),
-            "/rules/0/recheck: recheck \"interface\" needs to know which: give the pattern a group (?P<interface>…)",
+            "/rules/0/recheck: recheck \"interface\" needs a subject, add a group (?P<interface>…) to the pattern",
         ),
         (
             temporary(r#""clearAfter":@"1s""#),
-            "/rules/0/clearAfter: a temporary rule has nothing to clear, \"clearAfter\" is for permanent rules",
+            "/rules/0/clearAfter: a temporary rule has nothing to clear, \"clearAfter\" is only for permanent rules",
         ),
         (
             temporary(r#""recheck":@{"what":"mount"}"#),
-            "/rules/0/recheck: a temporary rule has nothing to clear, \"recheck\" is for permanent rules",
+            "/rules/0/recheck: a temporary rule has nothing to clear, \"recheck\" is only for permanent rules",
         ),
     ] {
         let (text, position) = unmark(&marked);
@@ -141,7 +141,7 @@ fn a_threshold_without_a_window_is_told_beside_other_errors() {
     let errors = errors(&text.replacen("\"rules\"", "\"lookback\":\"5\",\"rules\"", 1));
     let told = |part: &str| errors.iter().filter(|error| error.contains(part)).count();
     assert_eq!(
-        [told("missing unit"), told("no window is not possible"), told("missing closing )")],
+        [told("missing unit"), told("no window is not valid"), told("missing closing )")],
         [1, 1, 1],
         "{errors:?}"
     );
@@ -150,6 +150,6 @@ fn a_threshold_without_a_window_is_told_beside_other_errors() {
 #[test]
 fn a_window_for_repeats_that_change_nothing_is_a_warning() {
     let (text, position) = unmark(&permanent(r#""foldWithin":@"1m""#));
-    let warning = "/rules/0/foldWithin: a permanent rule's repeats change nothing, \"foldWithin\" has no effect here";
+    let warning = "/rules/0/foldWithin: repeats of a permanent rule change nothing, \"foldWithin\" has no effect here";
     assert_eq!(warnings(&text), [format!("{position}: {warning}")]);
 }
