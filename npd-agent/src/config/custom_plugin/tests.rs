@@ -26,7 +26,7 @@ fn errors(text: &str) -> Vec<String> {
     check(text).0.map(|_| "accepted").unwrap_err()
 }
 
-/// 2.3: the defaults.
+/// The defaults of `ApplyConfiguration` in node-problem-detector's pkg/custompluginmonitor/types/config.go.
 #[test]
 fn what_is_not_said_has_a_default() {
     let config = accept(&with("", ""));
@@ -148,7 +148,7 @@ fn a_health_monitor_names_checks_of_the_agents_own() {
     for (rule, expected) in [
         (
             r#", "check": "etcd""#,
-            "/rules/0/check: there is no check \"etcd\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+            "/rules/0/check: unknown check \"etcd\"; the checks are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
         ),
         (
             "",
