@@ -187,9 +187,9 @@ impl Key {
                 let words: Vec<_> = words.words.iter().map(|(word, help)| format!("`{word}`: {help}")).collect();
                 format!("{}. {}", self.help, words.join("; "))
             }
-            Shape::Integer { least, most } => format!("{}, {least} to {most}", self.help),
-            Shape::Duration { least: Some(least) } => format!("{}, a Go duration of {least:?} or more", self.help),
-            Shape::Duration { least: None } => format!("{}, a Go duration", self.help),
+            Shape::Integer { least, most } => format!("{} ({least} to {most})", self.help),
+            Shape::Duration { least: Some(least) } => format!("{} (a Go duration of {least:?} or more)", self.help),
+            Shape::Duration { least: None } => format!("{} (a Go duration)", self.help),
             Shape::Texts { most: Some(most) } => format!("{}; at most {most}", self.help),
             Shape::Text { most: Some(most), .. } => format!("{}; at most {most} characters", self.help),
             _ => self.help.to_owned(),
