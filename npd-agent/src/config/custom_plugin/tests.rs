@@ -152,11 +152,11 @@ fn a_health_monitor_names_checks_of_the_agents_own() {
         ),
         (
             "",
-            "/rules/0: there is no check \"\"; there are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
+            "/rules/0: unknown check \"\"; the checks are kubelet, kube-proxy, docker, cri, conntrack, processes, files, inodes, clock",
         ),
         (
             r#", "check": "files", "args": ["--threshold=x"]"#,
-            "/rules/0: invalid value 'x' for '--threshold <THRESHOLD>': \"x\" is no share: it must be a number from 0 to 100",
+            "/rules/0: invalid value 'x' for '--threshold <THRESHOLD>': \"x\" is not a percentage: it must be a number from 0 to 100",
         ),
         (
             r#", "check": "files", "path": "/bin/sh""#,
