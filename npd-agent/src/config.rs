@@ -11,6 +11,7 @@ pub mod custom_plugin;
 #[path = "config/custom_plugin/absent.rs"]
 pub mod custom_plugin;
 mod decode;
+pub mod key;
 mod monitor_kind;
 pub mod reload;
 mod report;
@@ -30,7 +31,7 @@ use std::{
 
 pub use self::{
     custom_plugin::CustomPluginConfig,
-    monitor_kind::{MonitorKind, STATS_KEYS, guess},
+    monitor_kind::{MonitorKind, guess},
     report::{ConfigError, ConfigErrors, KnownNames, Location, Notice, Problem, Warning},
     system_log::{ConditionDefinition, Effect, LogInput, Rule, SystemLogConfig},
     system_stats::SystemStatsConfig,

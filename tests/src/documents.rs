@@ -1,7 +1,8 @@
-//! Documents that are written from the table of metrics, the shipped configs and the catalogue of reasons: the list of
+//! Documents that are written from the tables of metrics and config keys, the shipped configs and the catalogue of reasons: the list of
 //! metrics, what to do about each reason, a dashboard and alert rules, and the copies of these for kustomize and Helm, which
 //! read nothing outside their own folder. `cargo xtask codegen` writes them; a test fails when one is out of date.
 
+mod configuration_page;
 mod dashboard;
 mod metrics_page;
 mod prometheus_rule;
@@ -33,10 +34,13 @@ pub fn all() -> Result<Vec<Document>> {
     let (dashboard, rules) = (dashboard::write()?, rules::write(&shipped()?)?);
     let policy = binary::shipped_manifest("kustomize/base/admission-policy.yaml");
     let policy = fs::read_to_string(&policy).with_context(|| format!("cannot read {}", policy.display()))?;
+    let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let configuration = fs::read_to_string(&configuration).context("cannot read docs/configuration.md")?;
     let mut documents = vec![
-        at("config/schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
-        at("config/schema/system-log-monitor.json", schema::system_log_monitor_file()?),
-        at("config/schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
+        at("config/schema/custom-plugin-monitor.json", schema::file(&schema::custom_plugin_monitor())?),
+        at("config/schema/system-log-monitor.json", schema::file(&schema::system_log_monitor())?),
+        at("config/schema/system-stats-monitor.json", schema::file(&schema::system_stats_monitor())?),
+        at("docs/configuration.md", configuration_page::write(&configuration)?),
         at("docs/metrics.md", metrics_page::write()?),
         at("docs/reasons.md", reasons_page::write(&Catalogue::read()?)),
         at("deploy/kustomize/components/prometheus-operator/prometheus-rule.yaml", prometheus_rule::write(&rules)?),

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
 use npd_agent::config::{
-    MonitorKind, STATS_KEYS, custom_plugin, guess,
-    system_log::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS},
+    MonitorKind, custom_plugin, guess,
+    system_log::{CONDITION, RECHECK, RULE, SYSTEM_LOG, THRESHOLD},
     system_stats,
 };
 use npd_tests::{driver::binary::shipped_config, schema};
@@ -23,9 +23,9 @@ fn known(keys: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_file_is_what_the_code_says() -> Result<()> {
     for (name, text) in [
-        ("schema/custom-plugin-monitor.json", schema::custom_plugin_monitor_file()?),
-        ("schema/system-log-monitor.json", schema::system_log_monitor_file()?),
-        ("schema/system-stats-monitor.json", schema::system_stats_monitor_file()?),
+        ("schema/custom-plugin-monitor.json", schema::file(&schema::custom_plugin_monitor())?),
+        ("schema/system-log-monitor.json", schema::file(&schema::system_log_monitor())?),
+        ("schema/system-stats-monitor.json", schema::file(&schema::system_stats_monitor())?),
     ] {
         let path = shipped_config(name);
         let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -36,38 +36,38 @@ fn the_file_is_what_the_code_says() -> Result<()> {
 
 #[test]
 fn it_has_the_keys_that_the_agent_reads() -> Result<()> {
-    let schema = Value::from(schema::system_log_monitor());
-    assert_eq!(keys(&schema)?, known(KEYS));
+    let schema = schema::system_log_monitor();
+    assert_eq!(keys(&schema)?, known(SYSTEM_LOG.names));
     for (name, expected) in
-        [("Condition", CONDITION_KEYS), ("Rule", RULE_KEYS), ("Threshold", THRESHOLD_KEYS), ("Recheck", RECHECK_KEYS)]
+        [("Condition", &CONDITION), ("Rule", &RULE), ("Threshold", &THRESHOLD), ("Recheck", &RECHECK)]
     {
-        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected.names), "{name}");
     }
-    let schema = Value::from(schema::custom_plugin_monitor());
-    assert_eq!(keys(&schema)?, known(custom_plugin::KEYS));
-    for (name, expected) in [("PluginConfig", custom_plugin::SETTING_KEYS), ("PluginRule", custom_plugin::RULE_KEYS)] {
-        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+    let schema = schema::custom_plugin_monitor();
+    assert_eq!(keys(&schema)?, known(custom_plugin::CUSTOM_PLUGIN.names));
+    for (name, expected) in [("PluginConfig", &custom_plugin::SETTINGS), ("PluginRule", &custom_plugin::RULE)] {
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected.names), "{name}");
     }
-    let schema = Value::from(schema::system_stats_monitor());
-    assert_eq!(keys(&schema)?, known(STATS_KEYS));
+    let schema = schema::system_stats_monitor();
+    assert_eq!(keys(&schema)?, known(system_stats::SYSTEM_STATS.names));
     for (name, expected) in [
-        ("Section", system_stats::SECTION_KEYS),
-        ("DiskSection", system_stats::DISK_KEYS),
-        ("OsFeatureSection", system_stats::OS_FEATURE_KEYS),
-        ("NetSection", system_stats::NET_KEYS),
-        ("MetricConfig", system_stats::METRIC_KEYS),
-        ("Alert", system_stats::ALERT_KEYS),
+        ("Section", &system_stats::SECTION),
+        ("DiskSection", &system_stats::DISK),
+        ("OsFeatureSection", &system_stats::OS_FEATURE),
+        ("NetSection", &system_stats::NET),
+        ("MetricConfig", &system_stats::METRIC),
+        ("Alert", &system_stats::ALERT),
     ] {
-        assert_eq!(keys(&schema["$defs"][name])?, known(expected), "{name}");
+        assert_eq!(keys(&schema["$defs"][name])?, known(expected.names), "{name}");
     }
     Ok(())
 }
 
 #[test]
 fn shipped_files_pass_and_broken_ones_do_not() -> Result<()> {
-    let validator = jsonschema::validator_for(&Value::from(schema::system_log_monitor()))?;
-    let plugins = jsonschema::validator_for(&Value::from(schema::custom_plugin_monitor()))?;
-    let stats = jsonschema::validator_for(&Value::from(schema::system_stats_monitor()))?;
+    let validator = jsonschema::validator_for(&schema::system_log_monitor())?;
+    let plugins = jsonschema::validator_for(&schema::custom_plugin_monitor())?;
+    let stats = jsonschema::validator_for(&schema::system_stats_monitor())?;
     let mut files = 0;
     for entry in fs::read_dir(shipped_config("")).context("cannot list config/")? {
         let path = entry?.path();

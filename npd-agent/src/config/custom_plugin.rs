@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::raw::{KEYS, RULE_KEYS, SETTING_KEYS};
+pub use self::raw::{CUSTOM_PLUGIN, RULE, SETTINGS};
 
 use self::raw::{RawCustomPlugin, RawSettings};
 use super::{
@@ -41,6 +41,9 @@ pub const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a run may take when nothing is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The shortest time that a run can be given.
+pub const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Bytes of a message when nothing is said.
 pub const DEFAULT_OUTPUT_LENGTH: usize = 80;
@@ -188,7 +191,8 @@ impl CheckConfig {
 
 impl Settings {
     fn check<'d>(raw: &RawSettings<'d>, root: Value<'d>, findings: &mut Findings) -> Self {
-        let owner = raw.at.unwrap_or(root);
+        // The owner only matters for a key that is absent, and an absent setting has a default.
+        let owner = root;
         Self {
             interval: check_interval(&raw.invoke_interval, owner, findings).unwrap_or(DEFAULT_INTERVAL),
             timeout: check_timeout(&raw.timeout, owner, findings).unwrap_or(DEFAULT_TIMEOUT),
@@ -205,7 +209,7 @@ fn check_interval<'d>(field: &Optional<'d, &'d str>, owner: Value<'d>, findings:
 
 /// A timeout, if one is given.
 fn check_timeout<'d>(field: &Optional<'d, &'d str>, owner: Value<'d>, findings: &mut Findings) -> Option<Duration> {
-    check_span(field, owner, Duration::from_millis(1), "1ms and more", findings)
+    check_span(field, owner, LEAST_TIMEOUT, "1ms and more", findings)
 }
 
 fn check_span<'d>(

@@ -7,7 +7,11 @@
 //! [`Map`] and whatever implements [`Decode`] with [`object`]. A value of the wrong type is an error that no later
 //! duplicate heals.
 
+mod placed;
+
 use std::collections::HashMap;
+
+pub(super) use self::placed::Placed;
 
 use super::report::{Findings, Notice, Problem};
 use crate::go::json::{Kind, Member, Position, Value};

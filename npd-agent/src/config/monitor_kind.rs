@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{LogInput, read_text};
+use super::{LogInput, read_text, system_stats::SYSTEM_STATS};
 use crate::{
     feature::{Feature, NotBuilt},
     go::json,
@@ -26,27 +26,6 @@ pub(super) const PLUGIN: &str = "custom";
 /// Its rules name checks of the agent's own.
 pub(super) const HEALTH: &str = "health";
 
-/// The keys of a system stats monitor's file. Those after `procPath` are not node-problem-detector's.
-pub const STATS_KEYS: &[&str] = &[
-    "cpu",
-    "disk",
-    "host",
-    "memory",
-    "osFeature",
-    "net",
-    "invokeInterval",
-    "procPath",
-    "pressure",
-    "limits",
-    "tasks",
-    "vm",
-    "hardware",
-    "clock",
-    "source",
-    "conditions",
-    "metricsReporting",
-];
-
 /// The monitor that a file is for, by its keys: those of a log monitor say where its lines come from.
 #[must_use]
 pub fn guess(path: &Path) -> MonitorKind {
@@ -56,7 +35,11 @@ pub fn guess(path: &Path) -> MonitorKind {
         return MonitorKind::CustomPlugin;
     }
     let has = |keys: &[&str]| document.root().members().any(|m| keys.iter().any(|key| m.key.eq_ignore_ascii_case(key)));
-    if !has(&["plugin", "rules"]) && has(STATS_KEYS) { MonitorKind::SystemStats } else { MonitorKind::SystemLog }
+    if !has(&["plugin", "rules"]) && has(SYSTEM_STATS.names) {
+        MonitorKind::SystemStats
+    } else {
+        MonitorKind::SystemLog
+    }
 }
 
 /// The value of `plugin`.

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::raw::{CONDITION_KEYS, KEYS, RECHECK_KEYS, RULE_KEYS, THRESHOLD_KEYS};
+pub use self::raw::{CONDITION, RECHECK, RULE, SYSTEM_LOG, THRESHOLD};
 
 pub(in crate::config) use self::conditions::Conditions;
 
@@ -172,8 +172,14 @@ pub enum RecheckKind {
 /// Groups or fields a rule may tell occurrences apart by.
 pub const MAX_BY: usize = 4;
 
-/// Matches a threshold may ask for: each is remembered.
-pub const MAX_COUNT: i64 = 1000;
+/// The fewest matches that a threshold may ask for: one is what a rule without a threshold needs.
+pub const MIN_COUNT: usize = 2;
+
+/// The most matches that a threshold may ask for: each is remembered.
+pub const MAX_COUNT: usize = 1000;
+
+/// The longest reason or condition type that node-problem-detector's metrics take as a label.
+pub const MAX_LABEL: usize = 255;
 
 /// What a match of a [`Rule`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,9 +17,12 @@ use std::{
     time::Duration,
 };
 
-pub use self::raw::{ALERT_KEYS, DISK_KEYS, METRIC_KEYS, MODULE_KEYS, NET_KEYS, OS_FEATURE_KEYS, SECTION_KEYS};
+pub use self::raw::{
+    ALERT, DEFAULT_INTERVAL, DEFAULT_SOURCE, DISK, LEAST_INTERVAL, METRIC, MODULE, NET, OS_FEATURE, SECTION,
+    SYSTEM_STATS,
+};
 
-use self::raw::{RawModule, RawSection, RawSystemStats};
+use self::raw::{DEFAULT_KNOWN_MODULES, RawMetrics, RawModule, RawOsFeature, RawSystemStats};
 use super::{
     decode::{Decode, Field, List, nearest},
     report::{ConfigError, Findings, Notice, Problem},
@@ -33,17 +36,6 @@ use crate::{
     metric::{MetricId, Section, exposition_name},
     rules::Extractor,
 };
-
-/// How often the node is measured when a file does not say.
-pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Measuring more often than this is no measuring any more.
-pub const LEAST_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The name of a monitor that has none.
-pub const DEFAULT_SOURCE: &str = "system-stats-monitor";
-
-const DEFAULT_KNOWN_MODULES: &str = "guestosconfig/known-modules.json";
 
 /// The configuration of one system stats monitor.
 #[derive(Clone, Debug)]
@@ -132,15 +124,16 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
     let conditions = Conditions::check(&raw.conditions, findings);
     let mut metrics = Vec::new();
     let context = alert::Context { conditions: &conditions, metrics_reporting };
-    for section in Section::ALL {
-        check_metrics(section, raw.section(section), &context, &mut metrics, findings);
+    for (section, raw) in raw.metrics() {
+        check_metrics(section, raw, &context, &mut metrics, findings);
     }
     if conditions.complete {
-        let alerts = raw.sections.iter().flat_map(|section| &section.metrics.entries).flat_map(|entry| &entry.alerts.0);
-        let named = alerts.filter_map(|alert| alert.condition.get()).collect();
+        let entries = raw.metrics().flat_map(|(_, metrics)| &metrics.entries);
+        let alerts = entries.flat_map(|entry| &entry.metric.alerts.0);
+        let named = alerts.filter_map(|(_, alert)| alert.condition.get()).collect();
         conditions.report_unused(&raw.conditions, &named, findings);
     }
-    let [disk, os_feature, net] = [Section::Disk, Section::OsFeature, Section::Net].map(|section| raw.section(section));
+    let disk = &raw.disk;
     // It has no effect, but it has to be a duration.
     check_span(&disk.lsblk_timeout, root, findings);
     let config = SystemStatsConfig {
@@ -153,8 +146,8 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
             include_root_blk: disk.include_root_blk.get().unwrap_or_default(),
             include_all_attached_blk: disk.include_all_attached_blk.get().unwrap_or_default(),
         },
-        exclude_interfaces: check_exclusion(&net.exclude_interfaces, root, findings),
-        known_modules: Arc::new(known_modules(path, os_feature, root, findings)),
+        exclude_interfaces: check_exclusion(&raw.net.exclude_interfaces, root, findings),
+        known_modules: Arc::new(known_modules(path, &raw.os_feature, root, findings)),
         conditions: conditions.definitions,
         metrics_reporting,
         digest: 0,
@@ -164,29 +157,34 @@ pub(super) fn read(path: &Path, document: &Document<'_>, findings: &mut Findings
 
 fn check_metrics<'d>(
     section: Section,
-    raw: &RawSection<'d>,
+    raw: &RawMetrics<'d>,
     context: &alert::Context<'_, 'd>,
     metrics: &mut Vec<MetricConfig>,
     findings: &mut Findings,
 ) {
     let mut found = Vec::new();
-    for entry in &raw.metrics.entries {
+    for entry in &raw.entries {
         let Some(id) = MetricId::named(entry.id).filter(|id| id.metric().section == section) else {
             let known: Vec<_> = MetricId::of(section).map(|id| id.metric().id).collect();
             let (id, nearest) = (entry.id.to_owned(), nearest(entry.id, &known));
             findings.notice(entry.at, Notice::UnknownMetric { id, section: section.key(), nearest });
             continue;
         };
-        let alerts =
-            entry.alerts.0.iter().filter_map(|raw| alert::check(id.metric(), raw, context, findings)).collect();
-        match entry.display_name.get() {
+        let alerts = entry
+            .metric
+            .alerts
+            .0
+            .iter()
+            .filter_map(|(at, raw)| alert::check(id.metric(), *at, raw, context, findings))
+            .collect();
+        match entry.metric.display_name.get() {
             None => {}
-            Some("") if section == Section::Net || !entry.alerts.0.is_empty() => {
+            Some("") if section == Section::Net || !entry.metric.alerts.0.is_empty() => {
                 findings.error(entry.at, Problem::MetricUnnamed(id.metric().id));
             }
             Some("") => findings.notice(entry.at, Notice::MetricUnnamed),
             Some(display) => {
-                let at = entry.display_name.at(entry.at);
+                let at = entry.metric.display_name.at(entry.at);
                 let name = exposition_name(display);
                 let same = metrics.iter().chain(&found).find(|metric| *metric.name == *name);
                 if let Some(same) = same {
@@ -234,7 +232,7 @@ fn check_exclusion<'d>(field: &Field<'d, &'d str>, root: Value<'d>, findings: &m
 /// The modules that somebody knows. A file that cannot be used is worth a warning: then all are unknown.
 fn known_modules<'d>(
     path: &Path,
-    section: &RawSection<'d>,
+    section: &RawOsFeature<'d>,
     root: Value<'d>,
     findings: &mut Findings,
 ) -> BTreeSet<Box<str>> {

@@ -1,108 +1,101 @@
-//! What a custom plugin monitor's file says, typed but not checked.
+//! The keys of a custom plugin monitor's file, and what the file says: typed, but not checked.
 
-use crate::{
-    config::{
-        decode::{Decode, Field, List, Optional, object},
-        report::Findings,
-        system_log::raw::RawCondition,
-    },
-    go::json::{Kind, Value},
+use super::{
+    DEFAULT_CONCURRENCY, DEFAULT_INTERVAL, DEFAULT_OUTPUT_LENGTH, DEFAULT_TIMEOUT, LEAST_INTERVAL, LEAST_TIMEOUT,
+    MAX_CONCURRENCY, MAX_OUTPUT_LENGTH,
+};
+use crate::config::{
+    decode::{Field, List, Optional},
+    key::{Absent, Shape, TEXT, Words, keys},
+    monitor_kind::{HEALTH, PLUGIN as PROGRAMS},
+    system_log::{CONDITION, MAX_LABEL, raw::RawCondition},
 };
 
-/// The whole file.
-#[derive(Default)]
-pub(super) struct RawCustomPlugin<'d> {
-    pub(super) plugin: Field<'d, &'d str>,
-    pub(super) settings: RawSettings<'d>,
-    pub(super) source: Field<'d, &'d str>,
-    pub(super) conditions: List<'d, RawCondition<'d>>,
-    pub(super) rules: List<'d, RawRule<'d>>,
-    pub(super) metrics_reporting: Optional<'d, bool>,
+keys! {
+    /// The whole file.
+    pub(super) struct RawCustomPlugin<'d>, CUSTOM_PLUGIN = "CustomPluginMonitor",
+        "A custom plugin monitor of npd or node-problem-detector";
+
+    plugin: Field<'d, &'d str> = "plugin" Shared, Shape::Word(&PLUGIN), Absent::Refused,
+        "The kind of plugin";
+    settings: RawSettings<'d> = "pluginConfig" Shared, Shape::Object(&SETTINGS), Absent::Other("`{}`"),
+        "Settings for all rules";
+    source: Field<'d, &'d str> = "source" Shared, TEXT, Absent::Text(""),
+        "The monitor's name in events and logs";
+    conditions: List<'d, RawCondition<'d>> = "conditions" Shared, Shape::Objects(&CONDITION), Absent::Empty,
+        "The conditions that the rules set, as for system log monitors";
+    rules: List<'d, RawRule<'d>> = "rules" Shared, Shape::Objects(&RULE), Absent::Empty,
+        "What to run";
+    metrics_reporting: Optional<'d, bool> = "metricsReporting" Shared, Shape::Flag, Absent::Flag(true),
+        "Whether `problem_counter` and `problem_gauge` count this monitor's problems";
 }
 
-/// `pluginConfig`.
-#[derive(Default)]
-pub(super) struct RawSettings<'d> {
-    /// Where it stands; nothing when there is none.
-    pub(super) at: Option<Value<'d>>,
-    pub(super) invoke_interval: Optional<'d, &'d str>,
-    pub(super) timeout: Optional<'d, &'d str>,
-    pub(super) max_output_length: Optional<'d, i64>,
-    pub(super) concurrency: Optional<'d, i64>,
-    pub(super) message_changes: Optional<'d, bool>,
-    pub(super) skip_initial_status: Optional<'d, bool>,
+keys! {
+    /// `pluginConfig`.
+    pub(super) struct RawSettings<'d>, SETTINGS = "PluginConfig",
+        "Settings for all rules";
+
+    invoke_interval: Optional<'d, &'d str> = "invoke_interval" Shared, Shape::Duration { least: Some(LEAST_INTERVAL) }, Absent::Duration(DEFAULT_INTERVAL),
+        "The time from the start of one run of a rule to the start of the next";
+    timeout: Optional<'d, &'d str> = "timeout" Shared, Shape::Duration { least: Some(LEAST_TIMEOUT) }, Absent::Duration(DEFAULT_TIMEOUT),
+        "How long a run may take";
+    max_output_length: Optional<'d, i64> = "max_output_length" Shared, Shape::Integer { least: 0, most: MAX_OUTPUT_LENGTH }, Absent::Integer(DEFAULT_OUTPUT_LENGTH),
+        "How many bytes of a plugin's output become a message (no character is cut in two)";
+    concurrency: Optional<'d, i64> = "concurrency" Shared, Shape::Integer { least: 1, most: MAX_CONCURRENCY }, Absent::Integer(DEFAULT_CONCURRENCY.get()),
+        "How many rules run at the same time";
+    message_changes: Optional<'d, bool> = "enable_message_change_based_condition_update" Shared, Shape::Flag, Absent::Flag(false),
+        "Whether a new message of a condition that is already True is reported";
+    skip_initial_status: Optional<'d, bool> = "skip_initial_status" Shared, Shape::Flag, Absent::Flag(false),
+        "Whether conditions are not reported before their rules have run";
 }
 
-/// One of `rules`.
-#[derive(Default)]
-pub(super) struct RawRule<'d> {
-    pub(super) kind: Field<'d, &'d str>,
-    pub(super) condition: Field<'d, &'d str>,
-    pub(super) reason: Field<'d, &'d str>,
-    pub(super) path: Field<'d, &'d str>,
-    pub(super) check: Field<'d, &'d str>,
-    pub(super) args: List<'d, Field<'d, &'d str>>,
-    pub(super) timeout: Optional<'d, &'d str>,
-    pub(super) invoke_interval: Optional<'d, &'d str>,
+keys! {
+    /// One of `rules`.
+    pub(super) struct RawRule<'d>, RULE = "PluginRule",
+        "What to run, and what its result means";
+
+    kind: Field<'d, &'d str> = "type" Shared, Shape::Word(&RULE_TYPE), Absent::Refused,
+        "What a problem does";
+    condition: Field<'d, &'d str> = "condition" Shared, TEXT, Absent::Unset,
+        "For a permanent rule: the type of a declared condition";
+    reason: Field<'d, &'d str> = "reason" Shared, Shape::Text { least: 0, most: Some(MAX_LABEL) }, Absent::Refused,
+        "The reason of the event and of the condition, in printable ASCII";
+    path: Field<'d, &'d str> = "path" Shared, Shape::Text { least: 1, most: None }, Absent::Unset,
+        "For `custom`: the program, run without a shell. A relative path is looked up in npd's working directory";
+    check: Field<'d, &'d str> = "check" Own, Shape::Word(&HEALTH_CHECK), Absent::Unset,
+        "For `health`: the check, instead of `path`";
+    args: List<'d, Field<'d, &'d str>> = "args" Shared, Shape::Texts { most: None }, Absent::Empty,
+        "The arguments of the program or check";
+    timeout: Optional<'d, &'d str> = "timeout" Shared, Shape::Duration { least: Some(LEAST_TIMEOUT) }, Absent::Other("`pluginConfig.timeout`"),
+        "How long a run of this rule may take, at most `pluginConfig.timeout`";
+    invoke_interval: Optional<'d, &'d str> = "invoke_interval" Shared, Shape::Duration { least: Some(LEAST_INTERVAL) }, Absent::Other("`pluginConfig.invoke_interval`"),
+        "The time from the start of one run of this rule to the start of the next";
 }
 
-/// The keys of a file.
-pub const KEYS: &[&str] = &["plugin", "pluginConfig", "source", "conditions", "rules", "metricsReporting"];
+static PLUGIN: Words = Words {
+    name: "Plugin",
+    words: &[(PROGRAMS, "the rules run programs"), (HEALTH, "the rules name built-in checks of npd")],
+};
 
-/// The keys of `pluginConfig`.
-pub const SETTING_KEYS: &[&str] = &[
-    "invoke_interval",
-    "timeout",
-    "max_output_length",
-    "concurrency",
-    "enable_message_change_based_condition_update",
-    "skip_initial_status",
-];
+static RULE_TYPE: Words = Words {
+    name: "RuleType",
+    words: &[
+        ("temporary", "an event at each run that finds the problem"),
+        ("permanent", "the condition is True for as long as the problem is found"),
+    ],
+};
 
-/// The keys of a rule.
-pub const RULE_KEYS: &[&str] = &["type", "condition", "reason", "path", "check", "args", "timeout", "invoke_interval"];
-
-impl<'d> Decode<'d> for RawCustomPlugin<'d> {
-    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
-        object(value, KEYS, findings, |key, value, findings| match key {
-            "plugin" => self.plugin.decode(value, findings),
-            "pluginConfig" => self.settings.decode(value, findings),
-            "source" => self.source.decode(value, findings),
-            "conditions" => self.conditions.decode(value, findings),
-            "rules" => self.rules.decode(value, findings),
-            "metricsReporting" => self.metrics_reporting.decode(value, findings),
-            _ => true,
-        })
-    }
-}
-
-impl<'d> Decode<'d> for RawSettings<'d> {
-    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
-        self.at = (value.kind() == Kind::Object).then_some(value).or(self.at);
-        object(value, SETTING_KEYS, findings, |key, value, findings| match key {
-            "invoke_interval" => self.invoke_interval.decode(value, findings),
-            "timeout" => self.timeout.decode(value, findings),
-            "max_output_length" => self.max_output_length.decode(value, findings),
-            "concurrency" => self.concurrency.decode(value, findings),
-            "enable_message_change_based_condition_update" => self.message_changes.decode(value, findings),
-            "skip_initial_status" => self.skip_initial_status.decode(value, findings),
-            _ => true,
-        })
-    }
-}
-
-impl<'d> Decode<'d> for RawRule<'d> {
-    fn decode(&mut self, value: Value<'d>, findings: &mut Findings) -> bool {
-        object(value, RULE_KEYS, findings, |key, value, findings| match key {
-            "type" => self.kind.decode(value, findings),
-            "condition" => self.condition.decode(value, findings),
-            "reason" => self.reason.decode(value, findings),
-            "path" => self.path.decode(value, findings),
-            "check" => self.check.decode(value, findings),
-            "args" => self.args.decode(value, findings),
-            "timeout" => self.timeout.decode(value, findings),
-            "invoke_interval" => self.invoke_interval.decode(value, findings),
-            _ => true,
-        })
-    }
-}
+static HEALTH_CHECK: Words = Words {
+    name: "HealthCheck",
+    words: &[
+        ("kubelet", "the kubelet, with the flags of `health-checker`"),
+        ("kube-proxy", "kube-proxy, with the flags of `health-checker`"),
+        ("docker", "Docker, with the flags of `health-checker`"),
+        ("cri", "the container runtime, with the flags of `health-checker`"),
+        ("conntrack", "tracked connections, with `--threshold=PERCENT`"),
+        ("processes", "processes and threads, with `--threshold=PERCENT`"),
+        ("files", "open files, with `--threshold=PERCENT`"),
+        ("inodes", "the inodes of a file system, with `--threshold=PERCENT` and `--path=PATH`"),
+        ("clock", "whether the clock is synchronized, with `--max-error=DURATION`"),
+    ],
+};

@@ -26,7 +26,7 @@ fn errors(text: &str) -> Vec<String> {
     check(text).0.map(|_| "accepted").unwrap_err()
 }
 
-/// 2.3: the defaults.
+/// The defaults of `ApplyConfiguration` in node-problem-detector's pkg/custompluginmonitor/types/config.go.
 #[test]
 fn what_is_not_said_has_a_default() {
     let config = accept(&with("", ""));

@@ -3,8 +3,8 @@
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::{
-    Effect, LogInput, MAX_BY, MAX_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold, conditions::Conditions,
-    raw::RawRule,
+    Effect, LogInput, MAX_BY, MAX_COUNT, MAX_LABEL, MIN_COUNT, Recheck, RecheckKind, Recovery, Rule, Threshold,
+    conditions::Conditions, raw::RawRule,
 };
 use crate::{
     config::{
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// How often the node is asked when a rule does not say.
-const RECHECK_EVERY: Duration = Duration::from_secs(30);
+pub(super) const RECHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// Asking more often than this would cost more than it tells.
-const RECHECK_LEAST: Duration = Duration::from_secs(1);
+pub(super) const RECHECK_LEAST: Duration = Duration::from_secs(1);
 
 /// The fields that a record of the kernel log can have beyond its text.
 const KERNEL_FIELDS: &[&str] =
@@ -132,15 +132,15 @@ fn check_recovery<'d>(
 
 fn check_recheck(rule: &RawRule<'_>, findings: &mut Findings) -> Option<Recheck> {
     let at = rule.recheck.at?;
-    let word = rule.recheck.what.get()?;
-    let every = check_span(&rule.recheck.every, at, findings).unwrap_or(RECHECK_EVERY);
+    let word = rule.recheck.value.what.get()?;
+    let every = check_span(&rule.recheck.value.every, at, findings).unwrap_or(RECHECK_EVERY);
     if every < RECHECK_LEAST {
-        let problem = Problem::value(rule.recheck.every.get().unwrap_or_default(), "1s and more");
-        findings.error(rule.recheck.every.at(at), problem);
+        let problem = Problem::value(rule.recheck.value.every.get().unwrap_or_default(), "1s and more");
+        findings.error(rule.recheck.value.every.at(at), problem);
     }
     let Some(what) = RecheckKind::ALL.into_iter().find(|kind| kind.as_str() == word) else {
         let problem = Problem::value(format!("\"{word}\""), "\"mount\", \"task\" and \"interface\"");
-        findings.error(rule.recheck.what.at(at), problem);
+        findings.error(rule.recheck.value.what.at(at), problem);
         return None;
     };
     Some(Recheck { what, every })
@@ -148,19 +148,19 @@ fn check_recheck(rule: &RawRule<'_>, findings: &mut Findings) -> Option<Recheck>
 
 fn check_threshold(rule: &RawRule<'_>, findings: &mut Findings) -> Option<Threshold> {
     let at = rule.threshold.at?;
-    let count = rule.threshold.count.get()?;
-    let window = check_span(&rule.threshold.window, at, findings);
-    if !(2..=MAX_COUNT).contains(&count) {
-        let problem = Problem::value(format!("a count of {count}"), format!("2 to {MAX_COUNT} matches"));
-        findings.error(rule.threshold.count.at(at), problem);
+    let count = rule.threshold.value.count.get()?;
+    let window = check_span(&rule.threshold.value.window, at, findings);
+    let Some(allowed) = usize::try_from(count).ok().filter(|count| (MIN_COUNT..=MAX_COUNT).contains(count)) else {
+        let problem = Problem::value(format!("a count of {count}"), format!("{MIN_COUNT} to {MAX_COUNT} matches"));
+        findings.error(rule.threshold.value.count.at(at), problem);
         return None;
-    }
+    };
     // What is no duration at all was told by `check_span`.
     let says_none = |text: &str| text.is_empty() || parse_duration(text).is_ok_and(|span| span == GoDuration::ZERO);
-    if rule.threshold.window.get().is_some_and(says_none) {
-        findings.error(rule.threshold.window.at(at), Problem::value("no window", "a duration such as 20m"));
+    if rule.threshold.value.window.get().is_some_and(says_none) {
+        findings.error(rule.threshold.value.window.at(at), Problem::value("no window", "a duration such as 20m"));
     }
-    Some(Threshold { count: usize::try_from(count).ok()?, window: window? })
+    Some(Threshold { count: allowed, window: window? })
 }
 
 fn check_message<'d>(
@@ -325,7 +325,7 @@ impl<'d> RuleHead<'_, 'd> {
 /// node-problem-detector's metrics library refuses other labels when it starts.
 pub(in crate::config) fn check_label<'d>(field: &Field<'d, &'d str>, owner: Value<'d>, findings: &mut Findings) {
     let label = field.get().unwrap_or_default();
-    if label.len() > 255 || !label.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if label.len() > MAX_LABEL || !label.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         findings.error(field.at(owner), Problem::Label(label.to_owned()));
     }
 }

@@ -10,6 +10,7 @@ use crate::{
             rule::{check_label, check_span},
         },
     },
+    go::json::Value,
     metric::Metric,
 };
 
@@ -21,11 +22,11 @@ pub(super) struct Context<'a, 'd> {
 
 pub(super) fn check<'d>(
     metric: &Metric,
+    at: Value<'d>,
     raw: &RawAlert<'d>,
     context: &Context<'_, 'd>,
     findings: &mut Findings,
 ) -> Option<Alert> {
-    let at = raw.at;
     let bound = match (&raw.above.0, &raw.below.0) {
         (Field::Present { value, .. }, Field::Absent) => Some(Bound::Above(*value)),
         (Field::Absent, Field::Present { value, .. }) => Some(Bound::Below(*value)),
@@ -42,7 +43,7 @@ pub(super) fn check<'d>(
     if raw.reason.get() == Some("") {
         findings.error(raw.reason.at(at), Problem::AlertReason);
     }
-    let effect = effect(raw, context.conditions, findings);
+    let effect = effect(raw, at, context.conditions, findings);
     let hold = check_span(&raw.hold, at, findings).unwrap_or_default();
     let mut labels = Vec::new();
     for (name, (value, at)) in &raw.labels.entries {
@@ -63,7 +64,12 @@ pub(super) fn check<'d>(
     Some(Alert { bound: bound?, hold, labels, effect: effect?, reason: raw.reason.get()?.into(), pointer })
 }
 
-fn effect(raw: &RawAlert<'_>, conditions: &Conditions<'_>, findings: &mut Findings) -> Option<Effect> {
+fn effect<'d>(
+    raw: &RawAlert<'d>,
+    at: Value<'d>,
+    conditions: &Conditions<'_>,
+    findings: &mut Findings,
+) -> Option<Effect> {
     match raw.kind.get()? {
         "temporary" => Some(Effect::Temporary),
         "permanent" => {
@@ -74,13 +80,13 @@ fn effect(raw: &RawAlert<'_>, conditions: &Conditions<'_>, findings: &mut Findin
             if conditions.complete {
                 let declared = KnownNames::new(conditions.definitions.iter().map(|definition| &*definition.kind));
                 let (rule, condition) = ("permanent".to_owned(), condition.to_owned());
-                findings.error(raw.condition.at(raw.at), Problem::ConditionUndeclared { rule, condition, declared });
+                findings.error(raw.condition.at(at), Problem::ConditionUndeclared { rule, condition, declared });
             }
             None
         }
         other => {
             let problem = Problem::value(format!("type \"{other}\""), "\"temporary\" and \"permanent\"");
-            findings.error(raw.kind.at(raw.at), problem);
+            findings.error(raw.kind.at(at), problem);
             None
         }
     }
