@@ -194,9 +194,9 @@ mod tests {
         let components = Components::default();
         let mut changes = components.changes();
         let mut notified = || {
-            let changed = changes.has_changed().unwrap();
+            let is_marked = changes.has_changed().unwrap();
             changes.mark_unchanged();
-            changed
+            is_marked
         };
         assert!(!notified());
         let component = components.add("reader");

@@ -153,14 +153,14 @@ fn arrows(src: &Path) -> Arrows {
     let mut arrows = Arrows::new();
     let mut folders = vec![src.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&folder).expect("the folder can be listed") {
+            let path = entry.expect("an entry can be read").path();
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let module = path.strip_prefix(src).unwrap().with_extension("");
-            let parts: Vec<_> = module.iter().map(|part| part.to_str().unwrap()).collect();
+            let module = path.strip_prefix(src).expect("it lies in src").with_extension("");
+            let parts: Vec<_> = module.iter().map(|part| part.to_str().expect("names are ASCII")).collect();
             if parts.contains(&"tests") {
                 continue;
             }
@@ -171,7 +171,7 @@ fn arrows(src: &Path) -> Arrows {
                 [first, ..] => first,
                 [] => unreachable!("a file has a name"),
             };
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("a source file can be read");
             let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let mut found = BTreeSet::new();
             roots(tokens, parts.len(), &mut found);
