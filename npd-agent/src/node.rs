@@ -7,6 +7,7 @@ pub(crate) mod cgroup;
 pub mod clock;
 #[cfg(feature = "system-stats")]
 pub(crate) mod files;
+#[cfg(any(feature = "health-checks", feature = "system-stats"))]
 pub(crate) mod limits;
 #[cfg(feature = "system-stats")]
 pub(crate) mod mounts;

@@ -9,10 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    problem::{Condition, ConditionStatus, Declared, Status},
-    time::Timestamp,
-};
+use crate::problem::{Condition, ConditionStatus, Declared, Status};
 
 /// The conditions of all monitors.
 #[derive(Debug)]
@@ -80,13 +77,15 @@ impl NodeConditions {
     }
 
     /// Whether a monitor can report this type.
+    #[cfg(feature = "kubernetes")]
     #[must_use]
     pub(crate) fn is_declared(&self, kind: &str) -> bool {
         self.declared.values().any(|types| types.contains(kind))
     }
 
     /// Sets the transition time of a condition to this one if it is earlier.
-    pub(crate) fn backdate_transition(&mut self, kind: &str, transition: Timestamp) {
+    #[cfg(any(feature = "kubernetes", test))]
+    pub(crate) fn backdate_transition(&mut self, kind: &str, transition: crate::time::Timestamp) {
         if let Some(condition) = self.merged.get_mut(kind) {
             condition.transition = condition.transition.min(transition);
         }
@@ -119,6 +118,7 @@ fn rank(status: ConditionStatus) -> u8 {
 mod tests {
     use super::*;
     use crate::problem::Counted;
+    use crate::time::Timestamp;
 
     fn declare(conditions: &mut NodeConditions, monitor: &str, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).into()).collect();

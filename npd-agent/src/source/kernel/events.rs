@@ -8,4 +8,5 @@ pub(crate) mod hung_memory;
 pub(crate) mod lookup;
 pub(crate) mod oom_kill;
 pub(crate) mod pairing;
+#[cfg(feature = "ebpf")]
 pub(crate) mod tracefs;

@@ -1,6 +1,6 @@
 //! The eBPF probes: the list of them, loading and attaching them, and the state of each.
 
-use std::{fmt, io};
+use std::fmt;
 
 use npd_common::Kind;
 
@@ -106,14 +106,15 @@ impl ProbeState {
     }
 
     /// The state that the kernel's refusal stands for.
+    #[cfg(feature = "ebpf")]
     #[must_use]
     pub(crate) fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<io::Error>() {
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
                 return match error.kind() {
-                    io::ErrorKind::NotFound => Self::Unsupported,
-                    io::ErrorKind::PermissionDenied => Self::Forbidden,
+                    std::io::ErrorKind::NotFound => Self::Unsupported,
+                    std::io::ErrorKind::PermissionDenied => Self::Forbidden,
                     _ => Self::Broken,
                 };
             }

@@ -3,8 +3,6 @@
 //! `events/<group>/<name>/format` names each field with its offset and size. They differ between kernels (the
 //! common fields alone take 8 bytes, 12 on 6.1-rt), so none is assumed.
 
-use std::{io, path::Path};
-
 /// The fields of one tracepoint's record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -20,6 +18,7 @@ struct Field {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(any(feature = "ebpf", test)), expect(dead_code, reason = "only probes have layouts"))]
 enum FieldKind {
     Number {
         signed: bool,
@@ -33,18 +32,21 @@ enum FieldKind {
 
 impl Layout {
     /// Reads the layout of a tracepoint from tracefs.
-    pub(crate) fn read(tracefs: &Path, group: &str, name: &str) -> io::Result<Self> {
+    #[cfg(feature = "ebpf")]
+    pub(crate) fn read(tracefs: &std::path::Path, group: &str, name: &str) -> std::io::Result<Self> {
         let path = tracefs.join("events").join(group).join(name).join("format");
         Ok(Self::parse(&std::fs::read_to_string(path)?))
     }
 
     /// Parses the text of a `format` file; lines that are not fields are skipped.
+    #[cfg(any(feature = "ebpf", test))]
     #[must_use]
     pub(crate) fn parse(text: &str) -> Self {
         Self { fields: text.lines().filter_map(Field::parse).collect() }
     }
 
     /// The offset of a field in bytes.
+    #[cfg(any(feature = "ebpf", test))]
     #[must_use]
     pub(crate) fn offset(&self, name: &str) -> Option<usize> {
         self.field(name).map(|field| field.offset)
@@ -88,6 +90,7 @@ impl Layout {
 
 // === impl Field ===
 
+#[cfg(any(feature = "ebpf", test))]
 impl Field {
     /// One line: `field:__data_loc char[] comm; offset:8; size:4; signed:0;`, with tabs.
     fn parse(line: &str) -> Option<Self> {

@@ -15,15 +15,15 @@ use crate::{
 };
 
 /// Never made.
-pub struct Probes(Infallible);
+pub(crate) struct Probes(Infallible);
 /// Never made.
-pub struct ProbesRing(Infallible);
+pub(crate) struct ProbesRing(Infallible);
 /// Never made.
-pub struct Counters(Infallible);
+pub(crate) struct Counters(Infallible);
 
 impl Probes {
     /// Reports that this build has no probes.
-    pub fn load(
+    pub(crate) fn load(
         _node: &Node,
         _ring_size: u32,
         _diagnostics: bool,
@@ -33,29 +33,29 @@ impl Probes {
 
     /// Never called.
     #[must_use]
-    pub fn reports(&self) -> &[ProbeReport] {
+    pub(crate) fn reports(&self) -> &[ProbeReport] {
         match self.0 {}
     }
 
     /// Never called.
     #[must_use]
-    pub fn layout(&self, _kind: u8) -> Option<&Layout> {
+    pub(crate) fn layout(&self, _kind: u8) -> Option<&Layout> {
         match self.0 {}
     }
 
     /// Never called.
     #[must_use]
-    pub fn reads_text(&self) -> bool {
+    pub(crate) fn reads_text(&self) -> bool {
         match self.0 {}
     }
 
     /// Never called.
-    pub fn attach_new(&mut self) -> Vec<ProbeReport> {
+    pub(crate) fn attach_new(&mut self) -> Vec<ProbeReport> {
         match self.0 {}
     }
 
     /// Never called.
-    pub fn flush_diagnostics(&mut self) {
+    pub(crate) fn flush_diagnostics(&mut self) {
         match self.0 {}
     }
 }
@@ -75,7 +75,7 @@ impl AsFd for ProbesRing {
 impl Counters {
     /// Never called.
     #[must_use]
-    pub fn read(&self, _kind: Kind) -> Option<(u64, u64)> {
+    pub(crate) fn read(&self, _kind: Kind) -> Option<(u64, u64)> {
         match self.0 {}
     }
 }
