@@ -119,7 +119,7 @@ fn parse(path: &Path, text: &str) -> Result<u64, UsageError> {
 impl Percent {
     /// The share in use; 0 if there is no limit.
     #[must_use]
-    pub fn of(usage: Usage) -> Self {
+    pub(crate) fn of(usage: Usage) -> Self {
         if usage.limit == 0 { Self(0.0) } else { Self(usage.used as f64 / usage.limit as f64 * 100.0) }
     }
 }

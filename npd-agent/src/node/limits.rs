@@ -3,7 +3,7 @@
 
 /// How much of a table is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Entries in use.
     pub used: u64,
     /// Maximum number of entries; 0 if there is no limit.
