@@ -43,7 +43,7 @@ const ROOMS: &[Room] = &[
     // The boot id, and the position of a record: what a restart needs to know.
     room("state", "time fingerprint log_once record node"),
     room("rules", "time go"),
-    // Of `rules` only the extractor of a part of a line; of `state` the file of hung tasks.
+    // Of `rules` only the extractor of a part of a line and its text decoding; of `state` the file of hung tasks.
     room(
         "source",
         "error time go fingerprint feature back_off log_once problem component metric record node path_watch state rules",

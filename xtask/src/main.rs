@@ -58,7 +58,7 @@ enum Verb {
     Codegen,
     /// Measure latency, cost and losses of the static release build on this machine
     Bench {
-        /// Measure only these: rules, flood, latency, idle, replay
+        /// Measure only these: rules, stats, plugins, flood, latency, idle, replay
         sections: Vec<OsString>,
     },
 }
