@@ -348,7 +348,7 @@ pub enum Notice {
     #[error("lines without \"timestamp\" have no age, \"lookback\" has no effect and the file is read from its end")]
     LookbackWithoutTime,
     /// The program may exist by the time it is run, or on the node.
-    #[error("there is no program {} here; a relative path is looked up in the agent's working directory", Quoted(.0))]
+    #[error("there is no program {} here{}", Quoted(.0), if .0.starts_with('/') { "" } else { "; a relative path is looked up in the agent's working directory" })]
     NoProgram(String),
     /// A condition that can never become true.
     #[error("no rule sets condition {}, it will always be False", Quoted(.0))]

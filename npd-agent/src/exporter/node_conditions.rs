@@ -117,8 +117,7 @@ fn rank(status: ConditionStatus) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Counted;
-    use crate::time::Timestamp;
+    use crate::{problem::Counted, time::Timestamp};
 
     fn declare(conditions: &mut NodeConditions, monitor: &str, types: &[&str]) {
         let types = types.iter().map(|kind| (*kind).into()).collect();

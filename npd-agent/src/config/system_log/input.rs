@@ -30,7 +30,9 @@ pub(super) fn check<'d>(raw: &RawSystemLog<'d>, root: Value<'d>, findings: &mut 
             let (plugin, allowed) = (name.to_owned(), LogInput::NAMES);
             let problem = match name {
                 "" => Problem::PluginMissing(allowed),
-                "custom" => Problem::PluginElsewhere { plugin, flag: "--config.custom-plugin-monitor", allowed },
+                "custom" | "health" => {
+                    Problem::PluginElsewhere { plugin, flag: "--config.custom-plugin-monitor", allowed }
+                }
                 _ => Problem::PluginUnknown { plugin, allowed },
             };
             findings.error(raw.plugin.at(root), problem);

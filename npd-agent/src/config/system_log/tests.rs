@@ -151,6 +151,10 @@ fn each_error_of_a_setting_says_where_it_is_and_what_is_allowed() {
             r#""pluginConfig" has no "source", "unit" or "transport", plugin "journald" needs one of them"#,
         ),
         (
+            r#"{"plugin":@"health"}"#.to_owned(),
+            r#"/plugin: plugin "health" belongs in a --config.custom-plugin-monitor file, allowed: "kmsg", "filelog", "journald""#,
+        ),
+        (
             r#"{"plugin":@"custom"}"#.to_owned(),
             r#"/plugin: plugin "custom" belongs in a --config.custom-plugin-monitor file, allowed: "kmsg", "filelog", "journald""#,
         ),
