@@ -78,9 +78,11 @@ impl Node {
         Self { proc: proc.map_or(self.proc, Path::to_owned), ..self }
     }
 
-    /// The id of this boot.
+    /// The id of this boot. Every /proc of the running kernel has it, so one that `$HOST_PROC` does not show is no obstacle.
     pub fn boot_id(&self) -> io::Result<String> {
-        Ok(std::fs::read_to_string(self.proc.join("sys/kernel/random/boot_id"))?.trim().to_owned())
+        const BOOT_ID: &str = "sys/kernel/random/boot_id";
+        let id = std::fs::read_to_string(self.proc.join(BOOT_ID));
+        Ok(id.or_else(|_| std::fs::read_to_string(Path::new("/proc").join(BOOT_ID)))?.trim().to_owned())
     }
 
     /// A kernel setting that is a number, by its path such as `kernel/hung_task_timeout_secs`.

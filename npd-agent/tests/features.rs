@@ -105,7 +105,7 @@ fn a_config_is_refused_where_it_stands_only_where_its_part_is_missing() {
 #[cfg(not(feature = "ebpf"))]
 fn the_table_of_what_a_node_gives_ends_with_what_the_build_has() {
     let built: Vec<_> = Feature::ALL.into_iter().filter(|part| part.is_built()).map(Feature::as_str).collect();
-    let built = if built.is_empty() { "none of the optional parts".to_owned() } else { built.join(", ") };
+    let built = if built.is_empty() { "none of the optional features".to_owned() } else { built.join(", ") };
     let text = text(&agent(&["features"]));
     assert!(text.ends_with(&format!("\nbuilt with: {built}\n")), "{text}");
     assert!(text.contains(&refusal(Feature::Ebpf)), "{text}");
@@ -125,8 +125,10 @@ fn log_counter_counts_without_the_journal() {
     if Feature::Journald.is_built() {
         assert_eq!(entries, (Some(0), String::new()));
     } else {
-        let error =
-            format!("--source=journald: {}; --source=kmsg and --source=file are there\n", refusal(Feature::Journald));
+        let error = format!(
+            "--source=journald: {}; this build can read --source=kmsg and --source=file\n",
+            refusal(Feature::Journald)
+        );
         assert_eq!(entries, (Some(2), error));
     }
 }

@@ -219,11 +219,11 @@ impl KubernetesTasks {
             self.tasks.shutdown().await;
         }
         let events = self.shared.events();
-        let is_saved = self.shared.outbox().flush(&events, Instant::now());
+        let is_kept = self.shared.outbox().flush(&events, Instant::now());
         let unsent = events.unsent();
         if unsent > 0 {
             self.shared.metrics.events(EventOutcome::Unsent).inc_by(unsent);
-            tracing::warn!(problems = unsent, is_saved, "the agent stops before all events are sent");
+            tracing::warn!(problems = unsent, is_kept, "the agent stops before all events are sent");
         }
     }
 }

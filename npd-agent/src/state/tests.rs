@@ -214,3 +214,11 @@ fn a_state_that_cannot_be_written_is_no_end_of_it() {
     assert!(file.save_or_warn(&keep(&small), true));
     assert_eq!(file.load::<String>().unwrap().unwrap().state, small);
 }
+
+#[test]
+fn a_proc_that_shows_no_boot_id_does_not_cost_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node { proc: "/nonexistent".into(), ..Node::default() };
+    let dir = StateDir::open(&folder.path().join("npd"), &node).unwrap();
+    assert_eq!(dir.boot, Node::default().boot_id().unwrap());
+}

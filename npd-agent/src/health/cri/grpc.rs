@@ -27,6 +27,8 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
+use crate::error::chain;
+
 /// Maximum size of a response; a real one is far smaller.
 const MAX_RESPONSE: usize = 4 << 20;
 
@@ -50,8 +52,22 @@ pub(super) enum GrpcError {
     Path(#[from] InvalidUri),
     #[error("did not answer within {0:?}")]
     Late(Duration),
+    #[error("{0}")]
+    Connection(String),
     #[error("the call failed with status {:?}: {}", .0.code(), .0.message())]
     Status(Box<Status>),
+}
+
+// === impl GrpcError ===
+
+impl GrpcError {
+    /// A status that the server has sent, or what kept the call from reaching it: tonic makes a status of that as well.
+    fn of_status(status: Status) -> Self {
+        match std::error::Error::source(&status) {
+            Some(cause) => Self::Connection(chain(cause)),
+            None => Self::Status(Box::new(status)),
+        }
+    }
 }
 
 // === impl Channel ===
@@ -82,7 +98,7 @@ impl Channel {
         let call = async {
             self.calls.ready().await?;
             let response = self.calls.unary(request, path, ProstCodec::<Q, A>::default()).await;
-            Ok(response.map_err(|status| GrpcError::Status(Box::new(status)))?.into_inner())
+            Ok(response.map_err(GrpcError::of_status)?.into_inner())
         };
         timeout(deadline, call).await.map_err(|_| GrpcError::Late(deadline))?
     }

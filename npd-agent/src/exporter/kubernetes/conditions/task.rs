@@ -110,11 +110,11 @@ impl Task {
         drop(conditions);
         let is_waiting = self.patience.is_some();
         self.failure.error(error, |error| {
-            let (node, retry_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
+            let (node, again_in_seconds) = (&**self.api.node(), pause.as_secs_f64());
             if is_waiting {
-                tracing::warn!(error, node, retry_in_seconds, "waiting for the API server");
+                tracing::warn!(error, node, again_in_seconds, "waiting for the API server");
             } else {
-                tracing::warn!(error, node, retry_in_seconds, "conditions cannot be written; retrying");
+                tracing::warn!(error, node, again_in_seconds, "conditions cannot be written; retrying");
             }
         });
         if retryability == Retryability::Never {

@@ -180,8 +180,8 @@ impl Task {
         let now = Instant::now();
         let retry = self.back_off.failed(asked, random(), now);
         self.failure.error(error, |error| {
-            let retry_in_seconds = (retry.at - now).as_secs_f64();
-            tracing::warn!(error, retry_in_seconds, "events cannot be sent; they are kept and retried");
+            let again_in_seconds = (retry.at - now).as_secs_f64();
+            tracing::warn!(error, again_in_seconds, "events cannot be sent; they are kept and retried");
         });
         Err(retry)
     }

@@ -13,10 +13,9 @@ use rustix::{
     thread::UnshareFlags,
 };
 
-use crate::node::Node;
-
-/// Below /sys.
-const FOLDERS: [&str; 2] = ["kernel/tracing", "kernel/debug/tracing"];
+/// Not below `$HOST_SYS`: attaching goes through these very paths, and tracefs is a mount of its own that a bind of the
+/// node's /sys need not contain.
+const FOLDERS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Why no tracepoint can be looked up.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +37,9 @@ pub(crate) enum TracefsError {
 }
 
 /// Finds tracefs, or mounts it for the calling thread.
-pub(crate) fn find_or_mount(node: &Node) -> Result<PathBuf, TracefsError> {
+pub(crate) fn find_or_mount() -> Result<PathBuf, TracefsError> {
     for folder in FOLDERS {
-        let path = node.sys.join(folder);
+        let path = PathBuf::from(folder);
         match std::fs::read_dir(path.join("events")) {
             Ok(_) => return Ok(path),
             Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -49,7 +48,7 @@ pub(crate) fn find_or_mount(node: &Node) -> Result<PathBuf, TracefsError> {
             Err(_) => {}
         }
     }
-    let path = node.sys.join(FOLDERS[0]);
+    let path = PathBuf::from(FOLDERS[0]);
     mount_for_this_thread(&path).map_err(|source| TracefsError::Missing { source })?;
     Ok(path)
 }

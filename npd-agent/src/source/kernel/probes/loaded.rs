@@ -54,7 +54,7 @@ impl Probes {
         diagnostics: bool,
     ) -> Result<(Self, ProbesRing, Counters), Vec<ProbeReport>> {
         let all = |state: ProbeState, why: &str| PROBES.map(|probe| probe.report(state, why)).to_vec();
-        let (tracefs, no_tracefs) = match tracefs::find_or_mount(node) {
+        let (tracefs, no_tracefs) = match tracefs::find_or_mount() {
             Ok(path) => (Some(path), None),
             Err(error) => (None, Some(error)),
         };
