@@ -176,6 +176,22 @@ macro_rules! keys {
 
 pub(super) use keys;
 
+// === impl Words ===
+
+impl Words {
+    /// The words of a list without their meanings.
+    #[must_use]
+    pub const fn names<const N: usize>(words: &[(&'static str, &'static str); N]) -> [&'static str; N] {
+        let mut names = [""; N];
+        let mut i = 0;
+        while i < N {
+            names[i] = words[i].0;
+            i += 1;
+        }
+        names
+    }
+}
+
 // === impl Key ===
 
 impl Key {

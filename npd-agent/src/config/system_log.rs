@@ -32,6 +32,7 @@ use super::{
     report::{Findings, Problem},
 };
 use crate::{
+    config::key::Words,
     go::{
         duration::{GoDuration, parse_duration},
         json::{Document, Value},
@@ -277,7 +278,7 @@ impl ConditionDefinition {
 
 impl LogInput {
     /// The names a file can use.
-    pub const NAMES: &'static [&'static str] = &["kmsg", "filelog", "journald"];
+    pub const NAMES: &'static [&'static str] = &Words::names(&raw::PLUGINS);
 
     /// What it is called in logs, metrics and the state folder: `kmsg`, `filelog:/var/log/kern.log`, `journald:kubelet`.
     #[must_use]

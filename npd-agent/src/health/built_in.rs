@@ -38,15 +38,24 @@ pub enum BuiltIn {
     Clock(ClockLimits),
 }
 
-/// The names of all checks.
-pub const NAMES: [&str; 9] =
-    ["kubelet", "kube-proxy", "docker", "cri", "conntrack", "processes", "files", "inodes", "clock"];
+/// All checks by name, each with what it looks at, in Markdown.
+pub const CHECKS: [(&str, &str); 9] = [
+    ("kubelet", "the kubelet, with the flags of `health-checker`"),
+    ("kube-proxy", "kube-proxy, with the flags of `health-checker`"),
+    ("docker", "Docker, with the flags of `health-checker`"),
+    ("cri", "the container runtime, with the flags of `health-checker`"),
+    ("conntrack", "tracked connections, with `--threshold=PERCENT`"),
+    ("processes", "processes and threads, with `--threshold=PERCENT`"),
+    ("files", "open files, with `--threshold=PERCENT`"),
+    ("inodes", "the inodes of a file system, with `--threshold=PERCENT` and `--path=PATH`"),
+    ("clock", "whether the clock is synchronized, with `--max-error=DURATION`"),
+];
 
 /// A check that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuiltInError {
     /// An unknown name.
-    #[error("unknown check {0:?}; the checks are {names}", names = NAMES.join(", "))]
+    #[error("unknown check {0:?}; the checks are {names}", names = CHECKS.map(|(name, _)| name).join(", "))]
     Name(String),
     /// An unknown argument, or one with an invalid value.
     #[error("{0}")]
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_name_has_a_check_that_needs_no_arguments() {
-        for name in NAMES {
+        for (name, _) in CHECKS {
             assert!(built_in(name, &[]).is_ok(), "{name}");
         }
     }

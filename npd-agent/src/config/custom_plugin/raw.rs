@@ -4,11 +4,14 @@ use super::{
     DEFAULT_CONCURRENCY, DEFAULT_INTERVAL, DEFAULT_OUTPUT_LENGTH, DEFAULT_TIMEOUT, LEAST_INTERVAL, LEAST_TIMEOUT,
     MAX_CONCURRENCY, MAX_OUTPUT_LENGTH,
 };
-use crate::config::{
-    decode::{Field, List, Optional},
-    key::{Absent, Shape, TEXT, Words, keys},
-    monitor_kind::{HEALTH, PLUGIN as PROGRAMS},
-    system_log::{CONDITION, MAX_LABEL, raw::RawCondition},
+use crate::{
+    config::{
+        decode::{Field, List, Optional},
+        key::{Absent, Shape, TEXT, Words, keys},
+        monitor_kind::{HEALTH, PLUGIN as PROGRAMS},
+        system_log::{CONDITION, MAX_LABEL, raw::RawCondition},
+    },
+    health::built_in::CHECKS,
 };
 
 keys! {
@@ -85,17 +88,4 @@ static RULE_TYPE: Words = Words {
     ],
 };
 
-static HEALTH_CHECK: Words = Words {
-    name: "HealthCheck",
-    words: &[
-        ("kubelet", "the kubelet, with the flags of `health-checker`"),
-        ("kube-proxy", "kube-proxy, with the flags of `health-checker`"),
-        ("docker", "Docker, with the flags of `health-checker`"),
-        ("cri", "the container runtime, with the flags of `health-checker`"),
-        ("conntrack", "tracked connections, with `--threshold=PERCENT`"),
-        ("processes", "processes and threads, with `--threshold=PERCENT`"),
-        ("files", "open files, with `--threshold=PERCENT`"),
-        ("inodes", "the inodes of a file system, with `--threshold=PERCENT` and `--path=PATH`"),
-        ("clock", "whether the clock is synchronized, with `--max-error=DURATION`"),
-    ],
-};
+static HEALTH_CHECK: Words = Words { name: "HealthCheck", words: &CHECKS };

@@ -117,14 +117,14 @@ keys! {
         "The time between two looks";
 }
 
-static PLUGIN: Words = Words {
-    name: "Plugin",
-    words: &[
-        ("kmsg", "the kernel log, whichever way it is read"),
-        ("filelog", "a log file"),
-        ("journald", "systemd's journal"),
-    ],
-};
+/// What a log monitor's `plugin` can be.
+pub(super) const PLUGINS: [(&str, &str); 3] = [
+    ("kmsg", "the kernel log, whichever way it is read"),
+    ("filelog", "a log file"),
+    ("journald", "systemd's journal"),
+];
+
+static PLUGIN: Words = Words { name: "Plugin", words: &PLUGINS };
 
 static RULE_TYPE: Words = Words {
     name: "RuleType",
