@@ -64,8 +64,13 @@ impl Agent {
         allow_insecure_plugins: bool,
     ) -> prometheus::Result<Self> {
         let metrics = AgentMetrics::register(registry)?;
-        let shared =
-            Shared { detector: Arc::new(detector), state: state.map(Arc::new), components, metrics: metrics.clone() };
+        let shared = Shared {
+            detector: Arc::new(detector),
+            state: state.map(Arc::new),
+            components,
+            metrics: metrics.clone(),
+            node: kernel_options.node.clone(),
+        };
         let launcher = Launcher::new(registry, kernel_options, shared, allow_insecure_plugins)?;
         Ok(Self { launcher, monitors: Vec::new(), metrics })
     }

@@ -31,6 +31,14 @@ impl Detector {
         }
     }
 
+    /// Reports the status of a monitor whose config was changed. Conditions that only `before` has are no longer watched.
+    pub fn report_replaced(&self, before: Status, now: &Status) {
+        if let Some(gone) = before.no_longer_watched(now) {
+            self.report(&gone);
+        }
+        self.report(now);
+    }
+
     /// Declares to each exporter what a monitor can report.
     pub fn declare(&self, declared: &Declared) {
         for exporter in self.exporters.lock().iter_mut() {

@@ -61,6 +61,12 @@ pub trait RunningMonitor: Send {
     fn stop(self: Box<Self>) -> Stopping;
 }
 
+/// The span of a monitor's log lines. It is made while that of the same monitor may be entered, and has no parent: the lines
+/// would carry it twice.
+fn span(path: &Path) -> tracing::Span {
+    tracing::info_span!(parent: None, "monitor", monitor = %path.display())
+}
+
 /// A monitor that is stopping; it has stopped when this completes.
 pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -18,7 +18,6 @@ use std::{collections::BTreeSet, sync::Arc};
 
 pub use self::{
     check::{Check, CheckStatus, Outcome, Run, RunKind},
-    metrics::PluginMetrics,
     saved::CustomPluginState,
 };
 

@@ -10,8 +10,8 @@ use super::custom_plugin::runner::CustomPlugins;
 use super::system_stats::runner::SystemStats;
 use super::{MonitorConfig, RunningMonitor, system_log::sources::LogSources};
 use crate::{
-    component::Components, detector::Detector, metric::own::AgentMetrics, source::kernel::log::KernelLogOptions,
-    state::StateDir,
+    component::Components, detector::Detector, metric::own::AgentMetrics, node::Node,
+    source::kernel::log::KernelLogOptions, state::StateDir,
 };
 
 /// What monitors are started with.
@@ -35,6 +35,8 @@ pub struct Shared {
     pub components: Components,
     /// The agent's own metrics.
     pub metrics: AgentMetrics,
+    /// The node that they watch.
+    pub node: Node,
 }
 
 /// Why a monitor cannot be started.
@@ -69,9 +71,9 @@ impl Launcher {
     ) -> prometheus::Result<Self> {
         Ok(Self {
             #[cfg(feature = "custom-plugin")]
-            plugins: CustomPlugins::new(registry, shared.clone(), kernel_options.node.clone(), allow_insecure_plugins)?,
+            plugins: CustomPlugins::new(registry, shared.clone(), allow_insecure_plugins)?,
             #[cfg(feature = "system-stats")]
-            stats: SystemStats::new(registry, Arc::clone(&shared.detector), kernel_options.node.clone())?,
+            stats: SystemStats::new(registry, shared.clone())?,
             logs: LogSources::new(registry, kernel_options, shared)?,
         })
     }

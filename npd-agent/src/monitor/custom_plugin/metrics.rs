@@ -2,60 +2,38 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use prometheus::{Histogram, Registry};
+use prometheus::Histogram;
 
 use super::RunKind;
-use crate::metric::own::{self, LabelValue};
-
-/// The metrics of all custom plugin monitors. Clones share them.
-#[derive(Clone, Debug)]
-pub struct PluginMetrics {
-    table: own::PluginMetrics,
-}
+use crate::metric::own::{LabelValue, PluginMetrics};
 
 /// The metrics of one rule.
 #[derive(Clone, Debug)]
 pub(super) struct RuleMetrics {
     name: Arc<str>,
     duration: Histogram,
-    table: own::PluginMetrics,
-}
-
-// === impl PluginMetrics ===
-
-impl PluginMetrics {
-    /// Registers them.
-    ///
-    /// # Errors
-    ///
-    /// If the registry already has metrics of these names.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self { table: own::PluginMetrics::register(registry)? })
-    }
-
-    /// The metrics of the rules of a monitor, in their order. All series exist with a zero from the start.
-    pub(super) fn of<'a>(&self, source: &str, reasons: impl Iterator<Item = &'a str>) -> Vec<RuleMetrics> {
-        names(source, reasons).into_iter().map(|name| self.of_rule(&name)).collect()
-    }
-
-    fn of_rule(&self, name: &str) -> RuleMetrics {
-        for kind in RunKind::ALL {
-            self.table.runs(name, kind).inc_by(0);
-        }
-        RuleMetrics { duration: self.table.duration(name), table: self.table.clone(), name: name.into() }
-    }
-
-    /// Removes the metrics of rules that no longer exist.
-    pub(super) fn forget<'a>(&self, rules: impl Iterator<Item = &'a RuleMetrics>) {
-        for rule in rules {
-            self.table.forget(&rule.name, RunKind::ALL);
-        }
-    }
+    table: PluginMetrics,
 }
 
 // === impl RuleMetrics ===
 
 impl RuleMetrics {
+    /// The metrics of the rules of a monitor, in their order. All series exist with a zero from the start.
+    pub(super) fn of<'a>(table: &PluginMetrics, source: &str, reasons: impl Iterator<Item = &'a str>) -> Vec<Self> {
+        let of_rule = |name: String| {
+            for kind in RunKind::ALL {
+                table.runs(&name, kind).inc_by(0);
+            }
+            Self { duration: table.duration(&name), table: table.clone(), name: name.into() }
+        };
+        names(source, reasons).into_iter().map(of_rule).collect()
+    }
+
+    /// Removes the series of a rule that no longer exists.
+    pub(super) fn forget(&self) {
+        self.table.forget(&self.name, RunKind::ALL);
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

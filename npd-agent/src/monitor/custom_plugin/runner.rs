@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span};
 
 use super::{
-    Check, CustomPlugin, CustomPluginState, PluginMetrics, Run, RunKind,
+    Check, CustomPlugin, CustomPluginState, Run, RunKind,
     built_in::BuiltInCheck,
     metrics::RuleMetrics,
     orphans::Children,
@@ -23,11 +23,11 @@ use crate::{
         custom_plugin::{CheckConfig, PluginRule},
     },
     detector::Detector,
+    metric::own::PluginMetrics,
     monitor::{
-        MonitorConfig, RunningMonitor, Stopping,
+        self, MonitorConfig, RunningMonitor, Stopping,
         launcher::{Launcher, Shared, StartError},
     },
-    node::Node,
     problem::{Event, Status},
     state::{Keep, StateFile, warn_on_error},
     time::{Now, Timestamp},
@@ -40,7 +40,6 @@ const STOP_PATIENCE: Duration = Duration::from_millis(1500);
 pub(crate) struct CustomPlugins {
     shared: Shared,
     metrics: PluginMetrics,
-    node: Node,
     allow_insecure: bool,
     children: Children,
     /// Whether the task that reaps orphans runs.
@@ -74,12 +73,6 @@ struct Known {
     failures: BTreeMap<usize, String>,
 }
 
-/// The span of a monitor's log lines. Its checks are started while it is entered, so it has no parent: their lines would
-/// carry it twice.
-fn span(path: &Path) -> Span {
-    tracing::info_span!(parent: None, "monitor", monitor = %path.display())
-}
-
 // === impl CustomPlugins ===
 
 impl CustomPlugins {
@@ -88,14 +81,9 @@ impl CustomPlugins {
     /// # Errors
     ///
     /// When metrics of the same names are registered already.
-    pub(crate) fn new(
-        registry: &Registry,
-        shared: Shared,
-        node: Node,
-        allow_insecure: bool,
-    ) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, shared: Shared, allow_insecure: bool) -> prometheus::Result<Self> {
         let metrics = PluginMetrics::register(registry)?;
-        Ok(Self { shared, metrics, node, allow_insecure, children: Children::default(), reaps: false })
+        Ok(Self { shared, metrics, allow_insecure, children: Children::default(), reaps: false })
     }
 
     /// Starts the monitor of a config file. All its rules run at once, and then at their intervals.
@@ -103,7 +91,7 @@ impl CustomPlugins {
         if !std::mem::replace(&mut self.reaps, true) {
             tokio::spawn(self.children.clone().reap_orphans());
         }
-        let span = span(&config.path);
+        let span = monitor::span(&config.path);
         let _span = span.enter();
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         let name = format!("{} custom", config.path.display());
@@ -131,7 +119,7 @@ impl CustomPlugins {
         let results = Arc::new(Results {
             detector: Arc::clone(&self.shared.detector),
             source: config.source.clone(),
-            rules: self.metrics.of(&config.source, config.rules.iter().map(|rule| &*rule.reason)),
+            rules: RuleMetrics::of(&self.metrics, &config.source, config.rules.iter().map(|rule| &*rule.reason)),
             component,
             known: Mutex::new(known),
         });
@@ -143,7 +131,7 @@ impl CustomPlugins {
             let results = Arc::clone(&results);
             Arc::new(move |rule, run, took| results.handle(rule, run, took))
         };
-        let span = span(&config.path);
+        let span = monitor::span(&config.path);
         let (concurrency, stopped, tracker) = (config.concurrency, stop.clone(), tasks.clone());
         let start = async move {
             if let Some(after) = after {
@@ -167,7 +155,7 @@ impl CustomPlugins {
                 children: self.children.clone(),
             })),
             CheckConfig::BuiltIn { check, .. } => {
-                Box::new(BuiltInCheck { check: check.clone(), node: self.node.clone() })
+                Box::new(BuiltInCheck { check: check.clone(), node: self.shared.node.clone() })
             }
         };
         Scheduled { interval: rule.interval, timeout: rule.timeout, check }
@@ -200,14 +188,10 @@ impl RunningMonitor for RunningPlugins {
         let mut monitor = CustomPlugin::new(&config, Now::read().wall);
         monitor.restore(state);
         self.results.detector.declare(&monitor.declared());
-        let status = monitor.status();
-        if let Some(gone) = status_before.no_longer_watched(&status) {
-            self.results.detector.report(&gone);
-        }
-        self.results.detector.report(&status);
+        self.results.detector.report_replaced(status_before, &monitor.status());
         let new = plugins.run(config, monitor, file, Some(self.tasks.clone()));
         let is_gone = |old: &&RuleMetrics| !new.results.rules.iter().any(|new| new.name() == old.name());
-        plugins.metrics.forget(self.results.rules.iter().filter(is_gone));
+        self.results.rules.iter().filter(is_gone).for_each(RuleMetrics::forget);
         *self = new;
         Ok(())
     }

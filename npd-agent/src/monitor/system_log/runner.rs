@@ -98,17 +98,17 @@ impl SystemLogs {
         let span = stateful.span.clone();
         let _span = span.enter();
         stateful.load();
-        let mut gone = None;
-        if let Some(PreviousState { state, status }) = previous {
+        let before = previous.map(|PreviousState { state, status }| {
             stateful.monitor.restore(state);
-            gone = status.no_longer_watched(&stateful.monitor.initial_status());
-        }
+            status
+        });
         stateful.save(true);
         stateful.update_deadline();
-        if let Some(gone) = gone {
-            self.shared.detector.report(&gone);
+        let (detector, status) = (&self.shared.detector, stateful.monitor.initial_status());
+        match before {
+            Some(before) => detector.report_replaced(before, &status),
+            None => detector.report(&status),
         }
-        self.shared.detector.report(&stateful.monitor.initial_status());
         self.shared.monitors.lock().push(stateful);
         self.shared.timer.notify_one();
     }
@@ -130,10 +130,7 @@ impl SystemLogs {
         stateful.update_deadline();
         let status = stateful.monitor.initial_status();
         drop(monitors);
-        if let Some(gone) = before.no_longer_watched(&status) {
-            self.shared.detector.report(&gone);
-        }
-        self.shared.detector.report(&status);
+        self.shared.detector.report_replaced(before, &status);
         self.shared.timer.notify_one();
     }
 
@@ -156,66 +153,6 @@ impl SystemLogs {
         };
         let _span = span.enter();
         self.shared.detector.report(&Status { events: vec![event], metrics: false, ..status });
-    }
-
-    /// Where a source whose positions are of this kind has to continue; `None` if it has never been read. With several
-    /// monitors that is the position of the one furthest behind, and the others skip the records that they have.
-    #[must_use]
-    pub fn position(&self, kind: PositionKind) -> Option<Position> {
-        let of_kind = |stateful: &StatefulMonitor| stateful.position.filter(|position| position.kind() == kind);
-        let first = self.shared.monitors.lock().iter().map(of_kind).min_by_key(|position| match position {
-            None => (0, 0),
-            Some(Position::Kernel(seq)) => (1, *seq),
-            Some(Position::Journal(cursor)) => (1, cursor.at().unix_nanos().cast_unsigned()),
-            Some(Position::File(_)) => (1, 0),
-        });
-        first.flatten()
-    }
-
-    /// The newest sequence number of the kernel log that was handled.
-    #[must_use]
-    pub fn newest_kernel_record(&self) -> Option<u64> {
-        let newest = |stateful: &StatefulMonitor| match stateful.position {
-            Some(Position::Kernel(seq)) => Some(seq),
-            _ => None,
-        };
-        self.shared.monitors.lock().iter().filter_map(newest).max()
-    }
-
-    /// The oldest time of records that count where no position is known.
-    #[must_use]
-    pub fn start(&self) -> Timestamp {
-        self.shared.monitors.lock().iter().map(|stateful| stateful.monitor.start()).min().unwrap_or_default()
-    }
-
-    /// Whether a record whose text contains `text` may match a rule.
-    #[must_use]
-    pub fn may_concern(&self, text: &[u8]) -> bool {
-        self.shared.monitors.lock().iter().any(|stateful| stateful.monitor.may_concern(text))
-    }
-
-    /// Everything up to `position` was read, and no rule matches it.
-    pub fn passed(&self, position: &Position, at: Option<Timestamp>) {
-        for stateful in self.shared.monitors.lock().iter_mut() {
-            stateful.position = Some(*position);
-            stateful.at = at.map_or(stateful.at, |at| stateful.at.max(at));
-            stateful.has_read |= at.is_some();
-            stateful.dirty = true;
-        }
-    }
-
-    /// Saves what is not saved yet, if that is due.
-    pub fn rest(&self, now: Monotonic) {
-        let mut monitors = self.shared.monitors.lock();
-        if let Some(newest) = monitors.iter().filter(|stateful| stateful.has_read).map(|stateful| stateful.at).max() {
-            self.shared.last_record.set(newest.unix_seconds());
-        }
-        for stateful in monitors.iter_mut() {
-            if stateful.dirty && now.since(stateful.saved) >= SAVE_EVERY {
-                stateful.save(true);
-                stateful.saved = now;
-            }
-        }
     }
 
     /// Saves everything so that it survives a loss of power as well.
@@ -353,26 +290,6 @@ impl SystemLogs {
 }
 
 impl Subscriber for SystemLogs {
-    fn start(&self) -> Timestamp {
-        Self::start(self)
-    }
-
-    fn position(&self, kind: PositionKind) -> Option<Position> {
-        Self::position(self, kind)
-    }
-
-    fn newest_kernel_record(&self) -> Option<u64> {
-        Self::newest_kernel_record(self)
-    }
-
-    fn may_concern(&self, text: &[u8]) -> bool {
-        Self::may_concern(self, text)
-    }
-
-    fn passed(&mut self, position: &Position, at: Option<Timestamp>) {
-        Self::passed(self, position, at);
-    }
-
     fn record(&mut self, record: &Record<'_>) {
         let mut monitors = self.shared.monitors.lock();
         // A file or a journal that is read for one monitor is read from behind the records that it has.
@@ -384,8 +301,55 @@ impl Subscriber for SystemLogs {
         }
     }
 
+    fn start(&self) -> Timestamp {
+        self.shared.monitors.lock().iter().map(|stateful| stateful.monitor.start()).min().unwrap_or_default()
+    }
+
+    // That of the monitor furthest behind: the others skip the records that they have.
+    fn position(&self, kind: PositionKind) -> Option<Position> {
+        let of_kind = |stateful: &StatefulMonitor| stateful.position.filter(|position| position.kind() == kind);
+        let first = self.shared.monitors.lock().iter().map(of_kind).min_by_key(|position| match position {
+            None => (0, 0),
+            Some(Position::Kernel(seq)) => (1, *seq),
+            Some(Position::Journal(cursor)) => (1, cursor.at().unix_nanos().cast_unsigned()),
+            Some(Position::File(_)) => (1, 0),
+        });
+        first.flatten()
+    }
+
+    fn newest_kernel_record(&self) -> Option<u64> {
+        let newest = |stateful: &StatefulMonitor| match stateful.position {
+            Some(Position::Kernel(seq)) => Some(seq),
+            _ => None,
+        };
+        self.shared.monitors.lock().iter().filter_map(newest).max()
+    }
+
+    fn may_concern(&self, text: &[u8]) -> bool {
+        self.shared.monitors.lock().iter().any(|stateful| stateful.monitor.may_concern(text))
+    }
+
+    fn passed(&mut self, position: &Position, at: Option<Timestamp>) {
+        for stateful in self.shared.monitors.lock().iter_mut() {
+            stateful.position = Some(*position);
+            stateful.at = at.map_or(stateful.at, |at| stateful.at.max(at));
+            stateful.has_read |= at.is_some();
+            stateful.dirty = true;
+        }
+    }
+
+    /// Saves what is not saved yet, if that is due.
     fn rest(&mut self, now: Monotonic) {
-        Self::rest(self, now);
+        let mut monitors = self.shared.monitors.lock();
+        if let Some(newest) = monitors.iter().filter(|stateful| stateful.has_read).map(|stateful| stateful.at).max() {
+            self.shared.last_record.set(newest.unix_seconds());
+        }
+        for stateful in monitors.iter_mut() {
+            if stateful.dirty && now.since(stateful.saved) >= SAVE_EVERY {
+                stateful.save(true);
+                stateful.saved = now;
+            }
+        }
     }
 }
 

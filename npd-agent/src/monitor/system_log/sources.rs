@@ -3,10 +3,7 @@
 //! Monitors of the kernel log share one source. Any other monitor has a source of its own, so that each keeps track of how
 //! far it has read.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -148,8 +145,8 @@ impl LogSources {
             return (group.name.clone(), group.monitors.clone());
         }
         let name = if is_kernel_log { kernel::NAME.to_owned() } else { self.free_name(input.name()) };
-        let Shared { detector, metrics, .. } = &self.shared;
-        let monitors = SystemLogs::new(&name, Arc::clone(detector), metrics.clone(), self.kernel_options.node.clone());
+        let Shared { detector, metrics, node, .. } = self.shared.clone();
+        let monitors = SystemLogs::new(&name, detector, metrics, node);
         self.timers.spawn(monitors.clone().keep_time(self.stop.clone()));
         self.groups.push(Group { name: name.clone(), input: input.clone(), monitors: monitors.clone() });
         (name, monitors)

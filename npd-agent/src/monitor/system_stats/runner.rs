@@ -22,8 +22,8 @@ use crate::{
     detector::Detector,
     metric::Section,
     monitor::{
-        MonitorConfig, RunningMonitor, Stopping,
-        launcher::{Launcher, StartError},
+        self, MonitorConfig, RunningMonitor, Stopping,
+        launcher::{Launcher, Shared, StartError},
     },
     problem::{Event, Status},
     time::Now,
@@ -35,8 +35,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// What all system stats monitors share.
 pub(crate) struct SystemStats {
     page: StatsPage,
-    detector: Arc<Detector>,
-    node: Node,
+    shared: Shared,
 }
 
 /// The system stats monitor of one config file.
@@ -73,28 +72,28 @@ impl SystemStats {
     /// # Errors
     ///
     /// When metrics of the same names are registered already.
-    pub(crate) fn new(registry: &Registry, detector: Arc<Detector>, node: Node) -> prometheus::Result<Self> {
-        Ok(Self { page: StatsPage::register(registry)?, detector, node })
+    pub(crate) fn new(registry: &Registry, shared: Shared) -> prometheus::Result<Self> {
+        Ok(Self { page: StatsPage::register(registry)?, shared })
     }
 
     /// Starts the monitor of a config file. It measures at once, and then at its interval.
     pub(crate) fn start(&self, config: SystemStatsConfig) -> Result<RunningStats, StartError> {
-        let span = tracing::info_span!("monitor", monitor = %config.path.display());
+        let span = monitor::span(&config.path);
         let _span = span.enter();
         let alerts = Alerts::new(&config, Now::read().wall);
-        self.detector.declare(&alerts.declared());
-        self.detector.report(&alerts.status());
+        self.shared.detector.declare(&alerts.declared());
+        self.shared.detector.report(&alerts.status());
         let alerts = Arc::new(Mutex::new(alerts));
         let collectors = Collectors::new(&config);
         self.page.put(&config, collectors.sections());
         let measuring = Measuring {
-            node: self.node.clone().with_proc(config.proc_path.as_deref()),
-            base: self.node.clone(),
+            node: self.shared.node.clone().with_proc(config.proc_path.as_deref()),
+            base: self.shared.node.clone(),
             config: config.clone(),
             collectors,
             alerts: Arc::clone(&alerts),
             page: self.page.clone(),
-            detector: Arc::clone(&self.detector),
+            detector: Arc::clone(&self.shared.detector),
         };
         let ((changes, configs), (alive, ended)) = (mpsc::channel(), oneshot::channel());
         let thread_span = span.clone();
@@ -104,7 +103,7 @@ impl SystemStats {
             drop(alive);
         };
         thread::Builder::new().name("stats".into()).spawn(run).map_err(StartError::SystemStats)?;
-        let (detector, span) = (Arc::clone(&self.detector), span.clone());
+        let (detector, span) = (Arc::clone(&self.shared.detector), span.clone());
         Ok(RunningStats { config, alerts, detector, changes, ended, span })
     }
 }
@@ -136,11 +135,7 @@ impl RunningMonitor for RunningStats {
             let old = std::mem::replace(&mut *alerts, Alerts::new(&config, Now::read().wall));
             alerts.restore(old);
             self.detector.declare(&alerts.declared());
-            let status = alerts.status();
-            if let Some(gone) = before.no_longer_watched(&status) {
-                self.detector.report(&gone);
-            }
-            self.detector.report(&status);
+            self.detector.report_replaced(before, &alerts.status());
         }
         // The thread receives as long as there is a sender.
         let _sent = self.changes.send(config.clone());

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use tracing::Span;
 
 use crate::{
-    monitor::system_log::{Findings, SystemLog, SystemLogState},
+    monitor::{
+        self,
+        system_log::{Findings, SystemLog, SystemLogState},
+    },
     problem::Status,
     record::Position,
     state::{Keep, Kept, StateFile, warn_on_error},
@@ -58,7 +61,7 @@ impl StatefulMonitor {
     /// A monitor that has not handled any record.
     pub(crate) fn new(path: PathBuf, monitor: SystemLog, file: Option<StateFile>) -> Self {
         Self {
-            span: tracing::info_span!("monitor", monitor = %path.display()),
+            span: monitor::span(&path),
             path,
             position: None,
             at: monitor.start(),
