@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_limit_is_that_of_the_nodes_own_proc() {
+        let proc = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(proc.path().join("sys/fs")).unwrap();
+        std::fs::write(proc.path().join("sys/fs/file-nr"), "95 0 100\n").unwrap();
+        let node = Node { proc: proc.path().into(), ..Node::default() };
+        let answer = built_in("files", &[]).unwrap().run(&node, Duration::from_secs(20)).await;
+        assert!(matches!(&answer, Health::Unhealthy(why) if why.contains("95 of 100 open files")), "{answer:?}");
+    }
+
+    #[tokio::test]
     async fn a_check_fails_at_its_threshold() {
         let within = Duration::from_secs(20);
         let none = built_in("processes", &["--threshold=0"]).unwrap().run(&Node::default(), within).await;

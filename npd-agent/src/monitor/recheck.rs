@@ -141,6 +141,28 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_looked_up_in_the_nodes_own_proc() {
+        // No process can have this pid, so that only the folder can answer.
+        const PID: &str = "4194305";
+        let proc = tempfile::tempdir().unwrap();
+        let own = proc.path().join("self/ns");
+        fs::create_dir_all(&own).unwrap();
+        std::os::unix::fs::symlink("/proc/self/ns/pid", own.join("pid")).unwrap();
+        let folder = proc.path().join(PID);
+        fs::create_dir(&folder).unwrap();
+        let this = |file: &str| fs::read_to_string(Path::new("/proc/self").join(file)).unwrap();
+        let stat = this("stat");
+        let (name, rest) = stat.rsplit_once(") ").unwrap();
+        fs::write(folder.join("stat"), format!("{name}) D{}", &rest[1..])).unwrap();
+        fs::write(folder.join("status"), this("status")).unwrap();
+        let node = Node { proc: proc.path().into(), ..Node::default() };
+        let first = task(&node, None, PID);
+        assert_ne!(first.evidence, GONE);
+        assert_eq!(task(&node, Some(&first.evidence), PID).holds, Holds::Yes, "it hangs on");
+        assert_eq!(task(&Node::default(), None, PID).evidence, GONE);
+    }
+
+    #[test]
     fn an_interface_that_is_up_is_well() {
         let dir = tempfile::tempdir().unwrap();
         let node = Node { sys: dir.path().into(), ..Node::default() };

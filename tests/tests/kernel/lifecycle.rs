@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::TcpStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,7 @@ pub(crate) fn add(suite: &mut Suite) {
     test("what was written before the signal is reported", nothing_left_behind);
     test("every line of the log is one JSON object", json);
     test("features prints every probe with its state and ends with code 0", features);
+    test("$HOST_SYS and $HOST_PROC cost no probe", host_folders);
     test("the shipped monitors start", shipped);
     test("an idle agent sleeps", idle);
 }
@@ -120,6 +122,21 @@ fn features() -> Result<()> {
         text.contains("block:block_rq_error") || text.contains("block:block_rq_complete"),
         "no block probe in\n{text}"
     );
+    Ok(())
+}
+
+/// A bind of the node's /sys need not contain tracefs, which is a mount of its own.
+fn host_folders() -> Result<()> {
+    need::probes()?;
+    let empty = tempfile::tempdir()?;
+    let table = |host: Option<&Path>| -> Result<String> {
+        let mut command = std::process::Command::new(binary::agent()?);
+        command.arg("features").envs(host.into_iter().flat_map(|host| [("HOST_SYS", host), ("HOST_PROC", host)]));
+        let output = command.output().context("cannot run features")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (without, with) = (table(None)?, table(Some(empty.path()))?);
+    ensure!(without == with, "without them:\n{without}\nwith them:\n{with}");
     Ok(())
 }
 
