@@ -165,7 +165,7 @@ fn start_with(
 
 impl KubernetesExporter {
     fn add(&self, source: &Arc<str>, event: &Event) {
-        let mut events = self.shared.events();
+        let mut events = self.shared.events.lock();
         let now = Instant::now();
         let mut dropped = events.add(source, event, Object::Node, now);
         if self.pod_events && event.fields.get("pod_uid").is_some() {
@@ -178,13 +178,13 @@ impl KubernetesExporter {
 
 impl Exporter for KubernetesExporter {
     fn declare(&mut self, declared: &Declared) {
-        self.shared.conditions().declare(declared);
+        self.shared.conditions.lock().declare(declared);
         self.shared.conditions_changed.notify_one();
     }
 
     fn export(&mut self, status: &Status) {
         let has_changed = {
-            let mut conditions = self.shared.conditions();
+            let mut conditions = self.shared.conditions.lock();
             conditions.update(status);
             !conditions.is_synced()
         };
@@ -218,8 +218,8 @@ impl KubernetesTasks {
         if tokio::time::timeout(limit, ended).await.is_err() {
             self.tasks.shutdown().await;
         }
-        let events = self.shared.events();
-        let is_kept = self.shared.outbox().flush(&events, Instant::now());
+        let events = self.shared.events.lock();
+        let is_kept = self.shared.outbox.lock().flush(&events, Instant::now());
         let unsent = events.unsent();
         if unsent > 0 {
             self.shared.metrics.events(EventOutcome::Unsent).inc_by(unsent);

@@ -1,6 +1,6 @@
 //! What the two ends of the exporter share.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, SetOnce},
     time::Instant,
@@ -32,22 +32,10 @@ pub(crate) struct Shared {
 // === impl Shared ===
 
 impl Shared {
-    pub(crate) fn conditions(&self) -> MutexGuard<'_, ConditionSync> {
-        self.conditions.lock()
-    }
-
-    pub(crate) fn events(&self) -> MutexGuard<'_, EventQueue> {
-        self.events.lock()
-    }
-
-    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock()
-    }
-
     /// Saves what waits, and shows how much that is.
     pub(crate) fn save_events(&self) {
-        let events = self.events();
-        self.outbox().changed(&events, Instant::now());
+        let events = self.events.lock();
+        self.outbox.lock().changed(&events, Instant::now());
         self.metrics.events_waiting().set(i64::try_from(events.waiting()).unwrap_or(i64::MAX));
     }
 
@@ -64,7 +52,7 @@ impl Shared {
 
     /// The API server accepts events again.
     pub(crate) fn on_events_written(&self) {
-        self.conditions().retry_now();
+        self.conditions.lock().retry_now();
         self.conditions_changed.notify_one();
     }
 }

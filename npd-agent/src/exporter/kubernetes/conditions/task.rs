@@ -30,7 +30,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<ApiClient>, wait: Wait, s
     let patience = Some(Instant::now() + wait.timeout);
     let mut task = Task { patience, was_reached: false, wait, shared, api, failure: LogOnce::default() };
     while !stop.is_cancelled() {
-        let due = task.shared.conditions().due();
+        let due = task.shared.conditions.lock().due();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -40,7 +40,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, api: Arc<ApiClient>, wait: Wait, s
         }
     }
     // There may be two requests left: before the first patch the Node has to be read.
-    while !task.shared.conditions().is_synced() && task.step().await {}
+    while !task.shared.conditions.lock().is_synced() && task.step().await {}
 }
 
 struct Task {
@@ -58,17 +58,17 @@ struct Task {
 impl Task {
     /// Makes the next request. Returns whether it succeeded.
     async fn step(&mut self) -> bool {
-        let request = self.shared.conditions().request(Now::read().wall);
+        let request = self.shared.conditions.lock().request(Now::read().wall);
         let outcome = match request {
             Request::Read => {
                 let read = self.api.read_node().await;
-                read.map(|node| self.shared.conditions().read(node, Instant::now()))
+                read.map(|node| self.shared.conditions.lock().read(node, Instant::now()))
             }
             Request::Patch { body, conditions } => {
-                self.shared.conditions().patch_started(Instant::now());
+                self.shared.conditions.lock().patch_started(Instant::now());
                 let patched = self.api.patch_node_status(&body).await;
                 patched.map(|node| {
-                    self.shared.conditions().patched(conditions, node, Instant::now());
+                    self.shared.conditions.lock().patched(conditions, node, Instant::now());
                     self.shared.metrics.conditions_written().set(Now::read().wall.unix_seconds());
                 })
             }
@@ -92,7 +92,7 @@ impl Task {
     fn failed(&mut self, error: &ApiError) {
         let retryability = error.retryability();
         let now = Instant::now();
-        let mut conditions = self.shared.conditions();
+        let mut conditions = self.shared.conditions.lock();
         let pause = match (retryability, self.patience) {
             // A Node that the agent is not allowed to read can be written all the same.
             (Retryability::Never, _) => {

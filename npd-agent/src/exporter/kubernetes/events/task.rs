@@ -43,11 +43,11 @@ pub(crate) async fn send(
             _ if !may_send => (None, None),
             Some(retry) => (None, Some(retry.at)),
             None => {
-                let mut events = task.shared.events();
+                let mut events = task.shared.events.lock();
                 (events.next(now), events.due())
             }
         };
-        let save_due = task.shared.outbox().due();
+        let save_due = task.shared.outbox.lock().due();
         if let Some(request) = next {
             retry = task.send(&request).await.err();
             continue;
@@ -62,10 +62,10 @@ pub(crate) async fn send(
             () = until(due) => {}
         }
     }
-    task.shared.events().release_deferred();
+    task.shared.events.lock().release_deferred();
     loop {
         // Not in the condition of a `while let`: the lock would be held in its body.
-        let next = task.shared.events().next(Instant::now());
+        let next = task.shared.events.lock().next(Instant::now());
         let Some(request) = next else { return };
         if task.send(&request).await.is_err() {
             return;
@@ -93,7 +93,7 @@ impl Task {
         let pod = match self.pod(request).await {
             Ok(pod) => pod,
             Err(then) => {
-                self.shared.events().defer(request, then);
+                self.shared.events.lock().defer(request, then);
                 return Ok(());
             }
         };
@@ -131,14 +131,14 @@ impl Task {
         if request.is_created {
             let patch = body::event_patch(request, &message);
             self.api.patch_event(namespace, &name, &patch).await?;
-            self.shared.events().acknowledged(request, Instant::now());
+            self.shared.events.lock().acknowledged(request, Instant::now());
             metrics.events(EventOutcome::Counted).inc_by(request.count.saturating_sub(request.known));
             return Ok(());
         }
         let event = body::event(request, node, namespace, subject, message);
         match self.api.create_event(namespace, &event).await {
             Ok(()) => {
-                self.shared.events().acknowledged(request, Instant::now());
+                self.shared.events.lock().acknowledged(request, Instant::now());
                 metrics.events(EventOutcome::Created).inc();
                 metrics.events(EventOutcome::Counted).inc_by(request.count.saturating_sub(1));
             }
@@ -146,7 +146,7 @@ impl Task {
                 // The response to a patch that changes nothing has its count.
                 let same = serde_json::json!({ "reportingInstance": event.reporting_instance });
                 let count = self.api.patch_event(namespace, &name, &same).await?.max(1);
-                if self.shared.events().mark_existing(request, count, Instant::now()) {
+                if self.shared.events.lock().mark_existing(request, count, Instant::now()) {
                     metrics.events(EventOutcome::Created).inc();
                     metrics.events(EventOutcome::Counted).inc_by(count - 1);
                 } else {
@@ -165,7 +165,7 @@ impl Task {
             // A patch that conflicted with another writer's.
             Retryability::Exists => None,
             Retryability::Missing if request.is_created => {
-                self.shared.events().mark_missing(request);
+                self.shared.events.lock().mark_missing(request);
                 return Ok(());
             }
             Retryability::Missing | Retryability::Never => {
@@ -176,7 +176,7 @@ impl Task {
                 return Ok(());
             }
         };
-        self.shared.events().retry(request, error.may_have_succeeded(), error.is_server_error());
+        self.shared.events.lock().retry(request, error.may_have_succeeded(), error.is_server_error());
         let now = Instant::now();
         let retry = self.back_off.failed(asked, random(), now);
         self.failure.error(error, |error| {
@@ -187,7 +187,7 @@ impl Task {
     }
 
     fn give_up(&self, request: &EventRequest, outcome: EventOutcome) {
-        let problems = self.shared.events().give_up(request);
+        let problems = self.shared.events.lock().give_up(request);
         self.shared.metrics.events(outcome).inc_by(problems);
     }
 
@@ -218,7 +218,7 @@ impl Task {
         match &request.object {
             Object::Node => {
                 let namespace = self.namespace.clone().unwrap_or_else(|| "default".to_owned());
-                let uid = self.shared.conditions().uid().unwrap_or_default().to_owned();
+                let uid = self.shared.conditions.lock().uid().unwrap_or_default().to_owned();
                 let (name, within) = (self.api.node().to_string(), self.namespace.clone());
                 Some((namespace, Subject { kind: "Node", name, uid, namespace: within }))
             }
